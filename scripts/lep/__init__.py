@@ -1,0 +1,1 @@
+"""Vocabulary adaptation of language models with Learned Embedding Propagation."""

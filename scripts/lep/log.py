@@ -1,0 +1,40 @@
+"""Logging of a job: one file per job, bad input as one clear message, never a half-told failure."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lep.config import UserError
+
+logger = logging.getLogger("lep")
+
+
+@contextmanager
+def job(log_file: str | Path | None = None) -> Iterator[None]:
+    """Run a job: log to stderr, or to `log_file`; a `UserError` ends the process with its message.
+
+    Any other exception keeps its traceback, in the log as well.
+    """
+    stream = None
+    if log_file:
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        stream = open(log_file, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
+        sys.stderr = sys.stdout = stream
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr, force=True
+    )
+    for noisy in ("httpx", "urllib3", "filelock", "fsspec", "matplotlib", "fontTools"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        yield
+    except UserError as error:
+        logger.error("error: %s", error)
+        sys.exit(1)
+    except Exception:
+        logger.exception("failed")
+        sys.exit(1)
+    finally:
+        if stream:
+            stream.flush()

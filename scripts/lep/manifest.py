@@ -1,0 +1,155 @@
+"""Artefacts: a folder published by rename, with a deterministic `manifest.json` written last.
+
+The manifest holds what decides the numbers (hashes of the files, of the parents' manifests, seed,
+configuration, recipe version). What varies from run to run (time, memory, host, versions) goes to
+`run.json` beside it, which no rule takes as input.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from lep.config import UserError
+
+MANIFEST = "manifest.json"
+RUN = "run.json"
+_VERSIONS_OF = ("torch", "transformers", "tokenizers", "lm_eval", "peft", "trl", "numpy")
+_STARTED = time.time()
+
+
+def sha256_file(path: str | Path) -> str:
+    """Hex sha256 of a file, read in blocks."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_json(value: object) -> str:
+    """Hex sha256 of a value's canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file by rename: readers see the old file or the whole new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write JSON by rename: indented, sorted keys, UTF-8."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def staging(target: str | Path) -> Path:
+    """An empty folder beside `target` (same file system) to build an artefact in."""
+    target = Path(target)
+    folder = target.with_name(f".{target.name}.staging")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def publish(
+    folder: Path,
+    target: str | Path,
+    *,
+    recipe_version: int,
+    parents: Mapping[str, str | Path] | None = None,
+    seed: int | None = None,
+    config: Mapping | None = None,
+    facts: Mapping | None = None,
+) -> Path:
+    """Give `folder` (from `staging`) its manifest and move it to `target`; returns the manifest's path.
+
+    `parents` maps a role ("base", "corpus") to the parent's folder, `facts` holds what readers ask
+    for without opening the files (rows, steps). An earlier `target` is replaced as a whole.
+    """
+    target = Path(target)
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (MANIFEST, RUN))
+    write_json(
+        folder / MANIFEST,
+        {
+            "recipe_version": recipe_version,
+            "seed": seed,
+            "config": dict(config or {}),
+            "facts": dict(facts or {}),
+            "parents": {role: sha256_file(Path(path) / MANIFEST) for role, path in (parents or {}).items()},
+            "files": {p.relative_to(folder).as_posix(): sha256_file(p) for p in files},
+        },
+    )
+    write_json(folder / RUN, run_record())
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        os.replace(target, old)
+    os.replace(folder, target)
+    shutil.rmtree(old, ignore_errors=True)
+    return target / MANIFEST
+
+
+def read_manifest(folder: str | Path) -> dict:
+    """The manifest of a published folder."""
+    path = Path(folder) / MANIFEST
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: {folder} was never finished; run its rule again") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is damaged ({error}); delete {folder} and run its rule again") from None
+
+
+def verify(folder: str | Path) -> dict:
+    """Check each file of a published folder against its manifest and return the manifest.
+
+    Raises `UserError` naming the first file that is missing or differs.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    for name, expected in manifest["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"{path} is listed in {folder / MANIFEST} but missing; delete {folder} and run again")
+        if sha256_file(path) != expected:
+            raise UserError(f"{path} does not match {folder / MANIFEST}; delete {folder} and run again")
+    return manifest
+
+
+def run_record() -> dict:
+    """What varies between two runs of one recipe: time, memory, host, versions, commit."""
+    return {
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seconds": round(time.time() - _STARTED, 1),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "host": platform.node(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in _VERSIONS_OF},
+        "commit": _commit(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
