@@ -1,0 +1,57 @@
+# Thin: everything the targets do is done by Snakemake, pytest or pip. `make` alone lists the targets.
+PYTHON ?= python3
+CORES  ?= all
+SCALE  ?= mini
+ARGS   ?=
+
+OVERLAY   = $(if $(filter-out mini,$(SCALE)),--configfile configs/$(SCALE).yaml)
+SNAKEMAKE = .venv/bin/snakemake $(OVERLAY) --cores $(CORES)
+
+.PHONY: help paper test plan report lint format docs envs clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@echo 'Variables: SCALE=mini|ci|small|paper, CORES=all, PYTHON=python3, ARGS="more options of Snakemake or pytest"'
+
+paper: .venv/.installed  ## build every table, every figure and the PDF into results/SCALE/
+	@start=$$(date +%s); $(SNAKEMAKE) $(ARGS) && \
+	echo "Finished in $$(( $$(date +%s) - start )) s. In results/$(SCALE)/ (paper/paper.pdf is the report):" && \
+	{ du -shc results/$(SCALE)/* 2>/dev/null || true; }
+
+test: .venv/.installed  ## lint and every test that needs neither GPU nor SLURM
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 $(ARGS)
+
+plan: .venv/.installed  ## count the jobs that would run now, without running them
+	$(SNAKEMAKE) $(ARGS) --dry-run --quiet host rules
+
+report: .venv/.installed  ## Snakemake's own report of a finished run: results/SCALE/report.zip
+	$(SNAKEMAKE) --report results/$(SCALE)/report.zip $(ARGS)
+
+lint: .venv/.installed  ## the linters alone
+	.venv/bin/python -m pytest tests/unit/test_lint.py $(ARGS)
+
+format: .venv/.installed  ## rewrite Python and Snakemake files in the project's format
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+	.venv/bin/snakefmt Snakefile rules
+
+docs: .venv/.installed  ## docs/config.md from rules/schemas/config.schema.yaml
+	.venv/bin/python -m lep.schema_docs
+
+envs: .venv/.installed  ## create the conda environments of envs/ (needs conda), for `--sdm conda`
+	$(SNAKEMAKE) --sdm conda --conda-create-envs-only $(ARGS)
+
+clean:  ## delete results/SCALE/ (downloads and .venv stay)
+	rm -rf results/$(SCALE)
+
+# The stamp says the set-up was finished. Without it (a first or a killed set-up) .venv is built afresh.
+.venv/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo \
+	  "error: Python 3.11 or newer is needed; '$(PYTHON) --version' says: $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo \
+	  "error: python3-venv is missing for $(PYTHON); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@test -e $@ || $(PYTHON) -m venv --clear .venv
+	@rm -f $@
+	.venv/bin/python -m pip install -r requirements.txt
+	.venv/bin/python -m pip install --no-deps --no-build-isolation -e .
+	@touch $@

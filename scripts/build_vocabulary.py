@@ -1,0 +1,16 @@
+"""Build one adapted vocabulary as a tokenizer folder."""
+
+from pathlib import Path
+
+from lep.log import job
+from lep.vocabulary import build_vocabulary
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        build_vocabulary(
+            original=Path(snakemake.input.original).parent,
+            model=Path(snakemake.input.model),
+            kind=snakemake.wildcards.vocabulary,
+            target=Path(snakemake.output.manifest).parent,
+            keep=snakemake.params.keep,
+        )

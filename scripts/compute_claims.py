@@ -1,0 +1,15 @@
+"""Rule compute_claims: the paper's claims with their verdicts on this run."""
+
+from lep.log import job
+from lep.report.claims import write_claims
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        files = {name: snakemake.input[name] for name in ("scores", "metrics", "published", "samples")}
+        write_claims(
+            families=snakemake.params.families,
+            **files,
+            target=snakemake.output[0],
+            draws=snakemake.params.draws,
+            seed=snakemake.params.seed,
+        )

@@ -1,0 +1,131 @@
+"""Records as items, items as messages, messages as text (paper section 2.3).
+
+An item is one question to a model: a flat mapping with `id`, `user` (the user's turn), `target` (what the assistant
+should say after the lead), `options` (to choose from or, for `rank`, to score), `gold` (index of the right option,
+-1 without), `headline` (text above the first shot) and `meta` (JSON: what the metric needs).
+"""
+
+import json
+from collections.abc import Callable, Sequence
+
+from darumeru.specs import LETTERS, Spec
+from darumeru.subjects import CATEGORIES
+
+RUCOLA_OFFSET = 29  # the paper takes its shots from this row on
+_HEADLINES = {
+    "nlpcore_rummlu": "Вопросы с вариантами ответа ({}).",
+    "nlpcore_enmmlu": "The following are multiple choice questions about {}.",
+}
+_RUCOLA = "Приемлемо ли предложение (синтаксис, морфология, семантика)? 1 - да, 0 - нет.\nТекст: {}"
+_ABSTRACTIVE = "Напиши краткую аннотацию на русском языке.\nТекст: {}"
+_EXTRACTIVE = "Найди наиболее важные предложения статьи.\nТекст: {}"
+
+
+def make_items(spec: Spec, record: dict, row: int) -> list[dict]:
+    """The items of a record: two for PARus (both orders of the options), else one. `row` is its place in the split."""
+    special = {"parus": _parus, "nlpcore_mmlu": _mmlu, "rucola": _rucola, "treeway": _treeway}
+    if spec.subset in special:
+        return special[spec.subset](spec, record, row)
+    inputs, outputs, meta = record["inputs"], record["outputs"], record["meta"]
+    user = record["instruction"].format(**inputs)
+    if spec.kind == "choice":
+        return [_item(meta["id"], user, outputs, spec.options)]
+    if spec.name == "multiq":
+        answers = [outputs] if isinstance(outputs, str) else list(outputs)
+        return [_item(meta["id"], user, answers[0], meta={"answers": answers})]
+    if spec.name == "use":
+        keys = {"variant": meta["variant"], "task": str(meta["id_task"]), "type": meta["type"]}
+        return [_item(meta["id"], user, outputs, meta=keys)]
+    return [_item(meta["id"], user, outputs)]
+
+
+def _item(
+    number: object, user: str, target: str, options: Sequence[str] = (), meta: dict | None = None, headline: str = ""
+) -> dict:
+    return {
+        "id": str(number),
+        "user": user,
+        "target": target,
+        "options": list(options),
+        "gold": list(options).index(target) if target in options else -1,
+        "headline": headline,
+        "meta": json.dumps(meta or {}, ensure_ascii=False),
+    }
+
+
+def _parus(spec: Spec, record: dict, row: int) -> list[dict]:
+    """Both orders: right only if the model finds the answer wherever it stands."""
+    inputs, number = record["inputs"], record["meta"]["id"]
+    swapped = {**inputs, "choice1": inputs["choice2"], "choice2": inputs["choice1"]}
+    other = {"1": "2", "2": "1"}[record["outputs"]]
+    return [
+        _item(f"{number}/{order}", record["instruction"].format(**texts), target, spec.options, {"pair": str(number)})
+        for order, (texts, target) in enumerate([(inputs, record["outputs"]), (swapped, other)])
+    ]
+
+
+def _mmlu(spec: Spec, record: dict, row: int) -> list[dict]:
+    language = "en" if spec.name == "nlpcore_enmmlu" else "ru"
+    lines = [record[f"question_{language}"]]
+    lines += [f"{a}. {text}" for a, text in zip(LETTERS, record[f"choices_{language}"], strict=True)]
+    subject = record["subject"]
+    meta = {"subject": subject, "category": record.get("category") or CATEGORIES[subject]}
+    headline = _HEADLINES[spec.name].format(subject.replace("_", " "))
+    return [_item(row, "\n".join(lines), LETTERS[record["answer"]], spec.options, meta, headline)]
+
+
+def _rucola(spec: Spec, record: dict, row: int) -> list[dict]:
+    return [_item(record["id"], _RUCOLA.format(record["sentence"]), str(record["acceptable"]), spec.options)]
+
+
+def _treeway(spec: Spec, record: dict, row: int) -> list[dict]:
+    sentences, text = record["src_sents"], " ".join(record["src_sents"])
+    if spec.kind == "rank":
+        gold = sorted(set(record["extractive_summary"]))
+        first = sentences[gold[0]]
+        return [_item(row, _EXTRACTIVE.format(text), first, sentences, {"gold": gold})]
+    return [_item(row, _ABSTRACTIVE.format(text), " ".join(record["summary_sents"]))]
+
+
+def choose_shots(spec: Spec, item: dict, pool: Sequence[dict], count: int) -> list[dict]:
+    """The first `count` shots for an item, the one that is added first in front.
+
+    MMLU: rows of the item's subject; RuCoLA: from row 29 on, where the split has as many.
+    """
+    if spec.measure == "categories":
+        subject = json.loads(item["meta"])["subject"]
+        pool = [shot for shot in pool if json.loads(shot["meta"])["subject"] == subject]
+    if spec.name == "rucola" and len(pool) > RUCOLA_OFFSET + count:
+        pool = pool[RUCOLA_OFFSET:]
+    return list(pool[:count])
+
+
+def conversation(spec: Spec, item: dict, shots: Sequence[dict]) -> list[dict[str, str]]:
+    """Messages of an item behind its shots; the assistant's last turn is the open lead (none for an empty lead).
+
+    Each shot is put in front of the earlier ones, so their order is reversed; those of MMLU keep their order, under
+    a headline that stands only above the first shot.
+    """
+    ordered = list(shots) if spec.measure == "categories" else list(reversed(shots))
+    messages = []
+    for index, shot in enumerate(ordered):
+        user = f"{shot['headline']}\n\n{shot['user']}" if index == 0 and shot["headline"] else shot["user"]
+        messages += [_message("user", user), _message("assistant", f"{spec.lead} {shot['target']}".lstrip())]
+    messages.append(_message("user", item["user"]))
+    return [*messages, _message("assistant", spec.lead)] if spec.lead else messages
+
+
+def render(messages: Sequence[dict[str, str]], chat_template: Callable | None) -> str:
+    """The prompt: under a chat template (`chat_template(messages, add_generation_prompt=...)`), or as plain text.
+
+    Plain text, for base models: a line end between turns, an empty line after a finished answer.
+    """
+    open_turn = messages[-1]["role"] == "assistant"
+    if chat_template is not None:
+        return chat_template(list(messages), add_generation_prompt=not open_turn)
+    text = "".join(m["content"] + ("\n" if m["role"] == "user" else "\n\n") for m in messages)
+    return text.removesuffix("\n\n") if open_turn else text
+
+
+def _message(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}

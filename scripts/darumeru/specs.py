@@ -1,0 +1,55 @@
+"""The 17 tasks of Darumeru and their five groups (paper section 2.3)."""
+
+from dataclasses import dataclass
+
+PREFIX = "darumeru_"
+LETTERS = ("A", "B", "C", "D")
+ANSWER = "Ответ:"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One task.
+
+    `subset` names the folder of the data, `shots` the split that few-shot examples come from. `kind` is how a model
+    is asked: `choice` (next-token probability of the options), `generate`, or `rank` (log-probability of each
+    sentence). `lead` opens the assistant's turn. `measure` names the metric family (`metrics.MEASURES`).
+    `max_new_tokens` is the paper's length of an answer.
+    """
+
+    name: str
+    group: str
+    subset: str
+    kind: str
+    measure: str
+    lead: str = ANSWER
+    options: tuple[str, ...] = ()
+    max_new_tokens: int = 64
+    test: str = "test"
+    shots: str = "prompt"
+
+
+_SPECS = (
+    Spec("rummlu", "daru_mmlu", "rummlu", "choice", "accuracy", options=LETTERS),
+    Spec("nlpcore_rummlu", "daru_mmlu", "nlpcore_mmlu", "choice", "categories", options=LETTERS, shots="dev"),
+    Spec("nlpcore_enmmlu", "daru_mmlu", "nlpcore_mmlu", "choice", "categories", "Answer:", LETTERS, shots="dev"),
+    Spec("multiq", "daru_mera", "multiq", "generate", "answers"),
+    Spec("parus", "daru_mera", "parus", "choice", "pairs", options=("1", "2")),
+    Spec("rcb", "daru_mera", "rcb", "choice", "accuracy_f1", options=("1", "2", "3")),
+    Spec("rwsd", "daru_mera", "rwsd", "choice", "accuracy", options=("Да", "Нет")),
+    Spec("use", "daru_mera", "use", "generate", "exam"),
+    Spec("ruopenbookqa", "daru_mera", "ruopenbookqa", "choice", "accuracy_f1", options=LETTERS),
+    Spec("ruworldtree", "daru_mera", "ruworldtree", "choice", "accuracy_f1", options=LETTERS),
+    Spec(
+        "rucola", "daru_mera", "rucola", "choice", "accuracy_mcc", options=("0", "1"), test="validation", shots="train"
+    ),
+    Spec("treeway_abstractive", "daru_sum", "treeway", "generate", "summary", "TL;DR:", max_new_tokens=512),
+    Spec("treeway_extractive", "daru_sum", "treeway", "rank", "retrieval", "Наиболее важные предложения статьи:"),
+    # The wording of the copy prompts is unpublished; the answer is the text itself, without a lead.
+    Spec("cp_sent_en", "daru_copy_en", "cp_sent_en", "generate", "copy_length", "", max_new_tokens=128),
+    Spec("cp_para_en", "daru_copy_en", "cp_para_en", "generate", "copy_exact", "", max_new_tokens=1024),
+    Spec("cp_sent_ru", "daru_copy_ru", "cp_sent_ru", "generate", "copy_length", "", max_new_tokens=128),
+    Spec("cp_para_ru", "daru_copy_ru", "cp_para_ru", "generate", "copy_exact", "", max_new_tokens=1024),
+)
+SPECS = {spec.name: spec for spec in _SPECS}
+GROUPS = {group: tuple(s.name for s in _SPECS if s.group == group) for group in dict.fromkeys(s.group for s in _SPECS)}

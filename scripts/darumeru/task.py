@@ -1,0 +1,173 @@
+"""The task class behind the 17 YAML files.
+
+Metadata (`--metadata` or `TaskManager(metadata=...)`): `tokenizer` (else `pretrained`, which the command line sets)
+names the tokenizer that measures prompts and copies; `max_length` the model's context; `darumeru_data` the folder
+of records; `darumeru_limit` keeps the first records; `darumeru_max_new_tokens` maps tasks (or `default`) to lengths
+of answers; `darumeru_draws` is the number of bootstrap draws behind the harness's standard errors.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from lm_eval.api.instance import Instance
+from lm_eval.api.task import ConfigurableTask
+
+from darumeru import lm, metrics, prompts, scoring
+from darumeru.data import DataError
+from darumeru.specs import SPECS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+FOLDER = Path(__file__).parent / "tasks"  # for `include_path`
+SEED = 42
+lm.install()
+
+
+@lru_cache(maxsize=2)
+def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a model folder or hub id."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(name, revision=revision)
+
+
+class DaruTask(ConfigurableTask):
+    """One task of the benchmark; `dataset_kwargs.darumeru_task` names its specification."""
+
+    def __init__(self, config: dict) -> None:
+        settings = {key: value for key, value in config.items() if key != "class"}
+        self.spec = SPECS[settings["dataset_kwargs"]["darumeru_task"]]
+        settings["output_type"] = "generate_until" if self.spec.kind == "generate" else "multiple_choice"
+        settings["metric_list"] = _metric_list(self.spec.name, settings.get("metadata") or {})
+        settings["process_results"] = "darumeru"  # any value keeps the harness from looking the metrics up
+        self.dropped_shots = self.cut_prompts = 0
+        super().__init__(config=settings)
+
+    @property
+    def options(self) -> dict:
+        """The metadata of the task."""
+        return self.config.metadata or {}
+
+    @cached_property
+    def tokenizer(self):
+        """The model's tokenizer, None if the metadata names none."""
+        name = self.options.get("tokenizer") or self.options.get("pretrained")
+        return load_tokenizer(str(name), self.options.get("revision")) if name else None
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Length of an answer: the paper's, overridden by metadata, at most half the context."""
+        given = self.options.get("darumeru_max_new_tokens") or {}
+        length = int(given.get(self.spec.name, given.get("default", self.spec.max_new_tokens)))
+        context = self.options.get("max_length")
+        return min(length, int(context) // 2) if context else length
+
+    def fewshot_docs(self):
+        return self.dataset.get("shots")
+
+    def doc_to_text(self, doc: dict, doc_to_text: object = None) -> str:
+        return doc["user"]
+
+    def doc_to_target(self, doc: dict, doc_to_target: object = None) -> str:
+        return doc["target"]
+
+    def fewshot_context(
+        self,
+        doc: dict,
+        num_fewshot: int,
+        system_instruction: str | None = None,
+        apply_chat_template: bool = False,
+        fewshot_as_multiturn: bool = True,
+        chat_template: Callable | None = None,
+        gen_prefix: str | None = None,
+    ) -> str:
+        """The prompt with as many of the shots as leave room for the answer."""
+        template = chat_template if apply_chat_template else None
+        system = [{"role": "system", "content": system_instruction}] if system_instruction else []
+        shots = prompts.choose_shots(self.spec, doc, self._pool, num_fewshot) if num_fewshot else []
+        while True:
+            text = prompts.render(system + prompts.conversation(self.spec, doc, shots), template)
+            fits = self._fits(text, doc)
+            if fits or not shots:
+                self.cut_prompts += not fits  # the harness cuts what is too long even without shots
+                return text
+            shots = shots[:-1]
+            self.dropped_shots += 1
+
+    @cached_property
+    def _pool(self) -> list[dict]:
+        return list(self.dataset["shots"])
+
+    def _fits(self, text: str, doc: dict) -> bool:
+        """Whether the prompt leaves room for the answer in the context (true where neither length is known)."""
+        context = self.options.get("max_length")
+        if not context or self.tokenizer is None:
+            return True
+        room = self.max_new_tokens
+        if self.spec.kind != "generate":
+            room = max(len(self.tokenizer.encode(f" {option}", add_special_tokens=False)) for option in doc["options"])
+        return len(self.tokenizer.encode(text)) + room <= int(context)
+
+    def construct_requests(self, doc: dict, ctx: str, **kwargs) -> list[Instance]:
+        """Requests of one item; a base model (no chat template) stops at the end of the line."""
+        chat = kwargs.pop("apply_chat_template", False)
+        kwargs.pop("chat_template", None)
+        if self.spec.kind == "generate":
+            settings = {**(self.config.generation_kwargs or {}), "until": [] if chat else ["\n"]}
+            settings["max_gen_toks"] = self.max_new_tokens
+            return [Instance("generate_until", doc, (ctx, settings), 0, **kwargs)]
+        kind = "loglikelihood_distinct" if self.spec.kind == "choice" else "loglikelihood_shortest"
+        return [
+            Instance(kind, doc, (ctx, f" {option}"), index, **kwargs) for index, option in enumerate(doc["options"])
+        ]
+
+    def process_results(self, doc: dict, results: list) -> dict:
+        """The item's value under each metric's name: every aggregation reads the same value."""
+        value = {"item": doc["id"], **self._value(doc, results)}
+        names = metrics.METRICS[self.spec.measure]
+        return dict.fromkeys((*names, "score_stderr"), value)
+
+    def _value(self, doc: dict, results: list) -> dict:
+        meta = json.loads(doc["meta"])
+        kind = self.spec.measure
+        if self.spec.kind == "choice":
+            best = int(np.argmax([score for score, _ in results]))
+            return {"gold": doc["gold"], "pred": best, **meta}
+        if kind == "retrieval":
+            precision, best = scoring.r_precision([score for score, _ in results], meta["gold"])
+            return {"r_precision": precision, "chance": len(meta["gold"]) / len(results), "picked": best}
+        answer = results[0].strip()
+        if kind == "answers":
+            return scoring.answer_scores(answer, meta["answers"])
+        if kind == "exam":
+            points = scoring.exam_points(answer, doc["target"], meta["type"], meta["task"])
+            return {"variant": meta["variant"], "points": points}
+        if kind == "summary":
+            return scoring.rouge(answer, doc["target"])
+        if self.tokenizer is None:
+            raise DataError(f"{self.spec.name} counts tokens: name the tokenizer, --metadata '{{\"tokenizer\": ...}}'")
+        return scoring.copy_scores(answer, doc["target"], self.tokenizer, self.max_new_tokens)
+
+
+def _metric_list(name: str, metadata: dict) -> list[dict]:
+    """Metrics with their aggregations; `score_stderr`, written after `score`, replaces the harness's "N/A"."""
+    entries = [
+        {"metric": metric, "aggregation": partial(_aggregate, name, metric), "higher_is_better": True}
+        for metric in metrics.METRICS[SPECS[name].measure]
+    ]
+    draws = int(metadata.get("darumeru_draws", 1000))
+    stderr = partial(_standard_error, name, draws)
+    return [*entries, {"metric": "score_stderr", "aggregation": stderr, "higher_is_better": False}]
+
+
+def _aggregate(name: str, metric: str, values: list[dict]) -> float:
+    return metrics.aggregate(name, values)[metric]
+
+
+def _standard_error(name: str, draws: int, values: list[dict]) -> float | str:
+    return float(np.std(metrics.bootstrap(name, values, draws, SEED)[metrics.SCORE])) if draws else "N/A"

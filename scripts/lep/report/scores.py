@@ -1,0 +1,251 @@
+"""Reading of `scores.csv`, `metrics.csv` and `data/published_scores.csv`; rows that cannot be right are refused.
+
+A message gives the line of the file; the header is line 1.
+"""
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lep.config import UserError
+from lep.report.names import COLUMNS, LEVELS, MICRO, PUBLISHED_CALIBRATIONS, VOCABULARIES, Family
+
+Paths = str | Path | Iterable[str | Path]
+SCORE_COLUMNS = (
+    "model", "step", "shots", "level", "name", "metric", "value", "low", "high", "n", "chance", "task_version",
+    "prompt_hash",
+)  # fmt: skip
+METRIC_COLUMNS = ("kind", "model", "name", "value")
+PUBLISHED_COLUMNS = (
+    "table", "family", "model", "vocabulary", "lep", "calibration", "shots", "symbols_per_token", *COLUMNS,
+)  # fmt: skip
+_MODEL = re.compile(
+    r"[\w.-]+/(base|instruct"
+    rf"|({'|'.join(VOCABULARIES)})/(init|donor|cpt-\d{{3}}|swap|overlap|conversion"
+    r"|(conversion|instruct)/(self|saiga|saiga_copy)))"
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score with its 95 % interval. `step` is the training step of a checkpoint, else None."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    chance: float
+    shots: int
+    step: int | None
+    line: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Headline scores by model and by task, group or `micro_avg`."""
+
+    path: Path
+    entries: dict[str, dict[str, Score]]
+
+    def of(self, model: str) -> Mapping[str, Score]:
+        """All scores of a model; `UserError` where it has none."""
+        if model not in self.entries:
+            known = ", ".join(sorted(self.entries)) or "no model"
+            raise UserError(f"{self.path} has no scores of {model}; evaluate it. The file holds {known}")
+        return self.entries[model]
+
+    def get(self, model: str, name: str) -> Score | None:
+        """One score; None where the model was scored on other tasks only."""
+        return self.of(model).get(name)
+
+    def need(self, model: str, name: str) -> Score:
+        """One score; `UserError` where it is missing."""
+        score = self.get(model, name)
+        if score is None:
+            raise UserError(f"{self.path} has no {name} of {model}; evaluate it on all tasks")
+        return score
+
+    def checkpoints(self, family: str, vocabulary: str) -> list[tuple[int, str]]:
+        """(step, model) of a training run's checkpoints, in their order."""
+        prefix = f"{family}/{vocabulary}/cpt-"
+        names = [name for name in self.entries if name.startswith(prefix)]
+        found = sorted((next(iter(self.entries[name].values())).step, name) for name in names)
+        if not found:
+            raise UserError(f"{self.path} has no checkpoint {prefix}NNN; evaluate the training run's checkpoints")
+        return found
+
+    def donor(self, family: str, vocabulary: str) -> str:
+        """The checkpoint with the best Micro-Avg, the later one of equals; the last where none has a Micro-Avg."""
+        found = self.checkpoints(family, vocabulary)
+        ranked = [(score.value, step, name) for step, name in found if (score := self.get(name, MICRO))]
+        return max(ranked)[2] if ranked else found[-1][1]
+
+
+@dataclass(frozen=True)
+class Published:
+    """One row of the paper's tables: `values` by column, `symbols_per_token` in Table 2."""
+
+    table: int
+    family: str
+    model: str
+    vocabulary: str
+    lep: str
+    calibration: str
+    values: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Facts of `metrics.csv` as written, by kind, model and name."""
+
+    path: Path
+    entries: dict[tuple[str, str, str], tuple[str, int]]
+
+    def need(self, kind: str, model: str, name: str) -> float:
+        """One fact as a number; `UserError` where it is missing or no finite number."""
+        if (kind, model, name) not in self.entries:
+            raise UserError(f"{self.path} has no row {kind},{model},{name}; gather the metrics of that step")
+        text, line = self.entries[kind, model, name]
+        return _number(text, f"{self.path}, line {line}: value")
+
+    def models(self, kind: str, name: str) -> list[str]:
+        """Models that have the fact."""
+        return [key[1] for key in self.entries if (key[0], key[2]) == (kind, name)]
+
+
+def read_scores(path: str | Path, families: list[Family] | None = None) -> Scores:
+    """Read and check `scores.csv`; with `families`, models of another family are refused."""
+    path = Path(path)
+    known = {family.name for family in families or ()}
+    seen: dict[tuple, int] = {}
+    entries: dict[str, dict[str, Score]] = {}
+    for line, row in _rows(path, SCORE_COLUMNS):
+        where = f"{path}, line {line}"
+        _check_names(row, where, known)
+        key = tuple(row[column] for column in ("model", "level", "name", "metric"))
+        if key in seen:
+            raise UserError(f"{where} repeats line {seen[key]} ({', '.join(key)}); keep one of the two")
+        seen[key] = line
+        value, low, high = (_number(row[column], f"{where}: {column}") for column in ("value", "low", "high"))
+        if low > high:
+            raise UserError(f"{where}: low {low} lies above high {high}; evaluate the model again")
+        if row["metric"] == "score":
+            entries.setdefault(row["model"], {})[row["name"]] = Score(
+                value, low, high, *_counts(row, where), step=_step(row, where), line=line
+            )
+    return Scores(path, entries)
+
+
+def read_metrics(path: str | Path) -> Metrics:
+    """Read `metrics.csv`; repeated rows and NaN are refused."""
+    path = Path(path)
+    entries: dict[tuple[str, str, str], tuple[str, int]] = {}
+    for line, row in _rows(path, METRIC_COLUMNS):
+        key = (row["kind"], row["model"], row["name"])
+        if key in entries:
+            raise UserError(f"{path}, line {line} repeats line {entries[key][1]} ({', '.join(key)}); keep one of them")
+        if row["value"].strip().lower() in ("nan", "inf", "-inf"):
+            raise UserError(f"{path}, line {line}: value is {row['value']}; run the step that measured it again")
+        entries[key] = (row["value"], line)
+    return Metrics(path, entries)
+
+
+def read_published(path: str | Path) -> list[Published]:
+    """Read the paper's own values."""
+    rows = []
+    for line, row in _rows(Path(path), PUBLISHED_COLUMNS):
+        names = [name for name in ("symbols_per_token", *COLUMNS) if row[name]]
+        values = {name: _number(row[name], f"{path}, line {line}: {name}") for name in names}
+        text = [row[column] for column in ("family", "model", "vocabulary", "lep", "calibration")]
+        rows.append(Published(int(row["table"]), *text, values))
+    return rows
+
+
+def find_published(
+    rows: list[Published], table: int, family: Family, vocabulary: str = "", lep: str = "", calibration: str = ""
+) -> Published | None:
+    """The paper's row for one of our models; None for a family that the paper has not."""
+    if family.published_family is None:
+        return None
+    wanted = (table, family.published_family, vocabulary, lep, PUBLISHED_CALIBRATIONS.get(calibration, calibration))
+    for row in rows:
+        if (row.table, row.family, row.vocabulary, row.lep, row.calibration) == wanted:
+            return row
+    return None
+
+
+def read_samples(path: str | Path) -> list[dict]:
+    """Sample answers for Figure 3: {"family", "prompt", "answers": [{"model", "label", "text"}]}."""
+    samples = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            sample = json.loads(line)
+            answers = [{key: str(answer[key]) for key in ("model", "label", "text")} for answer in sample["answers"]]
+            samples.append({"family": sample["family"], "prompt": str(sample["prompt"]), "answers": answers})
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise UserError(f"{path}, line {number} is no sample ({error!r}); write family, prompt, answers") from None
+    if not samples:
+        raise UserError(f"{path} is empty; generate sample answers first")
+    return samples
+
+
+def as_paths(paths: Paths) -> list[Path]:
+    """One path or several as a list."""
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [column for column in columns if column not in (reader.fieldnames or ())]
+            if missing:
+                raise UserError(
+                    f"{path} lacks the columns {', '.join(missing)}; its header must be {','.join(columns)}"
+                )
+            for row in reader:
+                if None in row or None in row.values():
+                    raise UserError(f"{path}, line {reader.line_num}: {len(columns)} fields are wanted")
+                yield reader.line_num, row
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run the step that writes it") from None
+
+
+def _check_names(row: dict[str, str], where: str, families: set[str]) -> None:
+    if row["level"] not in LEVELS:
+        raise UserError(f"{where}: unknown level {row['level']!r}; use {', '.join(LEVELS)}")
+    if row["name"] not in LEVELS[row["level"]]:
+        raise UserError(f"{where}: unknown {row['level']} {row['name']!r}; use {', '.join(LEVELS[row['level']])}")
+    if not _MODEL.fullmatch(row["model"]):
+        raise UserError(f"{where}: unknown model {row['model']!r}; names are like llama/extended/conversion")
+    if families and row["model"].split("/")[0] not in families:
+        raise UserError(f"{where}: {row['model']} is of no configured family; known are {', '.join(sorted(families))}")
+
+
+def _counts(row: dict[str, str], where: str) -> tuple[int, float, int]:
+    n, shots = (_number(row[column], f"{where}: {column}") for column in ("n", "shots"))
+    if n < 1 or n != int(n):
+        raise UserError(f"{where}: n is {row['n']}; it must be the number of scored items")
+    return int(n), _number(row["chance"], f"{where}: chance"), int(shots)
+
+
+def _step(row: dict[str, str], where: str) -> int | None:
+    if row["step"] == "":
+        if "/cpt-" in row["model"]:
+            raise UserError(f"{where}: checkpoint {row['model']} has no step; give the training step")
+        return None
+    return int(_number(row["step"], f"{where}: step"))
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{where} is {text!r}; a finite number is wanted")
+    return number

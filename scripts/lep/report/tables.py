@@ -1,0 +1,284 @@
+"""Tables 1 to 4 in the layout of the paper: which rows, which values, which are best (paper sections 3.1 to 3.4)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lep.config import UserError
+from lep.manifest import write_text
+from lep.report import markup
+from lep.report.names import CALIBRATIONS, COLUMNS, METHODS, MICRO, TITLES, VOCABULARIES, Family, parse_families
+from lep.report.scores import (
+    Metrics,
+    Published,
+    Score,
+    Scores,
+    find_published,
+    read_metrics,
+    read_published,
+    read_scores,
+)
+
+ARROW_FROM = 0.005  # smallest change that the paper marks with an arrow in Table 1
+SYMBOLS, LAST = "symbols_per_token", "last_micro_avg"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value of ours with its 95 % interval, if it has one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def half(self) -> float | None:
+        """Half the width of the interval."""
+        return None if self.low is None else (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row. `peers` are compared for the best value; `change` holds the arrows, ours and the paper's;
+    `published_label` is what the paper calls the row."""
+
+    section: str
+    labels: tuple[str, ...]
+    model: str
+    peers: str
+    stand_in: bool
+    cells: dict[str, Cell] = field(default_factory=dict)
+    published: dict[str, float] = field(default_factory=dict)
+    change: dict[str, str] = field(default_factory=dict)
+    published_change: dict[str, str] = field(default_factory=dict)
+    published_label: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: label columns, value columns of ours (`columns`) and of the paper, rows, and what must be said below."""
+
+    number: int
+    caption: str
+    label_titles: tuple[str, ...]
+    columns: dict[str, str]
+    rows: list[Row]
+    notes: list[str]
+    ours: bool
+    stand_in: bool
+    published_columns: tuple[str, ...]
+
+    def best(self, row: Row, column: str, published: bool = False) -> bool:
+        """Whether the row has the best value among its peers, as shown (three digits)."""
+
+        def shown(other: Row) -> float | None:
+            value = other.published.get(column) if published else getattr(other.cells.get(column), "value", None)
+            return None if value is None or column == LAST else round(value, digits(column))
+
+        values = [value for other in self.rows if other.peers == row.peers and (value := shown(other)) is not None]
+        return shown(row) is not None and len(values) > 1 and shown(row) == max(values)
+
+    def delta(self, row: Row, column: str) -> float | None:
+        """Ours less the paper's; None for a stand-in, whose difference would compare unlike things."""
+        if row.stand_in or column not in row.cells or column not in row.published:
+            return None
+        return row.cells[column].value - row.published[column]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a table is made from; without `scores` it holds the paper's values alone."""
+
+    families: list[Family]
+    published: list[Published]
+    scores: Scores | None = None
+    metrics: Metrics | None = None
+
+
+def digits(column: str) -> int:
+    """Decimal places that a column shows."""
+    return 2 if column == SYMBOLS else 3
+
+
+def write_table(
+    number: int,
+    families: list[dict],
+    published: Path,
+    outputs: dict[str, Path],
+    scores: Path | None = None,
+    metrics: Path | None = None,
+) -> None:
+    """Write one table in each format of `outputs` (csv, md, tex, typ)."""
+    parsed = parse_families(families)
+    if not scores:
+        parsed = [family.as_published() for family in parsed]
+    sources = Sources(
+        parsed,
+        read_published(published),
+        read_scores(scores, parsed) if scores else None,
+        read_metrics(metrics) if metrics else None,
+    )
+    table = build_table(number, sources)
+    for kind, path in outputs.items():
+        if kind not in markup.WRITERS:
+            raise UserError(f"unknown table format {kind!r}; use one of {', '.join(markup.WRITERS)}")
+        write_text(path, markup.WRITERS[kind](table))
+
+
+def build_table(number: int, sources: Sources) -> Table:
+    """Table 1, 2, 3 or 4. Raises `UserError` for a model without scores; a missing task set is a visible gap."""
+    if number not in _BUILDERS:
+        raise UserError(f"there is no Table {number}; use 1, 2, 3 or 4")
+    table = _BUILDERS[number](sources)
+    notes = list(table.notes)
+    if table.ours:
+        notes.insert(0, "Grey ±: half the width of the 95 % bootstrap interval. Bold: best value of a group of rows.")
+        if any(set(row.cells) < set(table.columns) - {LAST} and row.model for row in table.rows):
+            notes.append("–: the model was not evaluated on all tasks behind this column.")
+    if table.ours and table.stand_in:
+        notes.append(
+            "Stand-ins are small models in the place of the paper's. The paper's values are shown beside them without "
+            "a difference, which would compare unlike things."
+        )
+    return replace(table, notes=notes)
+
+
+def _table(number: int, sources: Sources, caption: str, labels: tuple[str, ...], rows: list[Row], notes: list[str],
+           columns: dict[str, str] | None = None) -> Table:  # fmt: skip
+    columns = columns or TITLES
+    return Table(
+        number, caption, labels, columns, rows, notes, sources.scores is not None,
+        any(family.stand_in for family in sources.families), tuple(c for c in columns if c != LAST),
+    )  # fmt: skip
+
+
+def _row(sources: Sources, family: Family, section: str, labels: tuple[str, ...], model: str, **published: str) -> Row:
+    found = find_published(sources.published, family=family, **published)
+    scores = sources.scores.of(model) if sources.scores else {}
+    cells = {name: Cell(s.value, s.low, s.high) for name in COLUMNS if (s := scores.get(name))}
+    return Row(section, labels, model, family.name, family.stand_in, cells, dict(found.values) if found else {},
+               published_label=found.model if found else "")  # fmt: skip
+
+
+def _table1(sources: Sources) -> Table:
+    rows = [_row(sources, f, "", (f.shown("instruct"),), f.instruct, table=1) for f in sources.families]
+    ours = [_best_calibrated(sources, family) for family in sources.families if family.calibrated]
+    changed = [_with_arrows(sources, row, family) for row, family in ours]
+    comparators = [
+        Row("", (f"{row.model}, published only",), "", "all", False, {}, row.values)
+        for row in sources.published
+        if (row.table, row.family) == (1, "comparator")
+    ]
+    rows = [replace(row, peers="all") for row in [*rows, *comparators, *changed]]
+    notes = ["Ours: of each family's calibrated LEP models the one with the best Micro-Avg on this same benchmark."]
+    if sources.scores:
+        notes.append(
+            "↑ ↓: change against the family's original model; ours where it exceeds the two intervals combined, the "
+            "paper's from .005 on. Comparator models were not run here."
+        )
+    return _table(1, sources, "0-shot Darumeru: the best adapted models and others", ("Model",), rows, notes)
+
+
+def _best_calibrated(sources: Sources, family: Family) -> tuple[Row, Family]:
+    options = [(row.vocabulary, c) for row in family.calibrated for c in row.calibrations]
+
+    def rank(option: tuple[str, str]) -> tuple[float, int]:
+        score = sources.scores.get(family.tuned(*option), MICRO) if sources.scores else None
+        preferred = option == ("extended", "saiga_copy")  # the paper's best
+        return (score.value if score else 0.0, preferred)
+
+    vocabulary, calibration = max(options, key=rank)
+    label = f"{family.shown('instruct')} + LEP-{VOCABULARIES[vocabulary]} + {CALIBRATIONS[calibration]}"
+    published = {"vocabulary": "extended", "lep": "conversion", "calibration": "saiga_copy"}
+    model = family.tuned(vocabulary, calibration)
+    return _row(sources, family, "Ours (best calibrated)", (label,), model, table=1, **published), family
+
+
+def _with_arrows(sources: Sources, row: Row, family: Family) -> Row:
+    before = sources.scores.of(family.instruct) if sources.scores else {}
+    change = {name: arrow(before.get(name), cell) for name, cell in row.cells.items()}
+    original = find_published(sources.published, 1, family)
+    paper = {
+        name: "↑" if value > original.values[name] else "↓"
+        for name, value in (row.published.items() if original else ())
+        if abs(round(value - original.values[name], 3)) >= ARROW_FROM
+    }
+    return replace(row, change={name: sign for name, sign in change.items() if sign}, published_change=paper)
+
+
+def arrow(before: Score | Cell | None, after: Cell) -> str:
+    """↑ or ↓ where two values differ by more than their intervals combined (in quadrature), else nothing."""
+    if before is None:
+        return ""
+    difference = after.value - before.value
+    margin = (((before.high - before.low) / 2) ** 2 + after.half**2) ** 0.5
+    return "" if abs(difference) <= margin else "↑" if difference > 0 else "↓"
+
+
+def _table2(sources: Sources) -> Table:
+    rows = []
+    for family in sources.families:
+        for vocabulary in ("original", *family.vocabularies):
+            model, label, last = family.base, "–", None
+            if vocabulary != "original" and sources.scores:
+                checkpoints = sources.scores.checkpoints(family.name, vocabulary)
+                model = sources.scores.donor(family.name, vocabulary)
+                label = str({name: step for step, name in checkpoints}[model])
+                last = sources.scores.get(checkpoints[-1][1], MICRO)
+            labels = (VOCABULARIES[vocabulary], label) if sources.scores else (VOCABULARIES[vocabulary],)
+            row = _row(sources, family, family.shown("base"), labels, model, table=2, vocabulary=vocabulary)
+            if last:
+                row.cells[LAST] = Cell(last.value, last.low, last.high)
+            if sources.metrics:
+                row.cells[SYMBOLS] = Cell(sources.metrics.need("vocabulary", f"{family.name}/{vocabulary}", SYMBOLS))
+            rows.append(row)
+    notes = []
+    titles = ("Vocabulary", "Step") if sources.scores else ("Vocabulary",)
+    columns = {SYMBOLS: "Symb. / token", **TITLES}
+    if sources.scores:
+        columns = {SYMBOLS: "Symb. / token", MICRO: TITLES[MICRO], LAST: "Last", **TITLES}
+        notes.append(
+            "The checkpoint of each vocabulary is chosen by its Micro-Avg on this same benchmark, as in the paper, "
+            "which favours it; Last is the run's last checkpoint. The chosen one is the donor of Table 3."
+        )
+    caption = "5-shot Darumeru of base models after embedding pre-training"
+    return _table(2, sources, caption, titles, rows, notes, columns)
+
+
+def _table3(sources: Sources) -> Table:
+    rows = [
+        _row(
+            sources,
+            family,
+            family.shown("instruct"),
+            (VOCABULARIES[vocabulary], title),
+            family.propagated(vocabulary, method),
+            table=3,
+            vocabulary=vocabulary,
+            lep=method,
+        )
+        for family in sources.families
+        for vocabulary in family.vocabularies
+        for method, title in METHODS.items()
+    ]
+    caption = "0-shot Darumeru of instruct models after Learned Embedding Propagation"
+    return _table(3, sources, caption, ("Vocabulary", "LEP"), rows, [])
+
+
+def _table4(sources: Sources) -> Table:
+    rows = []
+    for family in sources.families:
+        options = [("original", c) for c in ("none", *family.controls)]
+        for calibrated in family.calibrated:
+            options += [(calibrated.vocabulary, c) for c in ("none", *calibrated.calibrations)]
+        for vocabulary, calibration in options:
+            labels = VOCABULARIES[vocabulary], CALIBRATIONS[calibration]
+            keys = {"vocabulary": vocabulary, "lep": "" if vocabulary == "original" else "conversion"}
+            model = family.tuned(vocabulary, calibration)
+            title = family.shown("instruct")
+            rows.append(_row(sources, family, title, labels, model, table=4, calibration=calibration, **keys))
+    notes = ["Original: the instruct model without LEP, treated alike (control). Other rows start from Conversion."]
+    return _table(4, sources, "0-shot Darumeru after calibration", ("Vocabulary", "Calibration"), rows, notes)
+
+
+_BUILDERS: dict[int, Callable[[Sources], Table]] = {1: _table1, 2: _table2, 3: _table3, 4: _table4}

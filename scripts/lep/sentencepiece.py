@@ -1,0 +1,104 @@
+"""Training of SentencePiece models and their conversion to fast Hugging Face tokenizers.
+
+Settings of the paper (section 2.1.1 and the released training script): `bpe` or `unigram`, digits
+split, byte fallback, everything else at the library's defaults.
+"""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import Tokenizer, decoders, models, normalizers, processors
+
+from lep.config import UserError
+
+SPACE = "▁"
+_NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
+
+
+def train_sentencepiece(lines: Iterable[str], model_type: str, size: int, target: Path, threads: int = 1) -> None:
+    """Train a model of exactly `size` pieces on `lines` and write it to `target` (a `.model` file)."""
+    if model_type not in ("bpe", "unigram"):
+        raise UserError(f"unknown SentencePiece model type {model_type!r}; use 'bpe' or 'unigram'")
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=model,
+            model_type=model_type,
+            vocab_size=size,
+            split_digits=True,
+            byte_fallback=True,
+            num_threads=threads,
+            max_sentence_length=1_000_000,
+            minloglevel=2,
+        )
+    except (RuntimeError, OSError) as error:
+        raise UserError(
+            f"SentencePiece could not train a {model_type} vocabulary of {size} pieces: {str(error).strip()}; "
+            "give it more text or a smaller size"
+        ) from None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(model.getvalue())
+
+
+def read_pieces(model: Path) -> list[tuple[str, float, int]]:
+    """(piece, score, type) by id."""
+    proto = sentencepiece_model_pb2.ModelProto.FromString(Path(model).read_bytes())
+    return [(piece.piece, piece.score, piece.type) for piece in proto.pieces]
+
+
+def is_text_piece(piece: tuple[str, float, int]) -> bool:
+    """True for pieces of text, False for `<unk>`, control and byte pieces."""
+    return piece[2] == _NORMAL
+
+
+def bpe_merges(pieces: list[tuple[str, float, int]]) -> list[tuple[str, str]]:
+    """The merges of a SentencePiece BPE model: every split of a piece into two pieces, in the order of piece rank."""
+    ids = {piece: index for index, (piece, _, _) in enumerate(pieces)}
+    ranked = sorted((p for p in pieces if p[2] == _NORMAL and len(p[0]) > 1), key=lambda p: (-p[1], ids[p[0]]))
+    merges = []
+    for piece, _, _ in ranked:
+        splits = [(piece[:cut], piece[cut:]) for cut in range(1, len(piece))]
+        merges += sorted((s for s in splits if s[0] in ids and s[1] in ids), key=lambda s: (ids[s[0]], ids[s[1]]))
+    return merges
+
+
+def to_fast_tokenizer(model: Path, model_type: str, bos: str = "<s>") -> Tokenizer:
+    """The SentencePiece model as a fast tokenizer that loads without `sentencepiece`.
+
+    As in the released tokenizers, white space is only marked, never normalised, so that every text
+    survives a round trip (the model itself was trained behind SentencePiece's `nmt_nfkc`).
+    """
+    pieces = read_pieces(model)
+    if model_type == "bpe":
+        vocabulary = {piece: index for index, (piece, _, _) in enumerate(pieces)}
+        core = models.BPE(vocabulary, bpe_merges(pieces), unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    else:
+        core = models.Unigram([(piece, score) for piece, score, _ in pieces], unk_id=0, byte_fallback=True)
+    tokenizer = Tokenizer(core)
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    tokenizer.add_special_tokens([piece for piece, _, kind in pieces if kind in (_UNKNOWN, _CONTROL)])
+    set_bos(tokenizer, bos)
+    return tokenizer
+
+
+def set_bos(tokenizer: Tokenizer, bos: str) -> None:
+    """Make the tokenizer write one `bos` in front of every text."""
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{bos} $A",
+        pair=f"{bos} $A {bos}:1 $B:1",
+        special_tokens=[(bos, tokenizer.token_to_id(bos))],
+    )
+
+
+def unicode_of_byte() -> dict[int, str]:
+    """The printable letter of each byte in byte-level BPE vocabularies (GPT-2's table)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}

@@ -1,0 +1,128 @@
+"""Checks of the workflow's configuration, done before any rule is planned; imports nothing heavy."""
+
+import ast
+import difflib
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from lep.config import UserError
+
+SCHEMA = "rules/schemas/config.schema.yaml"
+# Modules that shape logs and files but not results: a change of one reruns nothing.
+_NEUTRAL = {"config", "log", "manifest", "settings", "fetch"}
+
+
+def check_settings(config: dict, root: Path) -> None:
+    """Refuse a configuration that cannot work; every fault is named with its key in one message.
+
+    Raises `UserError`. `root` is the folder of the Snakefile.
+    """
+    schema = yaml.safe_load((root / SCHEMA).read_text(encoding="utf-8"))
+    faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
+    messages = [line for fault in faults for line in _explain(fault)]
+    if not messages:
+        messages = [*_family_faults(config, root), *_source_faults(config, root), *_schedule_faults(config)]
+    if messages:
+        raise UserError("the configuration is not valid:\n" + "\n".join(f"  {message}" for message in messages))
+
+
+def library_files(root: Path, *modules: str) -> list[str]:
+    """Paths (relative to `root`) of library modules and of every library module they import."""
+    library = root / "scripts" / "lep"
+    found: set[Path] = set()
+    waiting = [file for module in modules for file in _files_of(library, module)]
+    while waiting:
+        file = waiting.pop()
+        if file not in found and file.stem not in _NEUTRAL:
+            found.add(file)
+            waiting += [path for name in _imports(file) for path in _files_of(library, name)]
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def _explain(fault: ValidationError) -> list[str]:
+    key = ".".join(str(part) for part in fault.absolute_path)
+    if fault.validator == "additionalProperties":
+        allowed = list(fault.schema.get("properties", {}))
+        unknown = [name for name in fault.instance if name not in allowed]
+        return [_unknown(".".join(filter(None, [key, name])), name, allowed) for name in unknown]
+    if fault.validator == "enum":
+        allowed = ", ".join(map(str, fault.validator_value))
+        return [f"{key}: {fault.instance!r} is not known; use one of {allowed}"]
+    if fault.validator == "type":
+        return [f"{key}: must be of type {fault.validator_value}, found {fault.instance!r}"]
+    return [f"{key or 'top level'}: {fault.message}"]
+
+
+def _unknown(key: str, name: str, allowed: list[str]) -> str:
+    close = difflib.get_close_matches(name, allowed, n=1)
+    return f"{key}: unknown key; " + (f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(allowed)}")
+
+
+def _family_faults(config: dict, root: Path) -> list[str]:
+    faults = []
+    names = [family["name"] for family in config["families"]]
+    if len(set(names)) < len(names):
+        faults.append(f"families: names must differ, found {', '.join(names)}")
+    for family in config["families"]:
+        where = f"families.{family['name']}"
+        if "optimized" in family["vocabularies"] and not family["optimized_keep"]:
+            faults.append(f"{where}.optimized_keep: vocabulary optimized needs the number of original tokens to keep")
+        for row in family["calibrated"]:
+            if row["vocabulary"] not in family["vocabularies"]:
+                faults.append(f"{where}.calibrated: {row['vocabulary']} is not among this family's vocabularies")
+        if family["calibrated"] and "conversion" not in config["propagation"]["methods"]:
+            faults.append(f"{where}.calibrated: calibration starts from conversion; add it to propagation.methods")
+        for role in ("base", "instruct"):
+            faults += _model_faults(family[role]["path"], f"{where}.{role}.path", root, family, config)
+    return faults
+
+
+def _model_faults(path: str, key: str, root: Path, family: dict, config: dict) -> list[str]:
+    local = path.startswith(("data/", ".", "/"))
+    if not local or (family["stand_in"] and config["stand_ins"] == "trained"):
+        return []
+    for name in ("config.json", "tokenizer.json"):
+        if not (root / path / name).is_file():
+            return [f"{key}: {path} has no {name}; name a model folder (save_pretrained of model and tokenizer)"]
+    return []
+
+
+def _source_faults(config: dict, root: Path) -> list[str]:
+    recorded = {line.split(",")[0] for line in (root / "data/sources.csv").read_text(encoding="utf-8").splitlines()[1:]}
+    faults = []
+    for source in config["corpus"]["sources"]:
+        where = f"corpus.sources.{source['name']}"
+        if sum(place in source for place in ("package", "dataset", "path")) != 1:
+            faults.append(f"{where}: give exactly one of package, dataset, path")
+        if "package" in source and source["package"] not in recorded:
+            faults.append(f"{where}.package: {source['package']} is not in data/sources.csv")
+        if "path" in source and not (root / source["path"]).exists():
+            faults.append(f"{where}.path: {source['path']} does not exist")
+    return faults
+
+
+def _schedule_faults(config: dict) -> list[str]:
+    fractions = config["pretraining"]["fractions"]
+    if fractions != sorted(set(fractions)) or fractions[-1] != 1:
+        return [f"pretraining.fractions: must rise and end with 1.0, found {fractions}"]
+    return []
+
+
+def _files_of(library: Path, module: str) -> list[Path]:
+    top = module.split(".")[0]
+    if (library / f"{top}.py").is_file():
+        return [library / f"{top}.py"]
+    return sorted((library / top).glob("*.py")) if (library / top).is_dir() else []
+
+
+def _imports(file: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lep."):
+            names.append(node.module.removeprefix("lep."))
+        elif isinstance(node, ast.ImportFrom) and node.module == "lep":
+            names += [alias.name for alias in node.names]
+    return names

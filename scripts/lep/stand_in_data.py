@@ -1,0 +1,145 @@
+"""Training data of the stand-in models: raw text with repeats for the base, instructions for the instruct.
+
+Everything comes from the training split. The base sees no instruction format; repeated random token
+sequences teach it induction (copying from the context), which raw text alone teaches slowly.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lep.corpus import text_of
+
+# Wordings per language: instruction templates of the instruct's fine-tuning.
+COPY = {
+    "en": ["Repeat the text exactly:\n{text}", "Copy this text without changes:\n{text}", "Write the text again:\n{text}"],
+    "ru": ["Повтори текст точно:\n{text}", "Перепиши текст без изменений:\n{text}", "Напиши этот текст ещё раз:\n{text}"],
+}
+CONTINUE = {"en": ["Continue the text:\n{text}"], "ru": ["Продолжи текст:\n{text}"]}
+TITLE = {"en": ["What is this text about?\n{text}"], "ru": ["О чём этот текст?\n{text}"]}
+CONTAINS = {"en": ["Which line has the word «{word}»?"], "ru": ["В какой строке есть слово «{word}»?"]}
+COMPLETE = {"en": ["Which word completes the text?\n{text} ___"], "ru": ["Какое слово завершает текст?\n{text} ___"]}
+NEXT_WORD = {"en": ["{text}\nWhich word follows «{word}»?"], "ru": ["{text}\nКакое слово идёт после «{word}»?"]}
+LEAD = {"en": "Answer:", "ru": "Ответ:"}
+LETTERS = "ABCD"
+KINDS = {"copy": 0.35, "contains": 0.25, "complete": 0.15, "next_word": 0.1, "continue": 0.1, "title": 0.05}
+
+
+@dataclass(frozen=True)
+class TextPool:
+    """Lines, titled openings and vocabulary of one language."""
+
+    lines: Sequence[str]
+    titled: Sequence[tuple[str, str]]
+    words: Sequence[str]
+
+
+def text_pool(documents: list[dict]) -> TextPool:
+    """Collect the material of the instructions from documents of one language."""
+    lines = [p["text"] for d in documents for p in d["paragraphs"] if 20 <= len(p["text"]) <= 200 and "\n" not in p["text"]]
+    titled = [(d["title"], d["paragraphs"][0]["text"][:200]) for d in documents if d["title"]]
+    words = sorted({word for line in lines for word in _words(line) if len(word) > 3})
+    return TextPool(lines, titled, words)
+
+
+def instruction(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
+    """One (user, assistant) pair; the kind is drawn with the weights of `KINDS`."""
+    kind = rng.choice(list(KINDS), p=list(KINDS.values()))
+    makers: dict[str, Callable[[], tuple[str, str]]] = {
+        "copy": lambda: _copy(pool, language, rng),
+        "contains": lambda: _contains(pool, language, rng),
+        "complete": lambda: _complete(pool, language, rng),
+        "next_word": lambda: _next_word(pool, language, rng),
+        "continue": lambda: _continue(pool, language, rng),
+        "title": lambda: _title(pool, language, rng),
+    }
+    return makers[kind]()
+
+
+def random_repeats(length: int, first: int, last: int, rng: np.random.Generator) -> np.ndarray:
+    """`length` token ids: random sequences over [first, last), each written two or three times in a row."""
+    parts: list[np.ndarray] = []
+    while sum(map(len, parts)) < length:
+        sequence = rng.integers(first, last, size=rng.integers(8, max(9, length // 3)))
+        parts += [sequence] * int(rng.integers(2, 4))
+    return np.concatenate(parts)[:length]
+
+
+def raw_text(documents: list[dict]) -> list[str]:
+    """Documents as plain text."""
+    return [text_of(document) for document in documents]
+
+
+def _words(line: str) -> list[str]:
+    return [word for word in (w.strip(".,:;!?«»\"'()-—") for w in line.split()) if word.isalpha()]
+
+
+def _pick(items: Sequence, rng: np.random.Generator):
+    return items[int(rng.integers(len(items)))]
+
+
+def _options(options: list[str], right: int, question: str, language: str) -> tuple[str, str]:
+    listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=True))
+    return f"{question}\n{listed}", f"{LEAD[language]} {LETTERS[right]}"
+
+
+def _copy(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
+    lines = [_pick(pool.lines, rng) for _ in range(int(rng.choice([1, 1, 1, 2])))]
+    text = "\n".join(lines)
+    if rng.random() < 0.3:  # random words: copying must not lean on the language model
+        text = " ".join(_pick(pool.words, rng) for _ in range(int(rng.integers(3, 10))))
+    return _pick(COPY[language], rng).format(text=text), text
+
+
+def _contains(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
+    while True:
+        lines = [_shortened(_pick(pool.lines, rng), rng) for _ in LETTERS]
+        right = int(rng.integers(4))
+        others = {word.casefold() for i, line in enumerate(lines) if i != right for word in _words(line)}
+        words = [word for word in _words(lines[right]) if len(word) > 3 and word.casefold() not in others]
+        if words:
+            question = _pick(CONTAINS[language], rng).format(word=_pick(words, rng))
+            return _options(lines, right, question, language)
+
+
+def _complete(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
+    while True:
+        line = _pick(pool.lines, rng).split()
+        cut = int(rng.integers(3, 13))
+        answer = _words(line[cut]) if len(line) > cut else []
+        if answer and len(answer[0]) > 2:
+            options = [_pick(pool.words, rng) for _ in LETTERS]
+            right = int(rng.integers(4))
+            options[right] = answer[0]
+            question = _pick(COMPLETE[language], rng).format(text=" ".join(line[:cut]))
+            return _options(options, right, question, language)
+
+
+def _next_word(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
+    while True:
+        line = _pick(pool.lines, rng)
+        words = line.split()
+        index = int(rng.integers(len(words)))
+        if index + 1 < len(words) and words.count(words[index]) == 1 and words[index].isalpha():
+            answer = (_words(words[index + 1]) or [""])[0]
+            if answer:
+                question = _pick(NEXT_WORD[language], rng).format(text=line, word=words[index])
+                return question, f"{LEAD[language]} {answer}"
+
+
+def _continue(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
+    words = _pick(pool.lines, rng).split()
+    cut = max(1, len(words) // 2)
+    return _pick(CONTINUE[language], rng).format(text=" ".join(words[:cut])), " ".join(words[cut:]) or words[-1]
+
+
+def _title(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
+    title, text = _pick(pool.titled, rng)
+    return _pick(TITLE[language], rng).format(text=text), f"TL;DR: {title}"
+
+
+def _shortened(line: str, rng: np.random.Generator) -> str:
+    words = line.split()
+    start = int(rng.integers(max(1, len(words) - 7)))
+    return " ".join(words[start : start + int(rng.integers(3, 8))])

@@ -1,0 +1,357 @@
+"""Stand-in models: a base and an instruct of about one million body parameters per family.
+
+No model hub can be reached at mini scale, so two small pairs stand for Mistral-7B/OpenChat and
+Llama-3-8B/Instruct. They are trained once and shipped (`stand_ins: shipped`); the rules that train
+them stay (`stand_ins: trained`). Run: `python -m lep.stand_ins --config job.json`.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic.dataclasses import dataclass
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+
+from lep.compute import prepare_torch
+from lep.config import STRICT, UserError, load_job
+from lep.corpus import read_jsonl, text_of
+from lep.log import job, logger
+from lep.manifest import publish, staging, write_json
+from lep.sentencepiece import set_bos, to_fast_tokenizer, train_sentencepiece
+from lep.stand_in_data import instruction, random_repeats, raw_text, text_pool
+from lep.vocabulary import save_tokenizer
+
+RECIPE_VERSION = 1
+ARCHITECTURES = {"mistral": (MistralConfig, MistralForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
+# The pre-tokenizer of Llama 3, from its published tokenizer.json.
+_LLAMA_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_LLAMA_SPECIALS = [
+    "<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>", "<|reserved_special_token_1|>",
+    "<|finetune_right_pad_id|>", "<|reserved_special_token_2|>", "<|start_header_id|>", "<|end_header_id|>",
+    "<|eom_id|>", "<|eot_id|>", "<|python_tag|>", *(f"<|reserved_special_token_{i}|>" for i in range(3, 8)),
+]  # fmt: skip
+_LLAMA_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>\n\n"
+    "{{ m['content'] | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+_MISTRAL_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}GPT4 Correct {{ 'User' if m['role'] == 'user' else 'Assistant' }}: "
+    "{{ m['content'] | trim }}<|end_of_turn|>{% endfor %}"
+    "{% if add_generation_prompt %}GPT4 Correct Assistant:{% endif %}"
+)
+
+
+@dataclass(frozen=True, config=STRICT)
+class StandInJob:
+    """Training of one stand-in. `parent` is the base's folder for an instruct, None for a base.
+
+    `russian` is the share of Russian blocks (base) or instructions (instruct), `repeats` the share
+    of blocks of repeated random tokens. A batch holds `batch_tokens` tokens in sequences of `length`,
+    in the last `long_share` of the steps of `context`: short sequences cost less, and the last
+    stretch teaches the far positions.
+    """
+
+    family: str
+    role: str
+    corpus: str
+    tokenizer: str
+    output: str
+    work: str
+    parent: str | None = None
+    hidden_size: int = 128
+    intermediate_size: int = 384
+    layers: int = 5
+    heads: int = 4
+    key_value_heads: int = 2
+    context: int = 1024
+    steps: int = 1500
+    batch_tokens: int = 4096
+    length: int = 256
+    long_share: float = 0.25
+    learning_rate: float = 3e-3
+    warmup_steps: int = 100
+    russian: float = 0.1
+    repeats: float = 0.25
+    save_every: int = 200
+    seed: int = 42
+    threads: int = 1
+
+
+def train_original_tokenizer(corpus: Path, family: str, size: int, russian: float, characters: int, target: Path) -> None:
+    """The English-dominant tokenizer of a stand-in family, in the kind of its real counterpart.
+
+    `size` counts pieces (Mistral) or merged tokens without specials (Llama); `russian` is the share
+    of Russian characters in the `characters` of training text.
+    """
+    lines = _mixed_lines(corpus, russian, characters)
+    folder = staging(target)
+    if family == "mistral":
+        train_sentencepiece(lines, "bpe", size, folder / "spm.model")
+        tokenizer = to_fast_tokenizer(folder / "spm.model", "bpe")
+        (folder / "spm.model").unlink()
+        settings = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<unk>"}
+    else:
+        tokenizer = Tokenizer(models.BPE(ignore_merges=True))
+        words = pre_tokenizers.Split(Regex(_LLAMA_WORDS), behavior="isolated")
+        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, byte_level])
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        )
+        tokenizer.train_from_iterator(lines, trainer)
+        tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in _LLAMA_SPECIALS])
+        set_bos(tokenizer, "<|begin_of_text|>")
+        settings = {
+            "bos_token": "<|begin_of_text|>",
+            "eos_token": "<|end_of_text|>",
+            "pad_token": "<|finetune_right_pad_id|>",
+        }
+    save_tokenizer(tokenizer, settings | {"model_max_length": 1024}, folder)
+    publish(folder, target, recipe_version=RECIPE_VERSION, config={"family": family, "size": size, "russian": russian})
+
+
+def instruct_tokenizer(family: str, folder: Path) -> tuple[Tokenizer, dict]:
+    """The instruct's tokenizer: the base's with chat template and, for Mistral, OpenChat's two added tokens."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    if family == "mistral":
+        tokenizer.add_special_tokens(
+            [AddedToken(name, special=True, normalized=False) for name in ("<|end_of_turn|>", "<|pad_0|>")]
+        )
+        settings |= {"eos_token": "<|end_of_turn|>", "pad_token": "<|pad_0|>", "chat_template": _MISTRAL_TEMPLATE}
+    else:
+        settings |= {"eos_token": "<|eot_id|>", "chat_template": _LLAMA_TEMPLATE}
+    return tokenizer, settings
+
+
+def train_stand_in(settings: StandInJob) -> None:
+    """Train one stand-in and publish it as float16 safetensors with its training log."""
+    if settings.family not in ARCHITECTURES:
+        raise UserError(f"unknown stand-in family {settings.family!r}; use one of {sorted(ARCHITECTURES)}")
+    prepare_torch(settings.threads, settings.seed)
+    tokenizer, roles = _tokenizer(settings)
+    model = _model(settings, tokenizer, roles)
+    documents = {
+        language: [d for d in read_jsonl(settings.corpus) if d["language"] == language] for language in ("en", "ru")
+    }
+    batches = (_InstructBatches if settings.role == "instruct" else _BaseBatches)(settings, tokenizer, roles, documents)
+    log = _train(model, batches, settings)
+    _publish(model, tokenizer, roles, log, settings)
+
+
+def _length(settings: StandInJob, step: int) -> int:
+    return settings.context if step >= (1 - settings.long_share) * settings.steps else settings.length
+
+
+class _BaseBatches:
+    """Blocks of raw text that start at a line, a share of them repeated random tokens."""
+
+    def __init__(self, settings: StandInJob, tokenizer: Tokenizer, roles: dict, documents: dict) -> None:
+        self.settings = settings
+        self.bos, self.eos = (tokenizer.token_to_id(roles[name]) for name in ("bos_token", "eos_token"))
+        specials = set(tokenizer.get_added_tokens_decoder())
+        ordinary = [i for i in range(tokenizer.get_vocab_size()) if i not in specials]
+        self.first, self.last = min(ordinary), max(ordinary) + 1
+        self.streams = {language: self._stream(tokenizer, texts) for language, texts in documents.items()}
+
+    def _stream(self, tokenizer: Tokenizer, documents: list[dict]) -> tuple[np.ndarray, np.ndarray]:
+        ids: list[int] = []
+        starts: list[int] = []
+        for text in raw_text(documents):
+            for number, line in enumerate(text.split("\n")):
+                starts.append(len(ids))
+                prefix = "" if number == 0 else "\n"
+                ids += tokenizer.encode(prefix + line, add_special_tokens=False).ids
+            ids.append(self.eos)
+        return np.array(ids), np.array(starts)
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = np.random.default_rng([self.settings.seed, step])
+        length = _length(self.settings, step)
+        rows = np.stack([self._row(length - 1, rng) for _ in range(self.settings.batch_tokens // length)])
+        tokens = torch.from_numpy(rows)
+        return tokens, tokens.clone()
+
+    def _row(self, length: int, rng: np.random.Generator) -> np.ndarray:
+        if rng.random() < self.settings.repeats:
+            body = random_repeats(length, self.first, self.last, rng)
+        else:
+            ids, starts = self.streams["ru" if rng.random() < self.settings.russian else "en"]
+            usable = starts[: np.searchsorted(starts, len(ids) - length)]
+            start = usable[rng.integers(len(usable))]
+            body = ids[start : start + length]
+        return np.concatenate([[self.bos], body])
+
+
+class _InstructBatches:
+    """Conversations packed into sequences; only the assistant's tokens and its end of turn count."""
+
+    def __init__(self, settings: StandInJob, tokenizer: Tokenizer, roles: dict, documents: dict) -> None:
+        self.settings, self.tokenizer = settings, tokenizer
+        self.pools = {language: text_pool(texts) for language, texts in documents.items()}
+        self.bos = roles["bos_token"]
+        self.template = _LLAMA_TURNS if settings.family == "llama" else _MISTRAL_TURNS
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = np.random.default_rng([self.settings.seed, step])
+        length = _length(self.settings, step)
+        rows = [self._row(length, rng) for _ in range(self.settings.batch_tokens // length)]
+        return tuple(torch.tensor([row[part] for row in rows]) for part in (0, 1))
+
+    def _row(self, length: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+        ids: list[int] = []
+        labels: list[int] = []
+        while len(ids) < length:
+            language = "ru" if rng.random() < self.settings.russian else "en"
+            user, assistant = instruction(self.pools[language], language, rng)
+            prompt = self.tokenizer.encode(self.bos + self.template[0].format(user), add_special_tokens=False).ids
+            whole = self.tokenizer.encode(
+                self.bos + self.template[0].format(user) + self.template[1].format(assistant), add_special_tokens=False
+            ).ids
+            ids += whole
+            labels += [-100] * len(prompt) + whole[len(prompt) :]
+        return ids[:length], labels[:length]
+
+
+_LLAMA_TURNS = (
+    "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    "{}<|eot_id|>",
+)
+_MISTRAL_TURNS = ("GPT4 Correct User: {}<|end_of_turn|>GPT4 Correct Assistant:", " {}<|end_of_turn|>")
+
+
+def _tokenizer(settings: StandInJob) -> tuple[Tokenizer, dict]:
+    folder = Path(settings.tokenizer)
+    if settings.role == "instruct":
+        return instruct_tokenizer(settings.family, folder)
+    roles = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    return Tokenizer.from_file(str(folder / "tokenizer.json")), roles
+
+
+def _model(settings: StandInJob, tokenizer: Tokenizer, roles: dict):
+    rows = tokenizer.get_vocab_size(with_added_tokens=True)
+    if settings.parent:
+        model = AutoModelForCausalLM.from_pretrained(settings.parent, dtype=torch.float32)
+        model.resize_token_embeddings(rows, mean_resizing=True)
+        return model
+    config_class, model_class = ARCHITECTURES[settings.family]
+    return model_class(
+        config_class(
+            vocab_size=rows,
+            hidden_size=settings.hidden_size,
+            intermediate_size=settings.intermediate_size,
+            num_hidden_layers=settings.layers,
+            num_attention_heads=settings.heads,
+            num_key_value_heads=settings.key_value_heads,
+            max_position_embeddings=settings.context,
+            tie_word_embeddings=False,
+            bos_token_id=tokenizer.token_to_id(roles["bos_token"]),
+            eos_token_id=tokenizer.token_to_id(roles["eos_token"]),
+            **({"sliding_window": None} if settings.family == "mistral" else {}),
+        )
+    )
+
+
+def _train(model, batches, settings: StandInJob) -> list[dict]:
+    """AdamW with warm-up and cosine decay; state is saved every `save_every` steps and picked up again."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings))
+    state_file = Path(settings.work) / "state.pt"
+    log: list[dict] = []
+    done = 0
+    if state_file.is_file():
+        state = torch.load(state_file, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        log, done = state["log"], state["step"]
+        logger.info("resumed at step %d", done)
+    running = 0.0
+    for step in tqdm(range(done, settings.steps), initial=done, total=settings.steps, mininterval=10):
+        tokens, labels = batches.batch(step)
+        logits = model(tokens).logits[:, :-1]
+        loss = cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        running += loss.item()
+        if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
+            log.append({"step": step + 1, "loss": round(running / ((step % settings.save_every) + 1), 4)})
+            logger.info("%s", log[-1])
+            running = 0.0
+            _save(state_file, model, optimizer, schedule, log, step + 1)
+    return log
+
+
+def _rate(step: int, settings: StandInJob) -> float:
+    warm = min(1.0, (step + 1) / settings.warmup_steps)
+    return warm * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / settings.steps)))
+
+
+def _save(path: Path, model, optimizer, schedule, log: list[dict], step: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+    torch.save(state | {"log": log, "step": step}, path.with_suffix(".partial"))
+    os.replace(path.with_suffix(".partial"), path)
+
+
+def _publish(model, tokenizer: Tokenizer, roles: dict, log: list[dict], settings: StandInJob) -> None:
+    folder = staging(settings.output)
+    model.config.eos_token_id = model.generation_config.eos_token_id = tokenizer.token_to_id(roles["eos_token"])
+    model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.token_to_id(roles["pad_token"])
+    model.generation_config.bos_token_id = model.config.bos_token_id
+    model.to(torch.float16).save_pretrained(folder)
+    save_tokenizer(tokenizer, roles, folder)
+    write_json(folder / "training_log.json", log)
+    places = ("corpus", "tokenizer", "output", "work", "parent")
+    recipe = {key: value for key, value in vars(settings).items() if key not in places}
+    facts = {"final_loss": log[-1]["loss"], "tokens": settings.steps * settings.batch_tokens}
+    if settings.parent:
+        facts |= _relative_change(Path(settings.parent), model)
+    publish(folder, settings.output, recipe_version=RECIPE_VERSION, seed=settings.seed, config=recipe, facts=facts)
+
+
+def _relative_change(parent: Path, model) -> dict:
+    """How far the instruct's matrices moved from the base's, as a relative Frobenius norm."""
+    base = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32)
+    change = {}
+    for name, module in (("input", "get_input_embeddings"), ("head", "get_output_embeddings")):
+        old = getattr(base, module)().weight.detach()
+        new = getattr(model, module)().weight.detach().float()[: len(old)]
+        change[f"{name}_change"] = round(float((new - old).norm() / old.norm()), 4)
+    return change
+
+
+def _mixed_lines(corpus: Path, russian: float, characters: int) -> list[str]:
+    budget = {"ru": russian * characters, "en": (1 - russian) * characters}
+    lines = []
+    for document in read_jsonl(corpus):
+        text = text_of(document)
+        if budget[document["language"]] >= len(text):
+            budget[document["language"]] -= len(text)
+            lines += text.split("\n")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="JSON of StandInJob")
+    with job():
+        train_stand_in(load_job(StandInJob, parser.parse_args().config))
+
+
+if __name__ == "__main__":
+    main()

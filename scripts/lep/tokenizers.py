@@ -1,0 +1,180 @@
+"""Byte view of vocabularies: one exact way to compare and split the tokens of any two tokenizers.
+
+Byte-level BPE (GPT-2's alphabet) and SentencePiece-type BPE or Unigram (`▁`, `<0xNN>`) write the
+same text differently; as bytes they agree: `▁word` and `Ġword` are both b" word". Special tokens
+have no bytes and are compared by name.
+"""
+
+import json
+import re
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from lep.config import UserError
+
+SPACE = "▁"
+BYTE_LEVEL, SENTENCEPIECE = "byte-level", "sentencepiece"
+_BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_LONE_BYTE = re.compile("([\udc80-\udcff])")  # what `surrogateescape` makes of a byte that is not UTF-8
+
+
+def byte_alphabet() -> list[str]:
+    """The printable character of each byte in byte-level vocabularies (GPT-2's table), by byte."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    shifted = iter(range(256, 512))
+    return [chr(byte) if byte in printable else chr(next(shifted)) for byte in range(256)]
+
+
+_ALPHABET = byte_alphabet()
+_BYTE_OF = {character: byte for byte, character in enumerate(_ALPHABET)}
+
+
+class ByteView:
+    """A tokenizer's vocabulary by id: `tokens` (its strings), `data` (bytes; None for specials and unused ids).
+
+    Accepts a `tokenizers.Tokenizer` or a fast Hugging Face tokenizer. `added` maps the added tokens
+    to their ids; `specials` is the set of ids without bytes that have a name (the unknown token is one).
+    """
+
+    def __init__(self, tokenizer: "Tokenizer | PreTrainedTokenizerFast") -> None:
+        backend: Tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
+        state = json.loads(backend.to_str())
+        self.kind = _kind(state)
+        self.backend = backend
+        self._model = backend.model
+        self._byte_fallback = bool(state["model"].get("byte_fallback")) or "ByteFallback" in str(state.get("decoder"))
+        self.ids: dict[str, int] = backend.get_vocab(with_added_tokens=True)
+        self.tokens: list[str | None] = [None] * (1 + max(self.ids.values(), default=-1))
+        for token, index in self.ids.items():
+            self.tokens[index] = token
+        self.added = {token["content"]: token["id"] for token in state["added_tokens"]}
+        self.specials = {token["id"] for token in state["added_tokens"] if token["special"]}
+        self.specials |= {self.ids[name] for name in (_unknown(state["model"]),) if name in self.ids}
+        self.data = [self._bytes_at(index) for index in range(len(self.tokens))]
+        self._by_bytes = self._index()
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def find(self, data: bytes) -> int | None:
+        """The id of the token with these bytes; a piece of text counts before a byte piece."""
+        return self._by_bytes.get(data)
+
+    def counterpart(self, other: "ByteView", index: int) -> int | None:
+        """The id here of another view's token: equal by name if it is special or added, else equal by bytes.
+
+        Where several tokens here share the bytes (`A` and `<0x41>`), the one of the same name is meant.
+        """
+        name, data = other.tokens[index], other.data[index]
+        same = self.ids.get(name) if name is not None else None
+        if same is not None and (data is None or name in other.added or self.data[same] == data):
+            return same
+        return None if data is None else self.find(data)
+
+    def split(self, data: bytes) -> list[int]:
+        """The tokens that the model (merges or unigram scores) makes of bytes, without normaliser or prefix space.
+
+        Bytes that are not UTF-8 by themselves become byte pieces. Parts that the vocabulary cannot
+        write are left out, so the list is empty where it can write nothing.
+        """
+        if self.kind == BYTE_LEVEL:
+            ids = self._tokenize("".join(_ALPHABET[byte] for byte in data))
+        else:
+            ids = self._split_text(data)
+        if self.joined(ids) == data:
+            return ids
+        # The text of another token's name ("</s>", "<0x41>", "▁") is not that token: write it byte by byte.
+        spelled = self._spell(data)
+        return spelled if self.joined(spelled) == data else [i for i in ids if self.data[i] is not None]
+
+    def joined(self, ids: list[int]) -> bytes | None:
+        """The bytes of a sequence of tokens; None where one of them has none."""
+        parts = [self.data[index] for index in ids]
+        return None if None in parts else b"".join(parts)
+
+    def readable(self) -> list[str | None]:
+        """Each token decoded alone, as the published code compares tokens (byte pieces become `\ufffd`)."""
+        decode = self.backend.decoder.decode if self.backend.decoder else "".join
+        return [None if token is None else decode([token]) for token in self.tokens]
+
+    def _bytes_at(self, index: int) -> bytes | None:
+        token = self.tokens[index]
+        if token is None or index in self.specials:
+            return None
+        if token in self.added:
+            return token.encode()
+        if self.kind == BYTE_LEVEL:
+            known = all(character in _BYTE_OF for character in token)
+            return bytes(_BYTE_OF[character] for character in token) if known else token.encode()
+        piece = _BYTE_PIECE.fullmatch(token) if self._byte_fallback else None
+        return bytes([int(piece[1], 16)]) if piece else token.replace(SPACE, " ").encode()
+
+    def _index(self) -> dict[bytes, int]:
+        def is_byte_piece(index: int) -> bool:
+            return self.kind == SENTENCEPIECE and _BYTE_PIECE.fullmatch(self.tokens[index]) is not None
+
+        found: dict[bytes, int] = {}
+        for index in sorted((i for i, d in enumerate(self.data) if d is not None), key=is_byte_piece):
+            found.setdefault(self.data[index], index)
+        return found
+
+    def _tokenize(self, text: str) -> list[int]:
+        return [token.id for token in self._model.tokenize(text)]
+
+    def _split_text(self, data: bytes) -> list[int]:
+        ids: list[int] = []
+        for part in _LONE_BYTE.split(data.decode("utf-8", "surrogateescape")):
+            if _LONE_BYTE.fullmatch(part):
+                ids += self._spell(part.encode("utf-8", "surrogateescape"))
+            elif part:
+                ids += self._tokenize(part.replace(" ", SPACE))
+        return ids
+
+    def _spell(self, data: bytes) -> list[int]:
+        """One token per byte: the byte piece, or the character where there is no such piece."""
+        names = [f"<0x{byte:02X}>" if self.kind == SENTENCEPIECE else _ALPHABET[byte] for byte in data]
+        ids = [self.ids.get(name, self.find(bytes([byte]))) for name, byte in zip(names, data, strict=True)]
+        return [index for index in ids if index is not None]
+
+
+def token_bytes(tokenizer: "Tokenizer | PreTrainedTokenizerFast") -> list[bytes | None]:
+    """The bytes of each token by id; None for special tokens and for ids without a token."""
+    return ByteView(tokenizer).data
+
+
+def overlap(old: ByteView, new: ByteView) -> np.ndarray:
+    """Sorted ids (int64) of the old tokens that the new vocabulary has too, specials by name (paper section 2.2.2)."""
+    return np.array([i for i, t in enumerate(old.tokens) if t is not None and _shared(new, old, i)], dtype=np.int64)
+
+
+def readable_overlap(old: ByteView, new: ByteView) -> np.ndarray:
+    """The same ids as the published code finds them: by the readable string of each token decoded alone."""
+    strings = set(new.readable()) - {None}
+    return np.array([i for i, text in enumerate(old.readable()) if text in strings], dtype=np.int64)
+
+
+def _shared(new: ByteView, old: ByteView, index: int) -> bool:
+    return new.counterpart(old, index) is not None
+
+
+def _kind(state: dict) -> str:
+    parts = json.dumps([state.get(part) for part in ("normalizer", "pre_tokenizer", "decoder")], ensure_ascii=False)
+    if state["model"]["type"] not in ("BPE", "Unigram"):
+        raise UserError(
+            f"tokenizers of type {state['model']['type']} are not supported; use a BPE or Unigram tokenizer"
+        )
+    if '"ByteLevel"' in parts:
+        return BYTE_LEVEL
+    if SPACE in parts or '"Metaspace"' in parts or state["model"].get("byte_fallback"):
+        return SENTENCEPIECE
+    raise UserError(
+        "the tokenizer is neither byte-level nor of SentencePiece's kind (no ByteLevel, Metaspace or ▁ in its "
+        "normaliser, pre-tokenizer and decoder); such vocabularies have no byte view"
+    )
+
+
+def _unknown(model: dict) -> str | None:
+    if model["type"] == "Unigram":
+        return model["vocab"][model["unk_id"]][0] if model.get("unk_id") is not None else None
+    return model.get("unk_token")

@@ -1,0 +1,17 @@
+"""Rule make_calibration_data: the conversations of one calibration."""
+
+from pathlib import Path
+
+from lep.calibration_data import CalibrationRecipe, make_calibration_data
+from lep.config import parse_job
+from lep.log import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        folders = {name: snakemake.input.get(name) for name in ("instructions", "answers")}
+        make_calibration_data(
+            **{name: Path(path).parent if path else None for name, path in folders.items()},
+            documents=Path(snakemake.input.documents),
+            target=Path(snakemake.output[0]).parent,
+            recipe=parse_job(CalibrationRecipe, dict(snakemake.params.recipe), "calibration"),
+        )

@@ -1,0 +1,15 @@
+"""Rule make_instructions: a miniature instruction data set from the training documents."""
+
+from pathlib import Path
+
+from lep.config import parse_job
+from lep.instructions import InstructionRecipe, make_instructions
+from lep.log import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        make_instructions(
+            documents=Path(snakemake.input.documents),
+            target=Path(snakemake.output[0]).parent,
+            recipe=parse_job(InstructionRecipe, dict(snakemake.params.recipe), "calibration"),
+        )

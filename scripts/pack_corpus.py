@@ -1,0 +1,16 @@
+"""Rule pack_corpus: documents become blocks of token ids for one vocabulary."""
+
+from pathlib import Path
+
+from lep.config import parse_job
+from lep.log import job
+from lep.packing import PackingRecipe, pack_corpus
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        pack_corpus(
+            documents=Path(snakemake.input.documents),
+            tokenizer=Path(snakemake.input.tokenizer).parent,
+            target=Path(snakemake.output[0]).parent,
+            recipe=parse_job(PackingRecipe, dict(snakemake.params.recipe), "pretraining.packing"),
+        )

@@ -1,0 +1,15 @@
+"""Rule run_checks: the integrity checks of a finished run."""
+
+from lep.log import job
+from lep.report.checks import run_checks
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        names = ("scores", "metrics", "published", "training", "heldout", "manifests", "tables")
+        run_checks(
+            families=snakemake.params.families,
+            **{name: snakemake.input[name] for name in names},
+            propagated=snakemake.params.propagated,
+            donors=snakemake.params.donors,
+            target=snakemake.output[0],
+        )

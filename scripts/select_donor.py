@@ -1,0 +1,14 @@
+"""Rule select_donor: the best checkpoint of a pre-training run becomes the donor of the propagation."""
+
+from pathlib import Path
+
+from lep.donor import select_donor
+from lep.log import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        select_donor(
+            scores=Path(snakemake.input.scores),
+            models=Path(snakemake.input.models[0]).parent.parent,
+            target=Path(snakemake.output[0]).parent,
+        )

@@ -1,0 +1,16 @@
+"""Train one SentencePiece model on the training split."""
+
+from pathlib import Path
+
+from lep.log import job
+from lep.vocabulary import train_vocabulary_model
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        train_vocabulary_model(
+            corpus=Path(snakemake.params.corpus),
+            model_type=snakemake.wildcards.model_type,
+            size=int(snakemake.wildcards.size),
+            target=Path(snakemake.output.model),
+            **snakemake.params.settings,
+        )

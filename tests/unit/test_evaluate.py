@@ -1,0 +1,264 @@
+"""Evaluation jobs: the files they publish, resuming, refused jobs; comparison of two models."""
+
+import csv
+import dataclasses
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from darumeru.specs import GROUPS, SPECS
+from darumeru_fixtures import write_benchmark, write_model
+from lep import compare, evaluate
+from lep.config import UserError, parse_job
+from lep.manifest import read_manifest, verify, write_json
+
+LENGTHS = {"default": 6}
+SMALL = ["rwsd", "parus", "multiq", "treeway_extractive", "cp_sent_en", "cp_para_en"]
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("evaluate")
+    return {
+        "root": root,
+        "a": write_model(root / "a", 0),
+        "b": write_model(root / "b", 1),
+        "data": write_benchmark(root / "benchmark"),
+    }
+
+
+def make_job(places: dict[str, Path], run: str, **changes: object) -> evaluate.EvaluateJob:
+    values = {
+        "models": [
+            {"name": "llama/base", "path": str(places["a"])},
+            {"name": "llama/extended/cpt-050", "path": str(places["b"]), "step": 50},
+        ],
+        "tasks": SMALL, "shots": 2, "chat": False, "data": str(places["data"]), "limit": 4, "batch_size": 4,
+        "max_length": 1024, "dtype": "float32", "device": "cpu", "threads": 1, "seed": 42, "bootstrap_draws": 200,
+        "generation": {"do_sample": False, "max_new_tokens": LENGTHS},
+        "work": str(places["root"] / run / "work"), "output": str(places["root"] / run / "out"),
+    }  # fmt: skip
+    return parse_job(evaluate.EvaluateJob, values | changes, "test")
+
+
+def table(job: evaluate.EvaluateJob) -> list[dict]:
+    with open(Path(job.output) / "scores.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def files(job: evaluate.EvaluateJob) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in Path(job.output).iterdir() if p.name != "run.json"}
+
+
+@pytest.fixture(scope="module")
+def finished(places: dict[str, Path]) -> evaluate.EvaluateJob:
+    """A job of all tasks in the product's own process, as a rule runs it."""
+    job = make_job(places, "first", tasks=list(SPECS), limit=None)
+    write_json(places["root"] / "job.json", dataclasses.asdict(job))
+    command = [sys.executable, "-m", "lep.evaluate", "--config", str(places["root"] / "job.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return job
+
+
+def test_rows_of_the_table(finished: evaluate.EvaluateJob) -> None:
+    rows = [row for row in table(finished) if row["metric"] == "score" and row["model"] == "llama/base"]
+    assert [row["name"] for row in rows] == [*SPECS, *GROUPS, "micro_avg"]
+    assert [row["level"] for row in rows] == ["task"] * 17 + ["group"] * 5 + ["micro"]
+    score = {row["name"]: float(row["value"]) for row in rows}
+    for group, tasks in GROUPS.items():
+        assert score[group] == pytest.approx(sum(score[task] for task in tasks) / len(tasks), abs=2e-6)
+    assert score["micro_avg"] == pytest.approx(sum(score[task] for task in SPECS) / 17, abs=2e-6)
+    for row in rows:
+        assert float(row["low"]) <= float(row["value"]) + 1e-6
+        assert float(row["value"]) <= float(row["high"]) + 1e-6
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["parus"]["n"] == "8"
+    assert by_name["use"]["n"] == "52"
+    assert by_name["rummlu"]["chance"] == "0.250000"
+    assert (by_name["treeway_extractive"]["shots"], by_name["rcb"]["shots"]) == ("0", "2")
+    assert {row["step"] for row in table(finished) if row["model"] == "llama/extended/cpt-050"} == {"50"}
+    assert {row["step"] for row in rows} == {""}
+    assert "symbols_per_token" in {row["metric"] for row in table(finished) if row["name"] == "cp_para_ru"}
+
+
+def test_samples_hold_what_the_scores_are_made_of(finished: evaluate.EvaluateJob) -> None:
+    samples = compare.load_samples(Path(finished.output) / "samples.jsonl.gz")
+    assert list(samples) == ["llama/base", "llama/extended/cpt-050"]
+    assert list(samples["llama/base"]) == list(SPECS)
+    with gzip.open(Path(finished.output) / "samples.jsonl.gz", "rt", encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    assert all(set(line) == {"model", "task", "item", "value", "prompt", "target", "output"} for line in lines)
+    first = next(line for line in lines if line["task"] == "rwsd")
+    assert first["prompt"].endswith("Кот 0 спал. Он ел. «Он» - «Кот»?\nОтвет:")
+    assert first["output"] in ("Да", "Нет")
+
+
+def test_the_output_verifies_and_names_no_place(finished: evaluate.EvaluateJob, places: dict[str, Path]) -> None:
+    manifest = verify(finished.output)
+    assert manifest["seed"] == 42
+    for name, content in files(finished).items():
+        text = gzip.decompress(content) if name.endswith(".gz") else content
+        assert str(places["root"]).encode() not in text, name
+
+
+def test_two_runs_give_the_same_bytes(places: dict[str, Path]) -> None:
+    jobs = [make_job(places, run) for run in ("one", "two")]
+    for job in jobs:
+        evaluate.evaluate(job)
+    assert files(jobs[0]) == files(jobs[1])
+    assert not [row for row in table(jobs[0]) if row["level"] == "micro"]  # of some tasks there is no Micro-Avg
+    assert [row["name"] for row in table(jobs[0]) if row["level"] == "group"] == ["daru_copy_en"] * 2
+
+
+def test_a_sampled_run_can_be_repeated(places: dict[str, Path]) -> None:
+    generation = {"do_sample": True, "temperature": 1.0, "top_k": 40, "top_p": 0.9, "max_new_tokens": LENGTHS}
+    jobs = [make_job(places, run, tasks=["multiq"], generation=generation) for run in ("s1", "s2")]
+    greedy = make_job(places, "s3", tasks=["multiq"])
+    for job in [*jobs, greedy]:
+        evaluate.evaluate(job)
+    assert files(jobs[0]) == files(jobs[1])
+    assert files(jobs[0])["samples.jsonl.gz"] != files(greedy)["samples.jsonl.gz"]
+
+
+def test_a_killed_job_goes_on_with_the_next_model(places: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(places, "killed", tasks=["rwsd"])
+    whole = make_job(places, "whole", tasks=["rwsd"])
+    evaluate.evaluate(whole)
+    run = evaluate._run
+    asked = []
+
+    def dying(settings: evaluate.EvaluateJob, model: evaluate.Model) -> dict:
+        asked.append(model.name)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return run(settings, model)
+
+    monkeypatch.setattr(evaluate, "_run", dying)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.evaluate(job)
+    assert not Path(job.output).exists()
+    evaluate.evaluate(job)
+    assert asked == ["llama/base", "llama/extended/cpt-050", "llama/extended/cpt-050"]
+    assert files(job) == files(whole)
+    evaluate.evaluate(dataclasses.replace(job, shots=1))  # another question: nothing that was kept is used
+    assert asked[3:] == ["llama/base", "llama/extended/cpt-050"]
+
+
+def test_a_calibrated_model_is_merged_first(places: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    from lep import calibrate
+
+    folder = places["root"] / "calibrated"
+    (folder / "adapter").mkdir(parents=True)
+    (folder / "adapter" / "adapter_config.json").write_text("{}")
+    monkeypatch.setattr(
+        calibrate, "merge", lambda source, target: shutil.copytree(places["b"], target, dirs_exist_ok=True)
+    )
+    models = [{"name": "plain", "path": str(places["b"])}, {"name": "merged", "path": str(folder)}]
+    job = make_job(places, "merged", tasks=["rwsd", "multiq"], models=models)
+    evaluate.evaluate(job)
+    samples = compare.load_samples(Path(job.output) / "samples.jsonl.gz")
+    assert samples["plain"] == samples["merged"]
+    assert not list(Path(job.work).glob("merged-*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tasks": ["rcv"]}, "unknown tasks rcv"),
+        ({"tasks": []}, "no task"),
+        ({"tasks": ["rcb", "rcb"]}, "named twice"),
+        ({"models": []}, "no model"),
+        ({"models": [{"name": "x", "path": "nowhere"}]}, "nowhere holds no model"),
+        ({"bootstrap_draws": 0}, "1 or more"),
+        ({"generation": {"max_new_tokens": {"rcv": 3}}}, r"max_new_tokens names rcv"),
+        ({"data": "nowhere"}, "nowhere/rwsd/test.jsonl does not exist"),
+        ({"surprise": 1}, "surprise"),
+        ({"generation": {"beams": 2}}, "beams"),
+    ],
+)
+def test_refused_jobs(places: dict[str, Path], changes: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        evaluate.evaluate(make_job(places, "refused", **changes))
+
+
+def test_chat_needs_a_template(places: dict[str, Path]) -> None:
+    bare = places["root"] / "bare"
+    shutil.copytree(places["a"], bare)
+    (bare / "chat_template.jinja").unlink()
+    with pytest.raises(UserError, match=r"no chat template; add chat_template\.jinja"):
+        evaluate.evaluate(make_job(places, "bare", chat=True, models=[{"name": "x", "path": str(bare)}]))
+
+
+def task_values(*right: int) -> list[dict]:
+    return [{"item": str(i), "gold": 1, "pred": r} for i, r in enumerate(right)]
+
+
+def test_paired_difference_by_hand() -> None:
+    a, b = {"rwsd": task_values(*[0] * 100)}, {"rwsd": task_values(*[1] * 30, *[0] * 70)}
+    difference, low, high = compare.paired_difference(a, b, "rwsd", 2000, 1)
+    assert difference == pytest.approx(0.3)
+    assert low == pytest.approx(0.3 - 1.96 * 0.0458, abs=0.015)
+    assert high == pytest.approx(0.3 + 1.96 * 0.0458, abs=0.015)
+    assert compare.paired_difference(b, a, "rwsd", 2000, 1) == pytest.approx((-difference, -high, -low))
+
+
+def test_pairing_takes_the_items_out_of_the_difference() -> None:
+    """Two models that fail on the same items differ by nothing, however hard the items are."""
+    rows = {"rwsd": task_values(*[0, 1] * 20)}
+    assert compare.paired_difference(rows, rows, "rwsd", 200, 1) == (0.0, 0.0, 0.0)
+
+
+def test_group_difference_is_the_mean_of_its_tasks(finished: evaluate.EvaluateJob) -> None:
+    a, b = compare.load_samples(Path(finished.output) / "samples.jsonl.gz").values()
+    scores = {row["model"]: {} for row in table(finished)}
+    for row in table(finished):
+        if row["metric"] == "score":
+            scores[row["model"]][row["name"]] = float(row["value"])
+    first, second = scores.values()
+    for name in ("micro_avg", "daru_mera", "cp_sent_en"):
+        difference, low, high = compare.paired_difference(a, b, name, 200, 42)
+        assert difference == pytest.approx(second[name] - first[name], abs=3e-6)
+        assert low <= difference <= high
+
+
+def test_refused_comparisons(tmp_path: Path) -> None:
+    a = {"rwsd": task_values(1, 0)}
+    with pytest.raises(UserError, match="unknown metric 'rwds'; use one of micro_avg, daru_mmlu"):
+        compare.paired_difference(a, a, "rwds")
+    with pytest.raises(UserError, match="different items"):
+        compare.paired_difference(a, {"rwsd": task_values(1, 0, 1)}, "rwsd")
+    with pytest.raises(UserError, match="not evaluated for both"):
+        compare.paired_difference(a, {}, "rwsd")
+    with pytest.raises(UserError, match="does not exist"):
+        compare.load_samples(tmp_path / "none.gz")
+    (tmp_path / "text").write_text("text")
+    with pytest.raises(UserError, match=r"no samples\.jsonl\.gz"):
+        compare.load_samples(tmp_path / "text")
+
+
+def test_command_line_of_compare(finished: evaluate.EvaluateJob) -> None:
+    command = [sys.executable, "-m", "lep.compare", "--samples", str(Path(finished.output) / "samples.jsonl.gz")]
+    done = subprocess.run(
+        [*command, "--a", "llama/base", "--b", "llama/extended/cpt-050"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("micro_avg: llama/extended/cpt-050 - llama/base = ")
+    refused = subprocess.run([*command, "--a", "x", "--b", "y"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "no samples of model 'x'" in refused.stderr
+
+
+def test_comparing_needs_no_torch() -> None:
+    code = "import sys, lep.compare; sys.exit('torch' in sys.modules or 'lm_eval' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_manifest_has_no_surprise(finished: evaluate.EvaluateJob) -> None:
+    manifest = read_manifest(finished.output)
+    nothing = {"llama/base": {}, "llama/extended/cpt-050": {}}
+    assert manifest["facts"] == {"dropped_shots": nothing, "cut_prompts": nothing}
+    assert manifest["config"]["generation"] == {"do_sample": False, "max_new_tokens": LENGTHS}

@@ -1,0 +1,96 @@
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from lep.config import UserError
+from lep.least_squares import Blocks, fit_projection, held_out
+
+D = 12
+
+
+def rows(count: int, seed: int = 0, width: int = D) -> torch.Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def in_blocks(a: torch.Tensor, b: torch.Tensor, size: int = 7) -> Blocks:
+    def read() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        return zip(a.split(size), b.split(size), strict=True)
+
+    return read
+
+
+def fit(a: torch.Tensor, b: torch.Tensor, seed: int = 0):
+    return fit_projection(in_blocks(a, b), held_out(len(a), seed), "test")
+
+
+def test_known_map_is_recovered() -> None:
+    a, truth = rows(100), rows(D, 1)
+    found = fit(a, a @ truth)
+    torch.testing.assert_close(found.projection, truth, rtol=1e-8, atol=1e-8)
+    assert (found.rank, found.rows, found.residual, found.heldout_residual) == (D, 100, 0.0, 0.0)
+    assert found.identity_residual > 0.1
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-5])
+def test_noisy_fit_equals_the_reference_solution(scale: float) -> None:
+    """Also for columns so unequal (condition above 1e4) that normal equations are not trusted."""
+    a, b = rows(80), rows(80, 1)
+    a[:, 0] *= scale
+    found = fit(a, b)
+    reference = torch.linalg.lstsq(a, b, driver="gelsy").solution
+    torch.testing.assert_close(found.projection, reference, rtol=1e-8, atol=1e-8)
+    values = torch.linalg.svdvals(a)
+    assert found.condition == pytest.approx(float(values[0] / values[-1]), rel=1e-6)
+    assert found.residual == pytest.approx(float((a @ reference - b).norm() / b.norm()), rel=1e-7)
+
+
+def test_held_out_fifth_is_measured_with_the_others_fit() -> None:
+    a, b = rows(85), rows(85, 1)
+    held = torch.from_numpy(held_out(85, 3))
+    assert held.sum() == 17
+    found = fit(a, b, seed=3)
+    partial = torch.linalg.lstsq(a[~held], b[~held]).solution
+    norm = b[held].norm()
+    assert found.heldout_residual == pytest.approx(float((a[held] @ partial - b[held]).norm() / norm), rel=1e-7)
+    assert found.identity_residual == pytest.approx(float((a[held] - b[held]).norm() / norm), rel=1e-7)
+
+
+@pytest.mark.parametrize("count", [1, 5, 11])
+def test_fewer_rows_than_dimensions_give_the_least_norm(count: int, caplog: pytest.LogCaptureFixture) -> None:
+    a, b = rows(count), rows(count, 1)
+    with caplog.at_level(logging.WARNING):
+        found = fit(a, b)
+    torch.testing.assert_close(found.projection, torch.linalg.pinv(a) @ b, rtol=1e-8, atol=1e-8)
+    assert found.rank == count
+    assert f"rank {count} of {D} from {count} rows" in caplog.text
+    assert (found.heldout_residual is None) == (count < 5)
+
+
+def test_dependent_columns_give_the_least_norm() -> None:
+    a, b = rows(60, width=4) @ rows(4, 1), rows(60, 2)
+    found = fit(a, b)
+    assert found.rank == 4
+    torch.testing.assert_close(found.projection, torch.linalg.pinv(a, rtol=1e-12) @ b, rtol=1e-7, atol=1e-7)
+
+
+def test_block_size_does_not_matter() -> None:
+    a, b = rows(50), rows(50, 1)
+    one = fit_projection(in_blocks(a, b, 50), held_out(50, 0), "test")
+    many = fit_projection(in_blocks(a, b, 1), held_out(50, 0), "test")
+    torch.testing.assert_close(one.projection, many.projection, rtol=1e-10, atol=1e-12)
+
+
+def test_held_out_rows_depend_on_the_seed_alone() -> None:
+    assert np.array_equal(held_out(50, 1), held_out(50, 1))
+    assert not np.array_equal(held_out(50, 1), held_out(50, 2))
+
+
+def test_bad_rows_are_refused() -> None:
+    a, b = rows(20), rows(20, 1)
+    with pytest.raises(UserError, match="share no token"):
+        fit(a[:0], b[:0])
+    b[3, 3] = float("nan")
+    with pytest.raises(UserError, match="NaN"):
+        fit(a, b)

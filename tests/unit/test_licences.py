@@ -1,0 +1,66 @@
+"""What is committed under data/: small, declared in data/README.md, and made only from what may be shipped."""
+
+import csv
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "data"
+COLUMNS = ["name", "version", "file", "origin", "licence", "may_ship", "sha256", "note"]
+LARGEST = 4 * 1024 * 1024  # bytes
+DOWNLOADS = Path("downloads")  # fetched by the rules, ignored by git
+BOOKKEEPING = {"README.md", "sources.csv"}
+FACTS = {"paper"}  # numbers quoted from it, no text
+
+
+def sources() -> list[dict[str, str]]:
+    with open(DATA / "sources.csv", encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        assert reader.fieldnames == COLUMNS
+        return list(reader)
+
+
+def provenance() -> list[tuple[str, list[str], str]]:
+    """(file pattern, names of its sources, licence) from the table of data/README.md."""
+    rows = []
+    for line in (DATA / "README.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `"):
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            assert len(cells) == 3, f"three cells wanted: {line}"
+            rows.append((cells[0].strip("`"), re.findall(r"`([^`]+)`", cells[1]), cells[2]))
+    return rows
+
+
+def committed() -> list[Path]:
+    files = (path.relative_to(DATA) for path in sorted(DATA.rglob("*")) if path.is_file())
+    return [path for path in files if str(path) not in BOOKKEEPING and not path.is_relative_to(DOWNLOADS)]
+
+
+@pytest.mark.parametrize("row", sources(), ids=lambda row: f"{row['name']}-{row['file']}")
+def test_source_is_complete(row: dict[str, str]) -> None:
+    assert all(row[column] for column in ("name", "version", "origin", "licence"))
+    assert row["may_ship"] in ("yes", "no")
+    assert re.fullmatch(r"[0-9a-f]{64}|", row["sha256"])
+
+
+def test_every_committed_file_is_declared() -> None:
+    patterns = [pattern for pattern, _, _ in provenance()]
+    stray = [path for path in committed() if not any(fnmatch(path.as_posix(), pattern) for pattern in patterns)]
+    assert not stray, f"no row of data/README.md covers {stray}"
+
+
+@pytest.mark.parametrize("row", provenance(), ids=lambda row: row[0])
+def test_committed_files_come_from_what_may_be_shipped(row: tuple[str, list[str], str]) -> None:
+    pattern, names, licence = row
+    assert any(fnmatch(path.as_posix(), pattern) for path in committed()), f"no file fits {pattern}"
+    assert names, f"{pattern} names no source"
+    assert licence, f"{pattern} states no licence"
+    allowed = FACTS | {source["name"] for source in sources() if source["may_ship"] == "yes"}
+    assert set(names) <= allowed, f"{pattern} derives from what may not be shipped: {sorted(set(names) - allowed)}"
+
+
+def test_committed_files_are_small() -> None:
+    assert {str(path) for path in committed() if (DATA / path).stat().st_size > LARGEST} == set()
