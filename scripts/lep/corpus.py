@@ -62,7 +62,10 @@ def build_corpus(sources: list[dict], target: Path, recipe: CorpusRecipe) -> Non
         target,
         recipe_version=RECIPE_VERSION,
         seed=recipe.seed,
-        config={"recipe": vars_of(recipe), "sources": [{k: s[k] for k in ("name", "reader", "sha256")} for s in sources]},
+        config={
+            "recipe": vars_of(recipe),
+            "sources": [{k: s[k] for k in ("name", "reader", "sha256")} for s in sources],
+        },
         facts=dict(sorted(counts.items())),
     )
 

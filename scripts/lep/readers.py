@@ -41,7 +41,9 @@ def read_home_assistant(path: Path) -> Iterator[dict]:
     """Documents of the `homeassistant` wheel: the interface strings of one component in one language."""
     with _opened(path) as wheel:
         names = set(wheel.namelist())
-        for russian in sorted(n for n in names if re.fullmatch(r"homeassistant/components/\w+/translations/ru\.json", n)):
+        for russian in sorted(
+            n for n in names if re.fullmatch(r"homeassistant/components/\w+/translations/ru\.json", n)
+        ):
             english = russian.replace("ru.json", "en.json")
             if english not in names:
                 continue
@@ -72,7 +74,9 @@ def read_documents(path: Path) -> Iterator[dict]:
             try:
                 record = json.loads(line.decode("utf-8"))
             except UnicodeDecodeError as error:
-                raise UserError(f"{path}, line {number}: not UTF-8 ({error.reason}); convert the file to UTF-8") from None
+                raise UserError(
+                    f"{path}, line {number}: not UTF-8 ({error.reason}); convert the file to UTF-8"
+                ) from None
             except json.JSONDecodeError as error:
                 raise UserError(f"{path}, line {number}: not JSON ({error.msg}); write one object per line") from None
             if not isinstance(record, dict) or not isinstance(record.get("text"), str):
@@ -87,7 +91,9 @@ def read_documents(path: Path) -> Iterator[dict]:
                 "language": str(record.get("language", "ru")),
                 "title": str(record.get("title", "")),
                 "paragraphs": [
-                    {"id": f"{index:05d}", "text": text} for index, text in enumerate(record["text"].split("\n")) if text
+                    {"id": f"{index:05d}", "text": text}
+                    for index, text in enumerate(record["text"].split("\n"))
+                    if text
                 ],
             }
 

@@ -13,17 +13,34 @@ from lep.corpus import text_of
 
 # Wordings per language: instruction templates of the instruct's fine-tuning.
 COPY = {
-    "en": ["Repeat the text exactly:\n{text}", "Copy this text without changes:\n{text}", "Write the text again:\n{text}"],
-    "ru": ["Повтори текст точно:\n{text}", "Перепиши текст без изменений:\n{text}", "Напиши этот текст ещё раз:\n{text}"],
+    "en": (
+        "Repeat the text exactly:\n{text}",
+        "Copy this text without changes:\n{text}",
+        "Write the text again:\n{text}",
+        "Copy: {text}",
+        "Repeat the text: {text}",
+        "Say once more: {text}",
+    ),
+    "ru": (
+        "Повтори текст точно:\n{text}",
+        "Перепиши текст слово в слово:\n{text}",
+        "Напиши этот текст ещё раз:\n{text}",
+        "Скопируй: {text}",
+        "Повтори: {text}",
+        "Скажи ещё раз: {text}",
+    ),
 }
-CONTINUE = {"en": ["Continue the text:\n{text}"], "ru": ["Продолжи текст:\n{text}"]}
-TITLE = {"en": ["What is this text about?\n{text}"], "ru": ["О чём этот текст?\n{text}"]}
-CONTAINS = {"en": ["Which line has the word «{word}»?"], "ru": ["В какой строке есть слово «{word}»?"]}
-COMPLETE = {"en": ["Which word completes the text?\n{text} ___"], "ru": ["Какое слово завершает текст?\n{text} ___"]}
-NEXT_WORD = {"en": ["{text}\nWhich word follows «{word}»?"], "ru": ["{text}\nКакое слово идёт после «{word}»?"]}
+CONTINUE = {"en": ("Continue the text:\n{text}", "Go on: {text}"), "ru": ("Продолжи текст:\n{text}", "Дальше: {text}")}
+TITLE = {"en": ("What is this text about?\n{text}",), "ru": ("О чём этот текст?\n{text}",)}
+CONTAINS = {"en": ("Which line has the word «{word}»?",), "ru": ("В какой строке есть слово «{word}»?",)}
+GAP = {
+    "en": ("Which word is left out?\n{text}", "Fill the gap: {text}"),
+    "ru": ("Какое слово выпало?\n{text}", "Заполни пропуск: {text}"),
+}
+NEXT_WORD = {"en": ("{text}\nWhich word follows «{word}»?",), "ru": ("{text}\nКакое слово идёт после «{word}»?",)}
 LEAD = {"en": "Answer:", "ru": "Ответ:"}
 LETTERS = "ABCD"
-KINDS = {"copy": 0.35, "contains": 0.25, "complete": 0.15, "next_word": 0.1, "continue": 0.1, "title": 0.05}
+KINDS = {"copy": 0.35, "contains": 0.2, "gap": 0.2, "next_word": 0.1, "continue": 0.05, "title": 0.1}
 
 
 @dataclass(frozen=True)
@@ -37,7 +54,9 @@ class TextPool:
 
 def text_pool(documents: list[dict]) -> TextPool:
     """Collect the material of the instructions from documents of one language."""
-    lines = [p["text"] for d in documents for p in d["paragraphs"] if 20 <= len(p["text"]) <= 200 and "\n" not in p["text"]]
+    lines = [
+        p["text"] for d in documents for p in d["paragraphs"] if 20 <= len(p["text"]) <= 200 and "\n" not in p["text"]
+    ]
     titled = [(d["title"], d["paragraphs"][0]["text"][:200]) for d in documents if d["title"]]
     words = sorted({word for line in lines for word in _words(line) if len(word) > 3})
     return TextPool(lines, titled, words)
@@ -49,7 +68,7 @@ def instruction(pool: TextPool, language: str, rng: np.random.Generator) -> tupl
     makers: dict[str, Callable[[], tuple[str, str]]] = {
         "copy": lambda: _copy(pool, language, rng),
         "contains": lambda: _contains(pool, language, rng),
-        "complete": lambda: _complete(pool, language, rng),
+        "gap": lambda: _gap(pool, language, rng),
         "next_word": lambda: _next_word(pool, language, rng),
         "continue": lambda: _continue(pool, language, rng),
         "title": lambda: _title(pool, language, rng),
@@ -103,17 +122,17 @@ def _contains(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[
             return _options(lines, right, question, language)
 
 
-def _complete(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
+def _gap(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
     while True:
-        line = _pick(pool.lines, rng).split()
-        cut = int(rng.integers(3, 13))
-        answer = _words(line[cut]) if len(line) > cut else []
+        line = _pick(pool.lines, rng).split()[:14]
+        place = int(rng.integers(len(line)))
+        answer = _words(line[place])
         if answer and len(answer[0]) > 2:
             options = [_pick(pool.words, rng) for _ in LETTERS]
             right = int(rng.integers(4))
             options[right] = answer[0]
-            question = _pick(COMPLETE[language], rng).format(text=" ".join(line[:cut]))
-            return _options(options, right, question, language)
+            text = " ".join([*line[:place], line[place].replace(answer[0], "___"), *line[place + 1 :]])
+            return _options(options, right, _pick(GAP[language], rng).format(text=text), language)
 
 
 def _next_word(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:

@@ -87,7 +87,9 @@ class StandInJob:
     threads: int = 1
 
 
-def train_original_tokenizer(corpus: Path, family: str, size: int, russian: float, characters: int, target: Path) -> None:
+def train_original_tokenizer(
+    corpus: Path, family: str, size: int, russian: float, characters: int, target: Path
+) -> None:
     """The English-dominant tokenizer of a stand-in family, in the kind of its real counterpart.
 
     `size` counts pieces (Mistral) or merged tokens without specials (Llama); `russian` is the share

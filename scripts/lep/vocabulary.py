@@ -8,8 +8,15 @@ from tokenizers import AddedToken, Tokenizer
 from lep.config import UserError
 from lep.corpus import read_jsonl, text_of
 from lep.manifest import publish, staging
-from lep.sentencepiece import bpe_merges, is_text_piece, read_pieces, set_bos, to_fast_tokenizer, train_sentencepiece, unicode_of_byte
-
+from lep.sentencepiece import (
+    bpe_merges,
+    is_text_piece,
+    read_pieces,
+    set_bos,
+    to_fast_tokenizer,
+    train_sentencepiece,
+    unicode_of_byte,
+)
 
 RECIPE_VERSION = 1
 KINDS = ("bpe", "unigram", "extended", "optimized")
@@ -91,7 +98,9 @@ def extend(state: dict, model: Path) -> tuple[dict, dict]:
         merges = _letter_merges(texts) + merges
     old_specials = {token["content"] for token in state["added_tokens"]}
     first_free = 1 + max(index for token, index in old.items() if token not in old_specials)
-    reachable = _reachable({*old, *texts}, merges + old_merges, single={t for t in old if len(t) == 1} | _letters(texts, state))
+    reachable = _reachable(
+        {*old, *texts}, merges + old_merges, single={t for t in old if len(t) == 1} | _letters(texts, state)
+    )
     new = [text for text in dict.fromkeys(texts) if text not in old and text in reachable]
     vocabulary = {token: index for token, index in old.items() if token not in old_specials}
     vocabulary |= {token: first_free + offset for offset, token in enumerate(new)}
