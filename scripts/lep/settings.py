@@ -24,21 +24,22 @@ def check_settings(config: dict, root: Path) -> None:
     faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
     messages = [line for fault in faults for line in _explain(fault)]
     if not messages:
-        messages = [*_family_faults(config, root), *_source_faults(config, root), *_schedule_faults(config)]
+        checks = (_family_faults, _source_faults, _schedule_faults, _report_faults)
+        messages = [message for check in checks for message in check(config, root)]
     if messages:
         raise UserError("the configuration is not valid:\n" + "\n".join(f"  {message}" for message in messages))
 
 
 def library_files(root: Path, *modules: str) -> list[str]:
-    """Paths (relative to `root`) of library modules and of every library module they import."""
-    library = root / "scripts" / "lep"
+    """Paths (relative to `root`) of modules of `lep` and of every module of ours that they import."""
+    scripts = root / "scripts"
     found: set[Path] = set()
-    waiting = [file for module in modules for file in _files_of(library, module)]
+    waiting = [file for module in modules for file in _file_of(scripts, f"lep.{module}")]
     while waiting:
         file = waiting.pop()
         if file not in found and file.stem not in _NEUTRAL:
             found.add(file)
-            waiting += [path for name in _imports(file) for path in _files_of(library, name)]
+            waiting += [path for name in _imports(file) for path in _file_of(scripts, name)]
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 
@@ -104,25 +105,36 @@ def _source_faults(config: dict, root: Path) -> list[str]:
     return faults
 
 
-def _schedule_faults(config: dict) -> list[str]:
+def _schedule_faults(config: dict, root: Path) -> list[str]:
     fractions = config["pretraining"]["fractions"]
     if fractions != sorted(set(fractions)) or fractions[-1] != 1:
         return [f"pretraining.fractions: must rise and end with 1.0, found {fractions}"]
     return []
 
 
-def _files_of(library: Path, module: str) -> list[Path]:
-    top = module.split(".")[0]
-    if (library / f"{top}.py").is_file():
-        return [library / f"{top}.py"]
-    return sorted((library / top).glob("*.py")) if (library / top).is_dir() else []
+def _report_faults(config: dict, root: Path) -> list[str]:
+    wanted = config["report"]["samples"]
+    for family in config["families"]:
+        for row in family["calibrated"]:
+            if row["vocabulary"] == wanted["vocabulary"] and wanted["calibration"] in row["calibrations"]:
+                return []
+    return [
+        f"report.samples: no family has {wanted['vocabulary']} with {wanted['calibration']} under `calibrated`; "
+        "name a combination that is calibrated"
+    ]
+
+
+def _file_of(scripts: Path, module: str) -> list[Path]:
+    """The file of a dotted module, of a package its `__init__.py`; nothing for other names."""
+    path = scripts.joinpath(*module.split("."))
+    files = [path.with_suffix(".py"), path / "__init__.py"]
+    return [file for file in files if file.is_file() and file.stat().st_size]
 
 
 def _imports(file: Path) -> list[str]:
     names = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lep."):
-            names.append(node.module.removeprefix("lep."))
-        elif isinstance(node, ast.ImportFrom) and node.module == "lep":
-            names += [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("lep", "darumeru"):
+            # `from package import name` may import a module of the package.
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return names

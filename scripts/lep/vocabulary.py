@@ -9,17 +9,20 @@ from lep.config import UserError
 from lep.corpus import read_jsonl, text_of
 from lep.manifest import publish, staging
 from lep.sentencepiece import (
+    SPACE,
     bpe_merges,
     is_text_piece,
     read_pieces,
     set_bos,
     to_fast_tokenizer,
     train_sentencepiece,
-    unicode_of_byte,
 )
+from lep.tokenizers import byte_alphabet
 
 RECIPE_VERSION = 1
 KINDS = ("bpe", "unigram", "extended", "optimized")
+_ALPHABET = byte_alphabet()
+_BYTE_OF = {character: byte for byte, character in enumerate(_ALPHABET)}
 
 
 def train_vocabulary_model(
@@ -116,15 +119,15 @@ def extend(state: dict, model: Path) -> tuple[dict, dict]:
 
 
 def shrink(state: dict, keep: int) -> dict:
-    """Keep the `keep` lowest ranks of a vocabulary and the merges whose parts and product survive."""
+    """Keep the `keep` lowest ranks of a vocabulary, with their ids, and the merges whose parts and product survive."""
     specials = {token["content"] for token in state["added_tokens"]}
     ranked = sorted((index, token) for token, index in state["model"]["vocab"].items() if token not in specials)
     if keep > len(ranked):
         raise UserError(f"optimized_keep is {keep}, but the original vocabulary has only {len(ranked)} tokens")
-    vocabulary = {token: new for new, (_, token) in enumerate(ranked[:keep])}
+    vocabulary = {token: index for index, token in ranked[:keep]}
     merges = [m for m in state["model"]["merges"] if {*m, "".join(m)} <= vocabulary.keys()]
     state = {**state, "model": {**state["model"], "merges": merges}}
-    _place_specials(state, vocabulary, keep)
+    _place_specials(state, vocabulary, 1 + max(vocabulary.values()))
     return state
 
 
@@ -161,8 +164,7 @@ def _template_tokens(processor: dict) -> list[dict]:
 
 
 def _byte_string(piece: str) -> str:
-    alphabet = unicode_of_byte()
-    return "".join(alphabet[byte] for byte in piece.replace("▁", " ").encode("utf-8"))
+    return "".join(_ALPHABET[byte] for byte in piece.replace(SPACE, " ").encode("utf-8"))
 
 
 def _letter_merges(texts: list[str]) -> list[tuple[str, str]]:
@@ -175,8 +177,7 @@ def _letters(texts: list[str], state: dict) -> set[str]:
 
 
 def _text(byte_string: str) -> str:
-    bytes_of = {letter: byte for byte, letter in enumerate(unicode_of_byte())}
-    return bytes([bytes_of[letter] for letter in byte_string]).decode("utf-8", errors="replace")
+    return bytes(_BYTE_OF[character] for character in byte_string).decode("utf-8", errors="replace")
 
 
 def _reachable(vocabulary: set[str], merges: list[tuple[str, str]], single: set[str]) -> set[str]:

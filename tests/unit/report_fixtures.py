@@ -4,7 +4,9 @@ import csv
 import gzip
 import json
 import random
+import re
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,6 +118,29 @@ def write_rows(path: Path, columns: tuple[str, ...], rows: list[dict]) -> Path:
     return path
 
 
+def change_rows(source: Path, target: Path, change: Callable[[dict], dict | None]) -> Path:
+    """A copy of a CSV file; `change` gives a row's new values, or None to leave the row out."""
+    rows = [changed for row in read_rows(source) if (changed := change(dict(row))) is not None]
+    return write_rows(target, tuple(read_rows(source)[0]), rows)
+
+
+def with_value(row: dict, model: str, name: str, **values: str) -> dict:
+    """The row, with new values where it is the score `name` of `model`."""
+    return row | values if (row["model"], row["name"]) == (model, name) else row
+
+
+def real_families() -> list[dict]:
+    """`FAMILIES` as if they were the paper's own models."""
+    titles = {"mistral": ("Mistral-7B", "OpenChat-3.5"), "llama": ("LLaMa-3-8B", "LLaMa-3-8B Instruct")}
+    keys = ("base_title", "instruct_title")
+    return [f | dict(zip(keys, titles[f["name"]], strict=True)) | {"stand_in": False} for f in FAMILIES]
+
+
+def outputs(folder: Path, name: str, *kinds: str) -> dict[str, Path]:
+    """Paths of a table's or figure's files."""
+    return {kind: folder / f"{name}.{kind}" for kind in kinds}
+
+
 def read_rows(path: Path) -> list[dict]:
     """A CSV file as mappings."""
     with open(path, encoding="utf-8", newline="") as file:
@@ -198,3 +223,55 @@ def _samples() -> list[dict]:
             ]
             samples.append({"family": family, "prompt": prompt, "answers": answers})
     return samples
+
+
+_LITERAL = rb"\((?:\\.|[^\\()]|\((?:\\.|[^\\()])*\))*\)"  # parentheses may be bare where they are balanced
+_SHOWN = re.compile(rb"(?s)/(\w+) [\d.]+ Tf|((?:%s|[-\d.\s])+)\]?T[jJ]" % _LITERAL)
+
+
+def pdf_text(path: Path) -> str:
+    """The text of a PDF that typst wrote, in the order of drawing; characters without a meaning are U+FFFD."""
+    data = path.read_bytes()
+    objects = {int(m[1]): m[2] for m in re.finditer(rb"(?s)(\d+) 0 obj\n(.*?)\nendobj", data)}
+
+    def reference(name: bytes, body: bytes) -> bytes:
+        return objects[int(re.search(rb"/%s (\d+) 0 R" % name, body)[1])]
+
+    def stream(body: bytes) -> bytes:
+        return zlib.decompress(body.partition(b"stream\n")[2].removesuffix(b"\nendstream"))
+
+    texts = []
+    for page in (body for body in objects.values() if re.search(rb"/Type/Page\b", body)):
+        fonts = re.search(rb"/Font<<(.*?)>>", reference(b"Resources", page))[1]
+        maps = {
+            name: _characters(stream(reference(b"ToUnicode", objects[int(number)])))
+            for name, number in re.findall(rb"/(\w+) (\d+) 0 R", fonts)
+        }
+        font: dict[int, str] = {}
+        for name, run in _SHOWN.findall(stream(reference(b"Contents", page))):
+            if name:
+                font = maps[name]
+                continue
+            codes = b"".join(_unescape(literal[1:-1]) for literal in re.findall(rb"(?s)" + _LITERAL, run))
+            texts.append("".join(font.get(int.from_bytes(codes[i : i + 2]), "\ufffd") for i in range(0, len(codes), 2)))
+    return " ".join(texts)
+
+
+def _characters(cmap: bytes) -> dict[int, str]:
+    """Glyph to text, from a ToUnicode table."""
+    found = {}
+    for block in re.findall(rb"(?s)beginbfchar\n(.*?)endbfchar", cmap):
+        for glyph, text in re.findall(rb"<(\w+)> <(\w+)>", block):
+            found[int(glyph, 16)] = bytes.fromhex(text.decode()).decode("utf-16-be")
+    assert b"beginbfrange" not in cmap
+    return found
+
+
+def _unescape(literal: bytes) -> bytes:
+    """The bytes of a PDF string literal."""
+    letters = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
+    return re.sub(
+        rb"(?s)\\([0-7]{1,3}|.)",
+        lambda m: bytes([int(m[1], 8)]) if m[1][:1] in b"01234567" else letters.get(m[1], m[1]),
+        literal,
+    )

@@ -4,6 +4,7 @@ A check is a plain function that raises `CheckError` with what is wrong; unlike 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from lep.report.special_rows import differing_rows
 
 ROUNDING = 0.001  # the paper's values have three digits
 OVERLAP_FROM = 40  # characters; shorter paragraphs may recur by chance, such as names and greetings
+
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class CheckError(Exception):
@@ -83,7 +87,8 @@ def junit(failures: dict[str, str | None]) -> str:
     for name, failure in failures.items():
         case = ElementTree.SubElement(suite, "testcase", classname="integrity", name=name)
         if failure is not None:
-            ElementTree.SubElement(case, "failure", message=failure.splitlines()[0]).text = failure
+            text = _NOT_XML.sub(lambda match: f"\\x{ord(match[0]):02x}", failure)
+            ElementTree.SubElement(case, "failure", message=text.partition("\n")[0]).text = text
     ElementTree.indent(suite)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
 
@@ -153,7 +158,7 @@ def check_special_rows(facts: Facts) -> None:
 
 
 def check_counts_and_chance(facts: Facts) -> None:
-    """Every score has its number of items and its chance level, and lies in its interval's range."""
+    """Every score has its chance level, and both lie in the range that their metric can take."""
     for model, scores in facts.scores.entries.items():
         for name, score in scores.items():
             _require(0 <= score.chance <= 1, f"line {score.line}: chance of {model}, {name} is {score.chance}")
@@ -220,8 +225,10 @@ def expected_models(facts: Facts) -> list[str]:
 def _failure(check: Callable[[Facts], None], facts: Facts) -> str | None:
     try:
         check(facts)
-    except (CheckError, UserError, OSError, KeyError, ValueError) as error:
-        return str(error) or repr(error)
+    except (CheckError, UserError) as error:
+        return str(error)
+    except Exception as error:  # damaged data must not keep the other checks from running
+        return f"the check stopped with {error!r}"
     return None
 
 

@@ -83,7 +83,8 @@ def judge(claim: Claim, compare: Callable[[Comparison], Difference], scores: Sco
         differences = [_difference_of(*differences)]
     verdicts = [verdict(difference, claim.relation, claim.margin) for difference in differences]
     overall = FAILS if FAILS in verdicts else UNDECIDED if UNDECIDED in verdicts else HOLDS
-    return Result(claim, *_hardest(differences, claim.relation), overall, n)
+    deciding = [d for d, found in zip(differences, verdicts, strict=True) if found == overall]
+    return Result(claim, *_hardest(deciding, claim.relation), overall, n)
 
 
 def verdict(difference: Difference, relation: str, margin: float = 0.0) -> str:
@@ -104,7 +105,7 @@ def verdict(difference: Difference, relation: str, margin: float = 0.0) -> str:
 
 
 def _hardest(differences: Sequence[Difference], relation: str) -> Difference:
-    """Of several comparisons that must all be true, the one nearest to failing."""
+    """Of the comparisons that decide a claim, the one nearest to failing: its interval shows the verdict."""
     keys: dict[str, Callable[[Difference], float]] = {
         "above": lambda d: d[0],
         "at least": lambda d: d[0],

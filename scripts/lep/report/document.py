@@ -90,8 +90,11 @@ def compile_document(root: Path, output: Path, **options: object) -> None:
 
 def passed_checks(path: Path) -> list[str]:
     """Names of the integrity checks; `UserError` where one failed or none was made."""
-    cases = ElementTree.parse(path).getroot().findall("testcase")
-    failed = [case.get("name") for case in cases if case.find("failure") is not None]
+    try:
+        cases = ElementTree.parse(path).getroot().findall("testcase")
+    except ElementTree.ParseError as error:
+        raise UserError(f"{path} is no JUnit XML ({error}); run the integrity checks again") from None
+    failed = [case.get("name") for case in cases if any(case.find(tag) is not None for tag in ("failure", "error"))]
     if failed or not cases:
         raise UserError(f"{path}: the integrity checks {', '.join(failed) or 'were not run'}; no report is made")
     return [case.get("name").replace("_", " ") for case in cases]

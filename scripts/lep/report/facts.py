@@ -157,7 +157,7 @@ def _third(sources: Sources, table: Table, family: Family) -> dict:
     ranges = [[row.cells[MICRO].value for row in group] for group in groups]
     paper = [[row.published[MICRO] for row in group] for group in groups if all(row.published for row in group)]
     return {
-        "models": str(len(rows)), "label": _describe(best.model), "best": number(best.cells[MICRO].value),
+        "models": str(len(rows)), "label": "{} ({})".format(*best.labels), "best": number(best.cells[MICRO].value),
         "original": number(sources.scores.need(family.instruct, MICRO).value),
         "range": number(max(max(v) - min(v) for v in ranges)),
         "paper_range": number(max(max(v) - min(v) for v in paper)) if paper else None,

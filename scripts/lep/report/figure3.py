@@ -3,6 +3,8 @@
 Text is wrapped by its measured width and never cut; what the font cannot draw is written as its code point.
 """
 
+import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,20 +105,20 @@ def wrap(text: str, width: float, measure: Callable[[str], float]) -> list[str]:
     but the spaces and newlines at breaks."""
     lines = []
     for paragraph in text.split("\n"):
-        current = ""
+        current = None
         for word in paragraph.split(" "):
-            joined = f"{current} {word}" if current else word
+            joined = word if current is None else f"{current} {word}"
             if measure(joined) <= width:
                 current = joined
                 continue
             if current:
                 lines.append(current)
             while measure(word) > width:
-                cut = max((n for n in range(1, len(word)) if measure(word[:n]) <= width), default=1)
+                cut = max(1, bisect_right(range(1, len(word)), width, key=lambda n, text=word: measure(text[:n])))
                 lines.append(word[:cut])
                 word = word[cut:]
             current = word
-        lines.append(current)
+        lines.append(current or "")
     return lines
 
 
@@ -124,9 +126,11 @@ def printable(text: str) -> str:
     """The text with every character that the font cannot draw written as <U+4E00>, tabs as a space."""
     font = _font()
     text = text.replace("\t", " ").replace("\r\n", "\n").strip("\n")
-    return "".join(
-        c if c == "\n" or (c.isprintable() and font.get_char_index(ord(c))) else f"<U+{ord(c):04X}>" for c in text
-    )
+
+    def drawn(c: str) -> bool:
+        return c == "\n" or ((c.isprintable() or unicodedata.category(c) == "Zs") and font.get_char_index(ord(c)) > 0)
+
+    return "".join(c if drawn(c) else f"<U+{ord(c):04X}>" for c in text)
 
 
 def _font() -> FT2Font:

@@ -14,7 +14,7 @@ _TEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "±": r"$\pm$", "↑": r"$\uparrow$",
     "↓": r"$\downarrow$", "−": "$-$",
 }  # fmt: skip
-_TYPST = {character: f"\\{character}" for character in "\\#$*_`<>@[]~=-+/\"'"}
+_TYPST = {character: f"\\{character}" for character in '\\#$*_`<>@[]~=-+/"'} | {"'": "’"}
 
 
 def number(value: float, places: int = 3) -> str:
@@ -40,7 +40,8 @@ def write_csv(table: "Table") -> str:
     """The wide table: labels, model, then each column with its interval, and the paper's under `paper_`."""
     deltas = [c for c in table.published_columns if any(table.delta(row, c) is not None for row in table.rows)]
     ours = list(table.columns) if table.ours else []
-    header = ["group", *(title.lower().replace(" ", "_") for title in table.label_titles), "model", "stand_in"]
+    labels = ["label" if title == "Model" else title.lower().replace(" ", "_") for title in table.label_titles]
+    header = ["group", *labels, "model", "stand_in"]
     header += [name for column in ours for name in (column, f"{column}_low", f"{column}_high")]
     header += [f"paper_{column}" for column in table.published_columns]
     header += [f"delta_{column}" for column in deltas]
@@ -125,14 +126,14 @@ def write_latex(table: "Table") -> str:
 
 
 def write_typst(table: "Table") -> str:
-    """A Typst fragment that uses `lep-table`, `pm`, `paper` and `arrow` of the report's style file."""
+    """A Typst fragment that uses `lep-table`, `pm`, `paper`, `arrow` and `under` of the report's style file."""
     labels, papers = len(table.label_titles), len(table.published_columns)
     ours = len(table.columns) if table.ours else 0
     head = "".join(f"[{_escape(title, _TYPST)}], " for title in table.label_titles)
     head += "".join(f"[{_escape(title, _TYPST)}], " for title in (table.columns.values() if ours else ()))
     head += "".join(f"paper[{_escape(table.columns[column], _TYPST)}], " for column in table.published_columns)
     lines = [
-        '#import "/style.typ": arrow, lep-table, paper, pm',
+        '#import "/style.typ": arrow, lep-table, paper, pm, under',
         f"#lep-table({table.number}, {labels}, {ours}, {papers}, [{_escape(heading(table), _TYPST)}],",
         f"  ({head.rstrip()}),",
     ]
@@ -144,11 +145,12 @@ def write_typst(table: "Table") -> str:
             value, half, sign = _ours(table, row, column)
             value = f"*{_escape(value, _TYPST)}*" if table.best(row, column) else _escape(value, _TYPST)
             half = f"#pm[{half.removeprefix('±')}]" if half else ""
-            cells.append(f"[{value}{_arrow(sign, any(other.change.get(column) for other in table.rows))}{half}]")
+            sign = _arrow(sign, any(other.change.get(column) for other in table.rows))
+            cells.append(f"[{value}{half}{sign}]")
         for column in table.published_columns:
             value, sign, delta = (_escape(part, _TYPST) for part in _published(table, row, column))
             value = f"*{value}*" if table.best(row, column, published=True) else value
-            delta = f" #text(0.8em)[{delta}]" if delta else ""
+            delta = f"#under[{delta}]" if delta else ""
             sign = _arrow(sign, any(other.published_change.get(column) for other in table.rows))
             cells.append(f"paper[{value}{sign}{delta}]")
         lines.append(f"  ({', '.join(cells)},),")

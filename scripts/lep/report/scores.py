@@ -148,7 +148,7 @@ def read_metrics(path: str | Path) -> Metrics:
         key = (row["kind"], row["model"], row["name"])
         if key in entries:
             raise UserError(f"{path}, line {line} repeats line {entries[key][1]} ({', '.join(key)}); keep one of them")
-        if row["value"].strip().lower() in ("nan", "inf", "-inf"):
+        if not _finite_or_text(row["value"]):
             raise UserError(f"{path}, line {line}: value is {row['value']}; run the step that measured it again")
         entries[key] = (row["value"], line)
     return Metrics(path, entries)
@@ -156,12 +156,21 @@ def read_metrics(path: str | Path) -> Metrics:
 
 def read_published(path: str | Path) -> list[Published]:
     """Read the paper's own values."""
-    rows = []
+    rows: list[Published] = []
+    seen: dict[tuple[str, ...], int] = {}
     for line, row in _rows(Path(path), PUBLISHED_COLUMNS):
+        where = f"{path}, line {line}"
         names = [name for name in ("symbols_per_token", *COLUMNS) if row[name]]
-        values = {name: _number(row[name], f"{path}, line {line}: {name}") for name in names}
-        text = [row[column] for column in ("family", "model", "vocabulary", "lep", "calibration")]
-        rows.append(Published(int(row["table"]), *text, values))
+        values = {name: _number(row[name], f"{where}: {name}") for name in names}
+        key = tuple(row[column] for column in ("table", "family", "model", "vocabulary", "lep", "calibration"))
+        if key[0] not in ("1", "2", "3", "4"):
+            raise UserError(f"{where}: there is no table {key[0]!r}; use 1, 2, 3 or 4")
+        if missing := [name for name in COLUMNS if name not in values]:
+            raise UserError(f"{where} has no {', '.join(missing)}; the paper gives all of them")
+        if key in seen:
+            raise UserError(f"{where} repeats line {seen[key]} ({', '.join(filter(None, key))}); keep one of the two")
+        seen[key] = line
+        rows.append(Published(int(key[0]), *key[1:], values))
     return rows
 
 
@@ -227,10 +236,10 @@ def _check_names(row: dict[str, str], where: str, families: set[str]) -> None:
 
 
 def _counts(row: dict[str, str], where: str) -> tuple[int, float, int]:
-    n, shots = (_number(row[column], f"{where}: {column}") for column in ("n", "shots"))
-    if n < 1 or n != int(n):
+    n, shots = (_whole(row[column], f"{where}: {column}") for column in ("n", "shots"))
+    if n < 1:
         raise UserError(f"{where}: n is {row['n']}; it must be the number of scored items")
-    return int(n), _number(row["chance"], f"{where}: chance"), int(shots)
+    return n, _number(row["chance"], f"{where}: chance"), shots
 
 
 def _step(row: dict[str, str], where: str) -> int | None:
@@ -238,7 +247,21 @@ def _step(row: dict[str, str], where: str) -> int | None:
         if "/cpt-" in row["model"]:
             raise UserError(f"{where}: checkpoint {row['model']} has no step; give the training step")
         return None
-    return int(_number(row["step"], f"{where}: step"))
+    return _whole(row["step"], f"{where}: step")
+
+
+def _whole(text: str, where: str) -> int:
+    number = _number(text, where)
+    if number < 0 or number != int(number):
+        raise UserError(f"{where} is {text!r}; a whole number from 0 on is wanted")
+    return int(number)
+
+
+def _finite_or_text(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return True
 
 
 def _number(text: str, where: str) -> float:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import BinaryIO
 
 from lep.config import UserError
 
@@ -35,7 +36,7 @@ def added_tokens(folder: Path) -> dict[str, int]:
 def read_rows(path: Path, tensor: str, ids: list[int]) -> list[bytes]:
     """The bytes of some rows of a two-dimensional tensor in a safetensors file."""
     with open(path, "rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        header = _header(file)
         start = file.tell() + header[tensor]["data_offsets"][0]
         rows = header[tensor]["shape"][0]
         size = (header[tensor]["data_offsets"][1] - header[tensor]["data_offsets"][0]) // rows
@@ -48,6 +49,16 @@ def read_rows(path: Path, tensor: str, ids: list[int]) -> list[bytes]:
     return found
 
 
+def _header(file: BinaryIO) -> dict:
+    """The header of an open safetensors file; the file is left at the first byte after it."""
+    return json.loads(file.read(int.from_bytes(file.read(8), "little")))
+
+
 def _file_of(folder: Path, tensor: str) -> Path | None:
-    index = json.loads((Path(folder) / _INDEX).read_text(encoding="utf-8"))["weight_map"]
-    return Path(folder) / index[tensor] if tensor in index else None
+    """The file that holds a tensor, in a folder with an index or with one file."""
+    index, single = Path(folder) / _INDEX, Path(folder) / "model.safetensors"
+    if index.exists():
+        name = json.loads(index.read_text(encoding="utf-8"))["weight_map"].get(tensor)
+        return Path(folder) / name if name else None
+    with open(single, "rb") as file:
+        return single if tensor in _header(file) else None

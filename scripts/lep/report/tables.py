@@ -40,7 +40,7 @@ class Cell:
 @dataclass(frozen=True)
 class Row:
     """One row. `peers` are compared for the best value; `change` holds the arrows, ours and the paper's;
-    `published_label` is what the paper calls the row."""
+    `published_label` is what the paper calls the row; `same_model` says whether its values are of this very model."""
 
     section: str
     labels: tuple[str, ...]
@@ -52,6 +52,7 @@ class Row:
     change: dict[str, str] = field(default_factory=dict)
     published_change: dict[str, str] = field(default_factory=dict)
     published_label: str = ""
+    same_model: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ class Table:
         return shown(row) is not None and len(values) > 1 and shown(row) == max(values)
 
     def delta(self, row: Row, column: str) -> float | None:
-        """Ours less the paper's; None for a stand-in, whose difference would compare unlike things."""
-        if row.stand_in or column not in row.cells or column not in row.published:
+        """Ours less the paper's; None for a stand-in or another model, where it would compare unlike things."""
+        if row.stand_in or not row.same_model or column not in row.cells or column not in row.published:
             return None
         return row.cells[column].value - row.published[column]
 
@@ -133,6 +134,8 @@ def build_table(number: int, sources: Sources) -> Table:
     notes = list(table.notes)
     if table.ours:
         notes.insert(0, "Grey ±: half the width of the 95 % bootstrap interval. Bold: best value of a group of rows.")
+        if any(table.delta(row, column) is not None for row in table.rows for column in table.columns):
+            notes.append("+ and − at the paper's values: this run less the paper.")
         if any(set(row.cells) < set(table.columns) - {LAST} and row.model for row in table.rows):
             notes.append("–: the model was not evaluated on all tasks behind this column.")
     if table.ours and table.stand_in:
@@ -184,14 +187,15 @@ def _best_calibrated(sources: Sources, family: Family) -> tuple[Row, Family]:
 
     def rank(option: tuple[str, str]) -> tuple[float, int]:
         score = sources.scores.get(family.tuned(*option), MICRO) if sources.scores else None
-        preferred = option == ("extended", "saiga_copy")  # the paper's best
-        return (score.value if score else 0.0, preferred)
+        return (score.value if score else 0.0, option == best)
 
+    best = ("extended", "saiga_copy")  # the paper's
     vocabulary, calibration = max(options, key=rank)
     label = f"{family.shown('instruct')} + LEP-{VOCABULARIES[vocabulary]} + {CALIBRATIONS[calibration]}"
     published = {"vocabulary": "extended", "lep": "conversion", "calibration": "saiga_copy"}
     model = family.tuned(vocabulary, calibration)
-    return _row(sources, family, "Ours (best calibrated)", (label,), model, table=1, **published), family
+    row = _row(sources, family, "Ours (best calibrated)", (label,), model, table=1, **published)
+    return replace(row, same_model=(vocabulary, calibration) == best), family
 
 
 def _with_arrows(sources: Sources, row: Row, family: Family) -> Row:

@@ -1,0 +1,27 @@
+"""The settings of every expensive job as a JSON file: all that the job reads of the configuration, and nothing else."""
+
+JOBS = {
+    "stand_ins": stand_in_job,
+    "pretrain": pretrain_job,
+    "answers": answer_job,
+    "calibrate": calibrate_job,
+    "evaluate": evaluate_job,
+    "samples": lambda name: sample_job(),
+}
+
+
+rule write_job:
+    input:
+        code=library("manifest"),
+    output:
+        job=job_file("{step}", "{target}"),
+    log:
+        logs("write_job/{step}/{target}"),
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        job=lambda wildcards: JOBS[wildcards.step](*wildcards.target.split("/")),
+    message:
+        "Writing the settings of {wildcards.step} {wildcards.target}"
+    script:
+        "../scripts/write_job.py"

@@ -1,0 +1,303 @@
+"""Tables, figures, claims, checks and the PDF (paper section 3); table and figure numbers are given here alone."""
+
+PUBLISHED = "data/published_scores.csv"
+
+
+def adapted():
+    """(family, vocabulary) of every adapted vocabulary."""
+    return [
+        (family, v)
+        for family, settings in FAMILIES.items()
+        for v in settings["vocabularies"]
+    ]
+
+
+def measured():
+    """{kind: {model: manifest}} of all artefacts whose facts go to metrics.csv."""
+    pairs = adapted()
+    return {
+        "vocabulary": {f"{f}/{v}": vocabulary(f, v) for f, v in pairs},
+        "operator": {
+            f"{f}/{v}": f"{RESULTS}/operators/{f}/{v}/manifest.json" for f, v in pairs
+        },
+        "packing": {
+            f"{f}/{v}": f"{RESULTS}/packed/{f}/{v}/manifest.json" for f, v in pairs
+        },
+        "pretraining": {
+            f"{f}/{v}": f"{RESULTS}/pretraining/{f}/{v}/manifest.json" for f, v in pairs
+        },
+        "propagation": {
+            f"{f}/{v}/{method}": model(f, v, method)
+            for f, v in pairs
+            for method in METHODS
+        },
+        "calibration": {
+            "/".join([f, *calibration]): calibrated(f, *calibration)
+            for f in FAMILIES
+            for calibration in calibrations(f)
+        },
+    }
+
+
+def all_manifests():
+    """Every published artefact, for the checks and the report."""
+    models = [
+        model(family, role) for family in FAMILIES for role in ("base", "instruct")
+    ]
+    models += [
+        model(f, v, step)
+        for f, v in adapted()
+        for step in ("init", *CHECKPOINTS, "donor")
+    ]
+    found = [
+        manifest for artefacts in measured().values() for manifest in artefacts.values()
+    ]
+    folders = [f"{folder}/manifest.json" for folder in evaluation_folders()]
+    return [
+        rules.build_corpus.output.manifest,
+        benchmark_data(),
+        *models,
+        *found,
+        *folders,
+    ]
+
+
+def report_settings():
+    """What the report lists of the configuration."""
+    return {
+        "scale": config["scale"],
+        "seed": config["seed"],
+        "bootstrap_draws": config["evaluation"]["bootstrap_draws"],
+        "sample_tokens": config["report"]["samples"]["max_new_tokens"],
+        **{
+            key: config[key]
+            for key in ("compute", "vocabulary", "pretraining", "evaluation")
+        },
+    }
+
+
+rule gather_scores:
+    input:
+        scores=[f"{folder}/scores.csv" for folder in evaluation_folders()],
+        code=library("report.gather"),
+    output:
+        scores=f"{RESULTS}/scores.csv",
+    log:
+        logs("gather_scores"),
+    conda:
+        "../envs/report.yaml"
+    message:
+        "Gathering all scores"
+    script:
+        "../scripts/gather_scores.py"
+
+
+rule gather_metrics:
+    input:
+        manifests=[
+            manifest
+            for artefacts in measured().values()
+            for manifest in artefacts.values()
+        ],
+        vocabularies=rules.measure_vocabularies.output.metrics,
+        code=library("report.gather"),
+    output:
+        metrics=f"{RESULTS}/metrics.csv",
+    log:
+        logs("gather_metrics"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        artefacts=measured(),
+    message:
+        "Gathering facts about vocabularies, runs and fits"
+    script:
+        "../scripts/gather_metrics.py"
+
+
+rule make_table:
+    input:
+        scores=rules.gather_scores.output.scores,
+        metrics=rules.gather_metrics.output.metrics,
+        published=PUBLISHED,
+        code=library("report.tables"),
+    output:
+        csv=f"{RESULTS}/tables/table{{number}}.csv",
+        md=f"{RESULTS}/tables/table{{number}}.md",
+        tex=f"{RESULTS}/tables/table{{number}}.tex",
+        typ=f"{RESULTS}/tables/table{{number}}.typ",
+    log:
+        logs("make_table/{number}"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        families=config["families"],
+    message:
+        "Table {wildcards.number}"
+    script:
+        "../scripts/make_table.py"
+
+
+rule plot_figure1:
+    input:
+        scores=rules.gather_scores.output.scores,
+        published=PUBLISHED,
+        code=library("report.figures"),
+    output:
+        pdf=f"{RESULTS}/figures/figure1.pdf",
+        png=report(
+            f"{RESULTS}/figures/figure1.png",
+            caption="report/figure1.rst",
+            category="Figures",
+        ),
+        csv=f"{RESULTS}/figures/figure1.csv",
+    log:
+        logs("plot_figure1"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        families=config["families"],
+    message:
+        "Figure 1: Micro-Avg of the best models"
+    script:
+        "../scripts/plot_figure1.py"
+
+
+rule plot_figure2:
+    input:
+        scores=rules.gather_scores.output.scores,
+        code=library("report.figures"),
+    output:
+        pdf=f"{RESULTS}/figures/figure2.pdf",
+        png=report(
+            f"{RESULTS}/figures/figure2.png",
+            caption="report/figure2.rst",
+            category="Figures",
+        ),
+        csv=f"{RESULTS}/figures/figure2.csv",
+    log:
+        logs("plot_figure2"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        families=config["families"],
+    message:
+        "Figure 2: Micro-Avg over training steps"
+    script:
+        "../scripts/plot_figure2.py"
+
+
+rule plot_figure3:
+    input:
+        samples=rules.sample_answers.output.samples,
+        code=library("report.figure3"),
+    output:
+        pdf=f"{RESULTS}/figures/figure3.pdf",
+        png=report(
+            f"{RESULTS}/figures/figure3.png",
+            caption="report/figure3.rst",
+            category="Figures",
+        ),
+        csv=f"{RESULTS}/figures/figure3.csv",
+    log:
+        logs("plot_figure3"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        families=config["families"],
+    message:
+        "Figure 3: sample answers"
+    script:
+        "../scripts/plot_figure3.py"
+
+
+rule compute_claims:
+    input:
+        scores=rules.gather_scores.output.scores,
+        metrics=rules.gather_metrics.output.metrics,
+        published=PUBLISHED,
+        samples=[f"{folder}/samples.jsonl.gz" for folder in evaluation_folders()],
+        code=library("report.claims"),
+    output:
+        claims=report(
+            f"{RESULTS}/claims.csv", caption="report/claims.rst", category="Claims"
+        ),
+    log:
+        logs("compute_claims"),
+    benchmark:
+        times("compute_claims")
+    conda:
+        "../envs/evaluate.yaml"
+    params:
+        families=config["families"],
+        draws=config["evaluation"]["bootstrap_draws"],
+        seed=config["seed"],
+    message:
+        "Computing the paper's claims"
+    script:
+        "../scripts/compute_claims.py"
+
+
+rule run_checks:
+    input:
+        scores=rules.gather_scores.output.scores,
+        metrics=rules.gather_metrics.output.metrics,
+        published=PUBLISHED,
+        training=documents("train"),
+        heldout=[
+            documents("validation"),
+            documents("benchmark"),
+        ],
+        manifests=all_manifests(),
+        tables=expand(f"{RESULTS}/tables/table{{number}}.md", number=TABLES),
+        code=library("report.checks"),
+    output:
+        checks=f"{RESULTS}/checks/checks.xml",
+    log:
+        logs("run_checks"),
+    benchmark:
+        times("run_checks")
+    conda:
+        "../envs/report.yaml"
+    params:
+        families=config["families"],
+        propagated={
+            model(f, v, method): model(f, "instruct")
+            for f, v in adapted()
+            for method in METHODS
+        },
+        donors={f"{f}/{v}": model(f, v, "donor") for f, v in adapted()},
+    message:
+        "Checking the integrity of the run"
+    script:
+        "../scripts/run_checks.py"
+
+
+rule build_report:
+    input:
+        source=sorted(str(path) for path in Path("paper").glob("*.typ")),
+        tables=expand(f"{RESULTS}/tables/table{{number}}.typ", number=TABLES),
+        figures=expand(f"{RESULTS}/figures/figure{{number}}.pdf", number=FIGURES),
+        scores=rules.gather_scores.output.scores,
+        metrics=rules.gather_metrics.output.metrics,
+        published=PUBLISHED,
+        claims=rules.compute_claims.output.claims,
+        checks=rules.run_checks.output.checks,
+        manifests=all_manifests(),
+        requirements="requirements.txt",
+        code=library("report.document"),
+    output:
+        pdf=report(
+            f"{RESULTS}/paper/paper.pdf", caption="report/paper.rst", category="Report"
+        ),
+    log:
+        logs("build_report"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        families=config["families"],
+        settings=report_settings(),
+    message:
+        "Building the PDF"
+    script:
+        "../scripts/build_report.py"

@@ -1,0 +1,102 @@
+"""Embedding pre-training of the base models, and the choice of the donor (paper sections 2.4.1 and 3.2)."""
+
+
+def packing_recipe():
+    settings = config["pretraining"]
+    return {
+        key: settings[key] for key in ("block_size", "language_weights", "reserve")
+    } | {"seed": config["seed"]}
+
+
+def pretrain_job(family, vocabulary):
+    settings = config["pretraining"]
+    same = ("batch_size", "accumulation", "warmup_steps", "weight_decay")
+    optimisation = {key: settings[key] for key in same}
+    optimisation["learning_rate"] = FAMILIES[family]["learning_rate"]
+    optimisation["max_steps"] = settings["max_steps"] or None
+    return compute("pretrain") | {
+        "model": Path(model(family, vocabulary, "init")).parent.as_posix(),
+        "data": f"{RESULTS}/packed/{family}/{vocabulary}",
+        "validation": documents("validation"),
+        "work": work("pretrain", family, vocabulary),
+        "models": f"{RESULTS}/models/{family}/{vocabulary}",
+        "output": f"{RESULTS}/pretraining/{family}/{vocabulary}",
+        "optimisation": optimisation,
+        "validation_recipe": {
+            "languages": list(settings["language_weights"]),
+            "characters": settings["validation_characters"],
+            "window": settings["block_size"],
+            "seed": config["seed"],
+        },
+        "fractions": settings["fractions"],
+        "log_steps": settings["log_steps"],
+        "save_steps": settings["save_steps"],
+    }
+
+
+rule pack_corpus:
+    input:
+        documents=documents("train"),
+        tokenizer=rules.build_vocabulary.output.manifest,
+        code=library("packing"),
+    output:
+        manifest=f"{RESULTS}/packed/{{family}}/{{vocabulary}}/manifest.json",
+    log:
+        logs("pack_corpus/{family}/{vocabulary}"),
+    benchmark:
+        times("pack_corpus/{family}/{vocabulary}")
+    conda:
+        "../envs/train.yaml"
+    params:
+        recipe=packing_recipe(),
+    message:
+        "Packing the corpus for {wildcards.family}/{wildcards.vocabulary}"
+    script:
+        "../scripts/pack_corpus.py"
+
+
+rule pretrain:
+    input:
+        job=job_file("pretrain", "{family}", "{vocabulary}"),
+        model=model("{family}", "{vocabulary}", "init"),
+        data=rules.pack_corpus.output.manifest,
+        validation=documents("validation"),
+    output:
+        manifest=f"{RESULTS}/pretraining/{{family}}/{{vocabulary}}/manifest.json",
+        checkpoints=[
+            model("{family}", "{vocabulary}", checkpoint) for checkpoint in CHECKPOINTS
+        ],
+    log:
+        logs("pretrain/{family}/{vocabulary}"),
+    benchmark:
+        times("pretrain/{family}/{vocabulary}")
+    conda:
+        "../envs/train.yaml"
+    threads: COMPUTE["threads"]
+    resources:
+        gpu=COMPUTE["gpus_per_job"],
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=COMPUTE["runtime_minutes"],
+    message:
+        "Pre-training the embeddings of {wildcards.family}/{wildcards.vocabulary}"
+    shell:
+        "{TRAIN} lep.pretrain --config {input.job} > {log} 2>&1"
+
+
+rule select_donor:
+    input:
+        scores=f"{RESULTS}/evaluation/{{family}}/{{vocabulary}}/pretraining/scores.csv",
+        models=rules.pretrain.output.checkpoints,
+        code=library("donor"),
+    output:
+        manifest=model("{family}", "{vocabulary}", "donor"),
+    log:
+        logs("select_donor/{family}/{vocabulary}"),
+    benchmark:
+        times("select_donor/{family}/{vocabulary}")
+    conda:
+        "../envs/train.yaml"
+    message:
+        "Choosing the donor {wildcards.family}/{wildcards.vocabulary}"
+    script:
+        "../scripts/select_donor.py"

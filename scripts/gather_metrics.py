@@ -1,0 +1,17 @@
+"""Rule gather_metrics: facts about vocabularies, runs, fits and calibrations in one table."""
+
+from pathlib import Path
+
+from lep.log import job
+from lep.report.gather import gather_metrics
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        gather_metrics(
+            artefacts={
+                kind: {name: Path(path).parent for name, path in models.items()}
+                for kind, models in snakemake.params.artefacts.items()
+            },
+            vocabularies=snakemake.input.vocabularies,
+            target=snakemake.output.metrics,
+        )

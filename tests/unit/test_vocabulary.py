@@ -1,0 +1,349 @@
+"""The four vocabularies on both kinds of original tokenizer, and SentencePiece models as fast tokenizers."""
+
+import functools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sentencepiece
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from lep.config import UserError
+from lep.corpus import read_jsonl
+from lep.manifest import read_manifest, verify
+from lep.sentencepiece import is_text_piece, read_pieces, to_fast_tokenizer, train_sentencepiece
+from lep.stand_ins import train_original_tokenizer
+from lep.tokenizers import ByteView, byte_alphabet
+from lep.vocabulary import KINDS, build_vocabulary, read_tokenizer, shrink, train_vocabulary_model
+from tokenizers import Tokenizer, models, processors
+from transformers import AutoTokenizer
+
+FIXTURES = Path(__file__).parents[2] / "data" / "fixtures" / "corpus"
+KEEP = 400
+SIZES = {"bpe": 800, "unigram": 700}
+ALPHABET = "  абвгджзийоёпрстуыюяАЁabtheing.,!?«»—…()0123\n\t\r\u00a0йё\u0306\u0301é漢🙂👩\u200d💻🇷🇺₽<>_"
+TEXTS = st.text(st.sampled_from(ALPHABET), max_size=40) | st.text(
+    st.characters(exclude_characters="▁", exclude_categories=["Cs"]), max_size=15
+)
+UNIONS = ("extended", "optimized")
+
+originals = pytest.mark.parametrize("family", ["mistral", "llama"])
+kinds = pytest.mark.parametrize("kind", KINDS)
+unions = pytest.mark.parametrize("kind", UNIONS)
+model_types = pytest.mark.parametrize("model_type", SIZES)
+
+
+def fixture_lines(language: str) -> list[str]:
+    documents = [d for split in ("train", "validation", "benchmark") for d in read_jsonl(FIXTURES / f"{split}.jsonl")]
+    paragraphs = [p["text"] for d in documents if d["language"] == language for p in d["paragraphs"]]
+    return [line for text in paragraphs for line in text.split("\n")]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`{family}/original` and `{family}/{kind}` for both families, and the two SentencePiece models."""
+    root = tmp_path_factory.mktemp("vocabularies")
+    corpus = root / "corpus.jsonl"
+    corpus.write_bytes(b"".join((FIXTURES / f"{s}.jsonl").read_bytes() for s in ("train", "validation", "benchmark")))
+    for model_type, size in SIZES.items():
+        train_vocabulary_model(
+            corpus, model_type, size, model(root, model_type), characters=10**6, languages=["ru"], threads=1
+        )
+    for family, size in (("mistral", 700), ("llama", 500)):
+        original = root / family / "original"
+        train_original_tokenizer(corpus, family, size, 0.1, 60_000, original)
+        if family == "llama":  # as in the published tokenizer: the template is one of several processors
+            tokenizer = Tokenizer.from_file(str(original / "tokenizer.json"))
+            byte_level = processors.ByteLevel(trim_offsets=False)
+            tokenizer.post_processor = processors.Sequence([byte_level, tokenizer.post_processor])
+            tokenizer.save(str(original / "tokenizer.json"))
+        for kind in KINDS:
+            build(root, family, kind, root / family / kind)
+    return root
+
+
+def model(root: Path, kind: str) -> Path:
+    return root / f"{'unigram' if kind == 'unigram' else 'bpe'}.model"
+
+
+def build(root: Path, family: str, kind: str, target: Path) -> None:
+    keep = KEEP if kind == "optimized" else None
+    build_vocabulary(root / family / "original", model(root, kind), kind, target, keep=keep)
+
+
+@functools.cache
+def load(root: Path, family: str, kind: str) -> Tokenizer:
+    return Tokenizer.from_file(str(root / family / kind / "tokenizer.json"))
+
+
+def added(tokenizer: Tokenizer) -> dict[str, int]:
+    return {token.content: index for index, token in sorted(tokenizer.get_added_tokens_decoder().items())}
+
+
+def kept_tokens(root: Path, family: str, kind: str) -> list[str]:
+    """The original's ordinary tokens that a union keeps, by id."""
+    old = load(root, family, "original")
+    ranked = sorted((index, token) for token, index in old.get_vocab().items() if token not in added(old))
+    return [token for _, token in ranked][: KEEP if kind == "optimized" else None]
+
+
+def new_pieces(root: Path, family: str, kind: str) -> Iterator[tuple[str, str]]:
+    """(piece, token) of each piece that the new BPE brought to a union."""
+    kept, new = set(kept_tokens(root, family, kind)), load(root, family, kind)
+    for piece, _, _ in filter(is_text_piece, read_pieces(model(root, kind))):
+        token = byte_string(piece) if family == "llama" else piece
+        if token not in kept and new.token_to_id(token) is not None:
+            yield piece, token
+
+
+def byte_string(piece: str) -> str:
+    return "".join(byte_alphabet()[byte] for byte in piece.replace("▁", " ").encode())
+
+
+@originals
+@kinds
+@settings(max_examples=60, deadline=None)
+@given(text=TEXTS)
+@example(text=" и  отступ\n\n\tтаб 🙂 👩\u200d💻 2024 г.")
+@example(text="Ёж — «ёжик»… ")
+def test_any_text_survives_a_round_trip(built: Path, family: str, kind: str, text: str) -> None:
+    tokenizer = load(built, family, kind)
+    assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids) == text
+
+
+@originals
+@kinds
+def test_ids_have_no_gaps_and_are_counted(built: Path, family: str, kind: str) -> None:
+    ids = load(built, family, kind).get_vocab(with_added_tokens=True)
+    assert sorted(ids.values()) == list(range(len(ids)))
+    manifest = verify(built / family / kind)
+    assert manifest["facts"]["rows"] == len(ids)
+    assert manifest["config"] == {"kind": kind, "keep": KEEP if kind == "optimized" else None}
+
+
+@originals
+@kinds
+def test_specials_stay_specials(built: Path, family: str, kind: str) -> None:
+    """Every special of the original is one token, and each text gets the one BOS that the original gives it."""
+    old, new = load(built, family, "original"), load(built, family, kind)
+    assert added(old).keys() <= added(new).keys()
+    assert all(token.special for token in new.get_added_tokens_decoder().values())
+    for name, index in added(new).items():
+        assert new.encode(f"да{name}нет", add_special_tokens=False).ids.count(index) == 1
+    bos = "<s>" if family == "mistral" else "<|begin_of_text|>"
+    assert new.encode("да нет").tokens.count(bos) == 1
+    assert new.encode("да нет").ids[0] == new.token_to_id(bos)
+    assert new.encode("да", "нет").ids.count(new.token_to_id(bos)) == old.encode("да", "нет").tokens.count(bos)
+
+
+@originals
+@kinds
+def test_transformers_loads_the_same_tokenizer(built: Path, family: str, kind: str) -> None:
+    loaded = AutoTokenizer.from_pretrained(built / family / kind)
+    text = "И сказал Бог: да будет свет.\n  2024 🙂 and light"
+    assert loaded(text)["input_ids"] == load(built, family, kind).encode(text).ids
+    assert loaded.decode(loaded(text)["input_ids"], skip_special_tokens=True) == text
+    original = AutoTokenizer.from_pretrained(built / family / "original")
+    for role in ("bos_token", "eos_token", "pad_token"):
+        assert getattr(loaded, role) == getattr(original, role)
+        assert loaded.convert_tokens_to_ids(getattr(loaded, role)) == getattr(loaded, f"{role}_id") is not None
+    assert loaded.model_max_length == original.model_max_length == 1024
+
+
+@originals
+def test_extended_keeps_every_old_id(built: Path, family: str) -> None:
+    old, new = (ByteView(load(built, family, kind)) for kind in ("original", "extended"))
+    ordinary = [i for i in range(len(old)) if i not in old.specials]
+    assert [new.data[i] for i in ordinary] == [old.data[i] for i in ordinary]
+    assert [new.tokens[i] for i in ordinary] == [old.tokens[i] for i in ordinary]
+
+
+@originals
+def test_optimized_keeps_the_lowest_ranks_with_their_ids(built: Path, family: str) -> None:
+    old, new = load(built, family, "original"), load(built, family, "optimized")
+    kept, everything = (kept_tokens(built, family, kind) for kind in UNIONS[::-1])
+    assert [new.token_to_id(token) for token in kept] == [old.token_to_id(token) for token in kept]
+    brought = {token for _, token in new_pieces(built, family, "optimized")}
+    assert {token for token in everything[KEEP:] if new.token_to_id(token) is not None} <= brought
+    assert len(new.get_vocab()) == KEEP + len(added(old)) + len(brought)
+
+
+@originals
+@unions
+def test_new_pieces_follow_the_old_ones_and_specials_keep_their_place(built: Path, family: str, kind: str) -> None:
+    """At the front (Mistral) they keep their ids, at the tail (Llama) they move behind the new pieces, in order."""
+    old, new = load(built, family, "original"), load(built, family, kind)
+    ids = [new.token_to_id(token) for _, token in new_pieces(built, family, kind)]
+    first = len(kept_tokens(built, family, kind)) + (3 if family == "mistral" else 0)
+    assert ids == list(range(first, first + len(ids)))
+    if family == "mistral":
+        assert added(new) == added(old) == {"<unk>": 0, "<s>": 1, "</s>": 2}
+    else:
+        assert list(added(new)) == list(added(old))
+        assert list(added(new).values()) == list(range(first + len(ids), first + len(ids) + 16))
+
+
+@originals
+@unions
+def test_every_piece_is_accounted_for(built: Path, family: str, kind: str) -> None:
+    facts = read_manifest(built / family / kind)["facts"]
+    pieces = list(filter(is_text_piece, read_pieces(model(built, kind))))
+    assert facts["new"] == len(list(new_pieces(built, family, kind))) > 300
+    assert facts["new"] + facts["shared"] + facts["unreachable"] == len(pieces)
+    # No merge of the tiny original builds letters of three bytes; the merges of Cyrillic letters are added.
+    new = load(built, family, kind)
+    missing = [p for p, _, _ in pieces if family == "llama" and new.token_to_id(byte_string(p)) is None]
+    assert len(missing) == facts["unreachable"]
+    assert all(len(piece.encode()) > 2 * len(piece) for piece in missing)
+
+
+@originals
+@unions
+def test_every_new_piece_is_reached_by_merges(built: Path, family: str, kind: str) -> None:
+    """Also without `ignore_merges`, which alone would make any whole word reachable."""
+    state = json.loads((built / family / kind / "tokenizer.json").read_text(encoding="utf-8"))
+    assert state["model"]["ignore_merges"]
+    state["model"]["ignore_merges"] = False
+    merging = Tokenizer.from_str(json.dumps(state))
+    for piece, token in new_pieces(built, family, kind):
+        assert [t.value for t in merging.model.tokenize(token)] == [token]
+        if family == "llama":  # and the pre-tokenizer does not cut it
+            assert merging.encode(piece.replace("▁", " "), add_special_tokens=False).tokens == [token]
+
+
+@originals
+@unions
+def test_new_merges_come_first(built: Path, family: str, kind: str) -> None:
+    """A Russian word is cut as the new BPE alone cuts it, wherever it can be; English stays as it was."""
+    union, alone, old = (ByteView(load(built, family, name)) for name in (kind, "bpe", "original"))
+    words = sorted({word for line in fixture_lines("ru") for word in re.findall(r"\b[а-яё]{3,}\b", line)})
+    same = sum(cut(union, f" {word}") == cut(alone, f" {word}") for word in words)
+    assert same > 0.97 * len(words)
+    russian, english = "\n".join(fixture_lines("ru")), "\n".join(fixture_lines("en"))
+    assert tokens(union, russian) < 0.7 * tokens(old, russian)
+    if kind == "extended":
+        assert tokens(union, english) < 1.01 * tokens(old, english)
+
+
+def cut(view: ByteView, text: str) -> list[bytes | None]:
+    return [view.data[index] for index in view.split(text.encode())]
+
+
+def tokens(view: ByteView, text: str) -> int:
+    return len(view.backend.encode(text, add_special_tokens=False).ids)
+
+
+def test_specials_in_front_of_a_byte_level_vocabulary_keep_their_ids(built: Path, tmp_path: Path) -> None:
+    """As some published tokenizers have them."""
+    front = ["<s>", "</s>", "<|eot|>"]
+    pieces = {token: index for index, token in enumerate([*front, *sorted(byte_alphabet()), "Ġt", "he", "Ġthe"])}
+    tokenizer = Tokenizer.from_file(str(built / "llama" / "original" / "tokenizer.json"))
+    tokenizer.model = models.BPE(pieces, [("Ġ", "t"), ("h", "e"), ("Ġt", "he")])
+    state = json.loads(tokenizer.to_str())
+    state["added_tokens"] = [{**state["added_tokens"][0], "content": name, "id": i} for i, name in enumerate(front)]
+    state["post_processor"] = None
+    (tmp_path / "original").mkdir()
+    (tmp_path / "original" / "tokenizer.json").write_text(json.dumps(state), encoding="utf-8")
+    build_vocabulary(tmp_path / "original", model(built, "bpe"), "optimized", tmp_path / "new", keep=257)
+    new = Tokenizer.from_file(str(tmp_path / "new" / "tokenizer.json"))
+    assert added(new) == {"<s>": 0, "</s>": 1, "<|eot|>": 2}
+    assert [new.token_to_id(token) for token in list(pieces)[: 3 + 257]] == list(range(3 + 257))
+    assert sorted(new.get_vocab().values()) == list(range(len(new.get_vocab())))
+
+
+def test_shrink_keeps_the_merges_that_still_work(built: Path) -> None:
+    state, _ = read_tokenizer(built / "mistral" / "original")
+    small = shrink(state, KEEP)["model"]
+    assert len(small["vocab"]) == KEEP + 3
+    possible = [m for m in state["model"]["merges"] if {*m, "".join(m)} <= small["vocab"].keys()]
+    assert small["merges"] == possible
+    assert 0 < len(possible) < len(state["model"]["merges"])
+
+
+@originals
+@kinds
+def test_building_twice_gives_the_same_files(built: Path, tmp_path: Path, family: str, kind: str) -> None:
+    build(built, family, kind, tmp_path / "again")
+    assert read_manifest(tmp_path / "again") == read_manifest(built / family / kind)
+
+
+@model_types
+def test_training_twice_gives_the_same_model(built: Path, tmp_path: Path, model_type: str) -> None:
+    train_sentencepiece(fixture_lines("ru"), model_type, SIZES[model_type], tmp_path / "one.model")
+    train_sentencepiece(fixture_lines("ru"), model_type, SIZES[model_type], tmp_path / "two.model")
+    assert (tmp_path / "one.model").read_bytes() == (tmp_path / "two.model").read_bytes()
+    assert len(read_pieces(tmp_path / "one.model")) == SIZES[model_type]
+
+
+@model_types
+def test_fast_tokenizer_equals_the_sentencepiece_library(built: Path, model_type: str) -> None:
+    reference = sentencepiece.SentencePieceProcessor(model_file=str(model(built, model_type)))
+    fast = to_fast_tokenizer(model(built, model_type), model_type)
+    lines = [*fixture_lines("ru"), *fixture_lines("en"), "В 2024 году 🙂 漢字 — «ёж»", "а", "Zürich"]
+    for line in lines:
+        assert fast.encode(line, add_special_tokens=False).ids == reference.encode(line), line
+    decoded = [fast.decode(reference.encode(line)) for line in lines]
+    assert decoded == [reference.decode(reference.encode(line)) for line in lines]
+
+
+@model_types
+def test_settings_of_the_paper(built: Path, model_type: str) -> None:
+    """Digits split, bytes for what is unknown; `<unk>`, `<s>`, `</s>` and the bytes come first."""
+    pieces = read_pieces(model(built, model_type))
+    assert [piece for piece, _, _ in pieces[:4]] == ["<unk>", "<s>", "</s>", "<0x00>"]
+    assert [is_text_piece(piece) for piece in pieces[:260]] == [False] * 259 + [True]
+    assert not [piece for piece, _, _ in pieces[259:] if re.search(r"\d.|.\d", piece.removeprefix("▁"))]
+    fast = to_fast_tokenizer(model(built, model_type), model_type)
+    assert fast.encode("漢").tokens[-3:] == ["<0xE6>", "<0xBC>", "<0xA2>"]
+    assert fast.encode("в").tokens[0] == "<s>"
+
+
+def test_training_text_is_the_first_characters_of_the_languages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr("lep.vocabulary.train_sentencepiece", lambda lines, *rest: seen.extend(lines))
+    corpus = FIXTURES / "train.jsonl"
+    train_vocabulary_model(corpus, "bpe", 1, tmp_path / "m", characters=10**9, languages=["ru"], threads=1)
+    whole = seen.copy()
+    assert sum(map(len, whole)) > 20_000
+    assert not [line for line in whole if re.fullmatch("[A-Za-z ,.;]+", line) and len(line) > 40]
+    seen.clear()
+    train_vocabulary_model(corpus, "bpe", 1, tmp_path / "m", characters=5000, languages=["ru"], threads=1)
+    assert seen == whole[: len(seen)]
+    assert sum(map(len, seen)) <= 5000 < sum(map(len, whole[: len(seen) + 1]))
+
+
+def test_a_vocabulary_that_cannot_be_trained_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"could not train a bpe vocabulary of 5000 pieces: .*; give it more text"):
+        train_sentencepiece(["мало текста"] * 3, "bpe", 5000, tmp_path / "m.model")
+    with pytest.raises(UserError, match="unknown SentencePiece model type 'word'"):
+        train_sentencepiece(["текст"], "word", 300, tmp_path / "m.model")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "keep", "message"),
+    [
+        ("wordpiece", None, "unknown vocabulary 'wordpiece'; use one of bpe, unigram, extended, optimized"),
+        ("optimized", None, "state how many original tokens to keep .*optimized_keep"),
+        ("optimized", 0, "state how many original tokens to keep"),
+        ("optimized", 99_999, "optimized_keep is 99999, but the original vocabulary has only 697 tokens"),
+    ],
+)
+def test_impossible_vocabularies_are_refused(
+    built: Path, tmp_path: Path, kind: str, keep: int | None, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        build_vocabulary(built / "mistral" / "original", model(built, "bpe"), kind, tmp_path / "new", keep=keep)
+    assert not (tmp_path / "new").exists()
+
+
+def test_originals_that_cannot_be_adapted_are_refused(built: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no tokenizer\.json; save the model's fast tokenizer"):
+        build_vocabulary(tmp_path, model(built, "bpe"), "extended", tmp_path / "new")
+    Tokenizer(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(UserError, match="only BPE tokenizers can be adapted, found WordPiece"):
+        build_vocabulary(tmp_path, model(built, "bpe"), "extended", tmp_path / "new")
