@@ -7,7 +7,7 @@ def instructions():
     return (
         f"{RESULTS}/instructions/manifest.json"
         if made
-        else f"{RESULTS}/sources/instructions/manifest.json"
+        else f"{RESULTS}/sources/datasets/instructions/manifest.json"
     )
 
 
@@ -32,7 +32,7 @@ def answer_job(family):
         "prompts": settings["prompts"],
         "max_new_tokens": settings["max_new_tokens"],
         "batch_size": settings["batch_size"],
-        "max_prompt_tokens": config["calibration"]["max_length"],
+        "max_prompt_tokens": settings["max_prompt_tokens"],
         "judge": judge,
         "work": work("answers", family),
         "output": f"{RESULTS}/answers/{family}",
@@ -65,7 +65,7 @@ def calibrate_job(family, vocabulary, parent, calibration):
         "work": work("calibrate", family, vocabulary, parent, calibration),
         "output": folder(calibrated(family, vocabulary, parent, calibration)),
         "lora": {key: recipe[key] for key in lora},
-        "tuning": tuning | {"max_length": config["calibration"]["max_length"]},
+        "tuning": tuning,
     }
 
 

@@ -109,7 +109,7 @@ def source_path(source):
     if "package" in source:
         return f"{RESULTS}/sources/{source['package']}.whl"
     if "dataset" in source:
-        return f"{RESULTS}/sources/{source['name']}/manifest.json"
+        return f"{RESULTS}/sources/datasets/{source['name']}/manifest.json"
     return source["path"]
 
 

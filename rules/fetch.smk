@@ -33,7 +33,7 @@ rule fetch_package:
 
 rule fetch_dataset:
     output:
-        manifest=f"{RESULTS}/sources/{{name}}/manifest.json",
+        manifest=f"{RESULTS}/sources/datasets/{{name}}/manifest.json",
     log:
         logs("fetch_dataset/{name}"),
     benchmark:

@@ -3,9 +3,13 @@
 
 def packing_recipe():
     settings = config["pretraining"]
+    weights = settings["language_weights"]
     return {
-        key: settings[key] for key in ("block_size", "language_weights", "reserve")
-    } | {"seed": config["seed"]}
+        "block_size": settings["block_size"],
+        "language_weights": weights if any(weights.values()) else None,
+        "reserve": settings["reserve"],
+        "seed": config["seed"],
+    }
 
 
 def pretrain_job(family, vocabulary):

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic.dataclasses import dataclass
 
 from lep.config import STRICT, UserError
-from lep.manifest import publish, sha256_file, staging
+from lep.manifest import MANIFEST, publish, sha256_file, staging, verify
 from lep.normalise import letter_share, normalise
 from lep.readers import READERS
 
@@ -76,9 +76,11 @@ def check_source(source: dict) -> None:
     path = Path(source["path"])
     if source["reader"] not in READERS:
         raise UserError(f"corpus source {source['name']}: no reader {source['reader']!r}; use one of {sorted(READERS)}")
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"corpus source {source['name']}: {path} does not exist")
-    if source["sha256"] != "unpinned" and (found := sha256_file(path)) != source["sha256"]:
+    if path.is_dir() and (path / MANIFEST).is_file():  # fetched from the hub
+        verify(path)
+    elif source["sha256"] != "unpinned" and (found := sha256_file(path)) != source["sha256"]:
         raise UserError(
             f"corpus source {source['name']}: {path} has sha256 {found}, expected {source['sha256']}; "
             "delete the file and fetch it again, or correct the recorded hash"

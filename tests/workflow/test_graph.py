@@ -1,0 +1,104 @@
+"""The graph: every overlay builds it without network or GPU; a bad configuration is refused with one clear message."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+ROOT = Path(__file__).parents[2]
+OVERLAYS = sorted((ROOT / "configs").glob("*.yaml"))
+# Heavy libraries are unimportable in this process: parsing must not need them.
+LIGHT = (
+    "import sys; sys.modules |= dict.fromkeys(('torch', 'transformers', 'tokenizers', 'lm_eval', 'matplotlib'));"
+    "from snakemake.cli import main; main(sys.argv[1:])"
+)
+
+
+def dry_run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", LIGHT, "--dry-run", "--nolock", "--quiet", "host", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def resolved(overlay: Path | None) -> dict:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    if overlay:
+        update_config(config, yaml.safe_load(overlay.read_text(encoding="utf-8")))
+    return config
+
+
+def refused(checkout: Path, tmp_path: Path, changes: dict) -> str:
+    """The message for an overlay that must be refused."""
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(json.dumps(changes), encoding="utf-8")
+    result = dry_run("--configfile", "configs/ci.yaml", str(overlay), cwd=checkout)
+    assert result.returncode != 0
+    return result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("overlay", [None, *OVERLAYS], ids=lambda path: path.stem if path else "mini")
+def test_overlay_builds_the_graph(overlay: Path | None, checkout: Path) -> None:
+    arguments = ("--configfile", str(overlay)) if overlay else ()
+    result = dry_run(*arguments, cwd=checkout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE))
+    assert counts["make_table"] == "4"
+    assert counts["pretrain"] == str(sum(len(family["vocabularies"]) for family in resolved(overlay)["families"]))
+
+
+def test_slurm_profile_builds_the_graph_of_the_paper(checkout: Path) -> None:
+    result = dry_run("--profile", "slurm", cwd=checkout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "results/paper/paper/paper.pdf" in result.stdout
+    assert "results/mini" not in result.stdout
+
+
+def test_nothing_of_mini_is_left_at_paper_scale() -> None:
+    config = resolved(ROOT / "configs" / "paper.yaml")
+    assert not any(family["stand_in"] for family in config["families"])
+    assert "stand" not in json.dumps(config["families"])
+    assert all("dataset" in source for source in config["corpus"]["sources"])
+    assert (config["calibration"]["source"], config["evaluation"]["benchmark"]) == ("hub", "hub")
+    assert config["calibration"]["judge"]["backend"] == "openai"
+
+
+def test_hub_revisions_are_commits_or_unpinned() -> None:
+    for overlay in OVERLAYS:
+        text = overlay.read_text(encoding="utf-8")
+        for revision in re.findall(r"revision: (\w+)", text):
+            assert re.fullmatch(r"[0-9a-f]{40}|unpinned|shipped", revision), f"{overlay.name}: {revision}"
+
+
+BAD = {
+    "unknown key": ({"seeds": 3}, r"  seeds: unknown key; did you mean 'seed'"),
+    "type": ({"pretraining": {"max_steps": "x"}}, r"pretraining\.max_steps: must be of type integer, found 'x'"),
+    "method": ({"propagation": {"methods": ["magic"]}}, r"methods\.0: 'magic' is not known; use one of swap"),
+    "device": ({"compute": {"device": "gpu"}}, r"compute\.device: 'gpu' is not known; use one of cpu, cuda, auto"),
+    "fractions": ({"pretraining": {"fractions": [1.0, 0.5]}}, r"pretraining\.fractions: must rise and end with 1\.0"),
+    "samples": ({"report": {"samples": {"vocabulary": "unigram"}}}, r"report\.samples: no family has unigram"),
+    "source": (
+        {"corpus": {"sources": [{"name": "mine", "reader": "documents", "path": "absent.jsonl"}]}},
+        r"corpus\.sources\.mine\.path: absent\.jsonl does not exist",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_configuration_is_refused(changes: dict, message: str, checkout: Path, tmp_path: Path) -> None:
+    assert re.search(message, refused(checkout, tmp_path, changes))
+
+
+def test_bad_family_is_refused(checkout: Path, tmp_path: Path) -> None:
+    families = resolved(ROOT / "configs" / "ci.yaml")["families"]
+    families[0] |= {"vocabularies": ["unigram", "wordpiece"], "base": {"path": "data/fixtures", "revision": "shipped"}}
+    families[1]["vocabularies"] = ["bpe"]
+    text = refused(checkout, tmp_path, {"families": families})
+    assert "'wordpiece' is not known; use one of bpe, unigram, extended, optimized" in text
+    families[0]["vocabularies"] = ["unigram", "extended"]
+    text = refused(checkout, tmp_path, {"families": families})
+    assert "families.mistral.base.path: data/fixtures has no config.json" in text
+    assert "families.llama.calibrated: optimized is not among this family's vocabularies" in text

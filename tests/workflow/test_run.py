@@ -1,0 +1,119 @@
+"""A complete run of the ci overlay: what it leaves, what runs again, that it survives a kill and repeats itself."""
+
+import csv
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+from conftest import Run, copy_checkout, snakemake
+
+NUMBERS = ("scores.csv", "metrics.csv", "claims.csv", "samples.jsonl", "paper/paper.pdf")
+
+
+def jobs(result: subprocess.CompletedProcess) -> dict[str, int]:
+    """Number of jobs by rule that a dry run would start."""
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = re.findall(r"^(\w+) +(\d+)$", result.stdout.split("Reasons:")[0], re.MULTILINE)
+    return {rule: int(count) for rule, count in found if rule != "total"}
+
+
+def compared(results: Path) -> dict[str, bytes]:
+    files = [results / name for name in NUMBERS]
+    files += sorted(path for folder in ("tables", "figures") for path in (results / folder).iterdir())
+    return {path.relative_to(results).as_posix(): path.read_bytes() for path in files}
+
+
+def test_everything_is_there(finished: Path) -> None:
+    for number in (1, 2, 3, 4):
+        for kind in ("csv", "md", "tex"):
+            assert (finished / f"tables/table{number}.{kind}").stat().st_size > 200
+    for number in (1, 2, 3):
+        for kind in ("pdf", "png", "csv"):
+            assert (finished / f"figures/figure{number}.{kind}").stat().st_size > 100
+    assert (finished / "paper/paper.pdf").read_bytes().startswith(b"%PDF")
+    suite = ElementTree.parse(finished / "checks/checks.xml").getroot()
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
+    assert int(suite.get("tests")) > 5
+    assert "," in (finished / "claims.csv").read_text(encoding="utf-8")
+
+
+def test_every_job_has_a_log(finished: Path) -> None:
+    logs = list((finished / "logs").rglob("*.log"))
+    assert {path.relative_to(finished / "logs").parts[0].removesuffix(".log") for path in logs} >= {
+        "build_corpus", "pretrain", "propagate_embeddings", "calibrate", "evaluate", "make_table", "run_checks",
+    }  # fmt: skip
+
+
+def test_models_share_their_body(finished: Path) -> None:
+    bodies = {path.stat().st_ino for path in (finished / "models/llama").rglob("body-*.safetensors")}
+    assert len(bodies) == 2  # of base and instruct
+
+
+def test_finished_run_has_nothing_to_do(finished: Path, run: Run) -> None:
+    result = run("--dry-run")
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_a_lost_table_is_made_again_alone(finished: Path, run: Run) -> None:
+    lost = finished / "tables/table2.csv"
+    content = lost.read_bytes()
+    lost.unlink()
+    planned = jobs(run("--dry-run", "--quiet", "host"))
+    assert planned == {"make_table": 1, "run_checks": 1, "build_report": 1, "all": 1}
+    assert run("--cores", "2").returncode == 0
+    assert lost.read_bytes() == content
+
+
+def test_bad_corpus_file_leaves_nothing(checkout: Path, run: Run, tmp_path: Path) -> None:
+    """One message in the log that names file and line, an exit code, and no half-written corpus."""
+    text = tmp_path / "mine.jsonl"
+    text.write_bytes('{"text": "Строка"}\n'.encode() + b'{"text": "\xff\xfe"}\n')
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(
+        f"scale: bad\ncorpus:\n  sources:\n    - {{name: mine, reader: documents, path: {text}}}\n", encoding="utf-8"
+    )
+    target = "results/bad/corpus/manifest.json"
+    result = run(str(overlay), "--cores", "1", "--", target)
+    assert result.returncode != 0
+    log = (checkout / "results/bad/logs/build_corpus.log").read_text(encoding="utf-8")
+    assert re.search(r"error: .*mine\.jsonl, line 2: not UTF-8", log)
+    assert not (checkout / "results/bad/corpus").exists()
+
+
+def test_killed_run_goes_on_and_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    """A second run elsewhere, on one core, killed in the middle of a training, ends with the files of the first."""
+    other = copy_checkout(tmp_path / "checkout")
+    process = subprocess.Popen(
+        snakemake("--cores", "1"),
+        cwd=other,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    work = other / "results/ci/work/pretrain"
+    while process.poll() is None and not list(work.glob("*/*/checkpoint-*/complete")):
+        time.sleep(0.2)
+    assert process.poll() is None, "the run ended before it could be killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run(snakemake("--unlock"), cwd=other, check=True, capture_output=True)
+    result = subprocess.run(snakemake("--cores", "1"), cwd=other, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    resumed = [
+        path for path in (other / "results/ci/logs/pretrain").rglob("*.log") if "going on from" in path.read_text()
+    ]
+    assert len(resumed) == 1
+    assert compared(other / "results/ci") == compared(finished)
+    shutil.rmtree(other)
+
+
+def test_scores_name_every_model_once(finished: Path) -> None:
+    with open(finished / "scores.csv", encoding="utf-8", newline="") as file:
+        rows = [(row["model"], row["level"], row["name"], row["metric"]) for row in csv.DictReader(file)]
+    assert len(rows) == len(set(rows))
+    assert len([row for row in rows if row[1] == "micro"]) == 4 + 4 * (2 + 3) + 7
