@@ -7,10 +7,10 @@ ARGS   ?=
 OVERLAY   = $(if $(filter-out mini,$(SCALE)),--configfile configs/$(SCALE).yaml)
 SNAKEMAKE = .venv/bin/snakemake $(OVERLAY) --cores $(CORES)
 
-.PHONY: help paper test plan report lint format docs envs clean
+.PHONY: help paper test plan report lint format docs envs clean clean-models
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 	@echo 'Variables: SCALE=mini|ci|small|paper, CORES=all, PYTHON=python3, ARGS="more options of Snakemake or pytest"'
 
 paper: .venv/.installed  ## build every table, every figure and the PDF into results/SCALE/
@@ -40,6 +40,9 @@ docs: .venv/.installed  ## docs/config.md from rules/schemas/config.schema.yaml
 
 envs: .venv/.installed  ## create the conda environments of envs/ (needs conda), for `--sdm conda`
 	$(SNAKEMAKE) --sdm conda --conda-create-envs-only $(ARGS)
+
+clean-models: .venv/.installed  ## delete the models in results/SCALE/ that nothing needs any more
+	$(SNAKEMAKE) $(ARGS) --summary all | .venv/bin/python -m lep.clean_models results/$(SCALE)
 
 clean:  ## delete results/SCALE/ (downloads and .venv stay)
 	rm -rf results/$(SCALE)

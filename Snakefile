@@ -26,6 +26,7 @@ include: "rules/paper.smk"
 
 localrules:
     all,
+    lock_sources,
     write_job,
     gather_scores,
     gather_metrics,

@@ -55,14 +55,15 @@ wildcard_constraints:
     family="|".join(FAMILIES),
     role="base|instruct",
     vocabulary="|".join([*VOCABULARIES, "original"]),
-    method="|".join(METHODS),
     calibration="self|saiga_copy|saiga",
     parent="conversion|instruct",
     stage="foundation|pretraining|instruct|propagation|calibration",
     model_type="bpe|unigram",
     size="[0-9]+",
     number="[1-4]",
-    step="stand_ins|pretrain|answers|calibrate|evaluate|samples",
+    step="stand_ins|pretrain|answers|calibrate|evaluate|evaluate_part|samples",
+    group="daru_[a-z_]+",
+    key="[^/]+",
 
 
 def library(*modules):

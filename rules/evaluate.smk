@@ -1,9 +1,14 @@
-"""Scores of all models on Darumeru (paper section 2.3): one job per stage of a vocabulary, to share the start-up."""
+"""Scores of all models on Darumeru (paper section 2.3): one job per stage of a vocabulary, to share the start-up, or
+one per model and group of tasks, whose answers are then joined."""
 
-STAGES = {
-    "foundation": "foundation",
-    "pretraining": "foundation",
-}  # the others are asked as instruct models
+from darumeru.specs import GROUPS
+
+EVALUATION_ENV = (
+    "../envs/vllm.yaml"
+    if config["evaluation"]["backend"] == "vllm"
+    else "../envs/evaluate.yaml"
+)
+EVALUATION_GPUS = min(1, COMPUTE["gpus_per_job"])
 
 
 def evaluations():
@@ -52,7 +57,7 @@ def evaluation_folders():
 
 
 def benchmark_data():
-    """The manifest of the benchmark's records: the miniature, or fetched from the hub."""
+    """The manifest of the benchmark's records: the miniature, or those of the hub or of a local folder."""
     miniature = config["evaluation"]["benchmark"] == "miniature"
     return (
         f"{RESULTS}/benchmark/manifest.json"
@@ -61,11 +66,52 @@ def benchmark_data():
     )
 
 
+def groups():
+    """{group: its tasks among those of this run}."""
+    chosen = {
+        group: [task for task in tasks if task in config["evaluation"]["tasks"]]
+        for group, tasks in GROUPS.items()
+    }
+    return {group: tasks for group, tasks in chosen.items() if tasks}
+
+
+def model_key(name):
+    """A model's name as one part of a path."""
+    return name.replace("/", "--")
+
+
+def part(family, vocabulary, stage, key, group):
+    """The manifest of what one job scores: one model on one group of tasks."""
+    return f"{RESULTS}/evaluation_parts/{family}/{vocabulary}/{stage}/{key}/{group}/manifest.json"
+
+
+def parts(family, vocabulary, stage):
+    """All parts of a stage; none where one job scores it as a whole."""
+    if config["evaluation"]["jobs"] == "stage":
+        return []
+    return [
+        part(family, vocabulary, stage, model_key(name), group)
+        for name in evaluated_models(family, vocabulary, stage)
+        for group in groups()
+    ]
+
+
+def evaluate_part_job(family, vocabulary, stage, key, group):
+    whole = evaluate_job(family, vocabulary, stage)
+    place = (family, vocabulary, stage, key, group)
+    return whole | {
+        "models": [m for m in whole["models"] if model_key(m["name"]) == key],
+        "tasks": groups()[group],
+        "work": work("evaluate", *place),
+        "output": folder(part(*place)),
+    }
+
+
 def evaluate_job(family, vocabulary, stage):
     settings = config["evaluation"]
     asked = "foundation" if stage in ("foundation", "pretraining") else "instruct"
     models = evaluated_models(family, vocabulary, stage)
-    same = ("tasks", "batch_size", "max_length", "limit", "bootstrap_draws")
+    same = ("tasks", "backend", "batch_size", "max_length", "limit", "bootstrap_draws")
     return (
         compute("evaluate")
         | {key: settings[key] for key in same}
@@ -135,6 +181,7 @@ rule evaluate:
         job=job_file("evaluate", "{family}", "{vocabulary}", "{stage}"),
         models=lambda wildcards: list(evaluated_models(**wildcards).values()),
         benchmark=benchmark_data(),
+        parts=lambda wildcards: parts(**wildcards),
     output:
         manifest=f"{RESULTS}/evaluation/{{family}}/{{vocabulary}}/{{stage}}/manifest.json",
         scores=f"{RESULTS}/evaluation/{{family}}/{{vocabulary}}/{{stage}}/scores.csv",
@@ -144,14 +191,49 @@ rule evaluate:
     benchmark:
         times("evaluate/{family}/{vocabulary}/{stage}")
     conda:
-        "../envs/evaluate.yaml"
+        EVALUATION_ENV
     threads: COMPUTE["threads"]
     resources:
-        gpu=min(1, COMPUTE["gpus_per_job"]),
+        gpu=0 if config["evaluation"]["jobs"] == "group" else EVALUATION_GPUS,
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=COMPUTE["runtime_minutes"],
+    params:
+        parts=lambda wildcards, input: (
+            "--parts " + " ".join(map(folder, input.parts)) if input.parts else ""
+        ),
+    message:
+        "Evaluating {wildcards.family}/{wildcards.vocabulary}, {wildcards.stage}"
+    shell:
+        "{PYTHON} -m lep.evaluate --config {input.job} {params.parts} > {log} 2>&1"
+
+
+rule evaluate_part:
+    input:
+        job=job_file(
+            "evaluate_part", "{family}", "{vocabulary}", "{stage}", "{key}", "{group}"
+        ),
+        model=lambda wildcards: {
+            model_key(name): manifest
+            for name, manifest in evaluated_models(
+                wildcards.family, wildcards.vocabulary, wildcards.stage
+            ).items()
+        }[wildcards.key],
+        benchmark=benchmark_data(),
+    output:
+        manifest=part("{family}", "{vocabulary}", "{stage}", "{key}", "{group}"),
+    log:
+        logs("evaluate_part/{family}/{vocabulary}/{stage}/{key}/{group}"),
+    benchmark:
+        times("evaluate_part/{family}/{vocabulary}/{stage}/{key}/{group}")
+    conda:
+        EVALUATION_ENV
+    threads: COMPUTE["threads"]
+    resources:
+        gpu=EVALUATION_GPUS,
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
     message:
-        "Evaluating {wildcards.family}/{wildcards.vocabulary}, {wildcards.stage}"
+        "Evaluating {wildcards.key} on {wildcards.group}"
     shell:
         "{PYTHON} -m lep.evaluate --config {input.job} > {log} 2>&1"
 

@@ -6,6 +6,7 @@ JOBS = {
     "answers": answer_job,
     "calibrate": calibrate_job,
     "evaluate": evaluate_job,
+    "evaluate_part": evaluate_part_job,
     "samples": lambda name: sample_job(),
 }
 

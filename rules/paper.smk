@@ -211,6 +211,29 @@ rule plot_figure3:
         "../scripts/plot_figure3.py"
 
 
+rule list_errors:
+    input:
+        samples=[
+            f"{RESULTS}/evaluation/{family}/{config['report']['samples']['vocabulary']}/calibration/samples.jsonl.gz"
+            for family in sampled_models()
+        ],
+        code=library("errors"),
+    output:
+        csv=f"{RESULTS}/tables/errors.csv",
+        md=f"{RESULTS}/tables/errors.md",
+    log:
+        logs("list_errors"),
+    conda:
+        "../envs/evaluate.yaml"
+    params:
+        models=[models[-1]["name"] for models in sampled_models().values()],
+        per_task=config["report"]["errors_per_task"],
+    message:
+        "Listing wrong answers"
+    script:
+        "../scripts/list_errors.py"
+
+
 rule compute_claims:
     input:
         scores=rules.gather_scores.output.scores,
@@ -282,6 +305,7 @@ rule build_report:
         metrics=rules.gather_metrics.output.metrics,
         published=PUBLISHED,
         claims=rules.compute_claims.output.claims,
+        errors=rules.list_errors.output.csv,
         checks=rules.run_checks.output.checks,
         manifests=all_manifests(),
         requirements="requirements.txt",

@@ -1,6 +1,7 @@
 """Learned Embedding Propagation to the instruct models (paper section 2.2)."""
 
 
+# One job makes the models of all methods: they share tokenizers, operator and start-up.
 rule propagate_embeddings:
     input:
         base=model("{family}", "base"),
@@ -9,21 +10,21 @@ rule propagate_embeddings:
         operator=rules.make_operator.output.manifest,
         code=library("propagate"),
     output:
-        manifest=model("{family}", "{vocabulary}", "{method}"),
+        manifests=[model("{family}", "{vocabulary}", method) for method in METHODS],
     log:
-        logs("propagate_embeddings/{family}/{vocabulary}/{method}"),
+        logs("propagate_embeddings/{family}/{vocabulary}"),
     benchmark:
-        times("propagate_embeddings/{family}/{vocabulary}/{method}")
+        times("propagate_embeddings/{family}/{vocabulary}")
     conda:
         "../envs/train.yaml"
     threads: COMPUTE["threads"]
     resources:
         mem_mb=COMPUTE["memory_mb"],
     params:
-        method=lambda wildcards: wildcards.method,
+        methods=METHODS,
         seed=config["seed"],
         device=COMPUTE["device"],
     message:
-        "Propagating {wildcards.family}/{wildcards.vocabulary} by {wildcards.method}"
+        "Propagating {wildcards.family}/{wildcards.vocabulary}"
     script:
         "../scripts/propagate_embeddings.py"

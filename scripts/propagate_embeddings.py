@@ -1,4 +1,4 @@
-"""Rule propagate_embeddings: an instruct model with adapted matrices, by one method of LEP."""
+"""Rule propagate_embeddings: an instruct model with adapted matrices, by each method of LEP."""
 
 from pathlib import Path
 
@@ -10,8 +10,7 @@ if __name__ == "__main__":
         folders = {role: Path(snakemake.input[role]).parent for role in ("base", "instruct", "donor", "operator")}
         propagate(
             **folders,
-            method=snakemake.params.method,
-            target=Path(snakemake.output[0]).parent,
+            targets={m: Path(path).parent for m, path in zip(snakemake.params.methods, snakemake.output, strict=True)},
             seed=snakemake.params.seed,
             threads=snakemake.threads,
             device=snakemake.params.device,

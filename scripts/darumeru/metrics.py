@@ -161,6 +161,11 @@ def _categories(values: Values, options: int) -> Measure:
     return Measure(np.eye(len(subjects))[strata] * _right(values)[:, None], summary, _keys(values), strata)
 
 
+# What an item's own score is the mean of, where the item has a score.
+_PARTS = {
+    "answers": ("f1", "exact_match"), "summary": ("rouge1", "rouge2"), "retrieval": ("r_precision",),
+    "copy_length": ("length_ratio",), "copy_exact": ("copied",),
+}  # fmt: skip
 _COPY = ("length_ratio", "copied", "lcs", "lcs_tokens", "symbols_per_token")
 MEASURES: dict[str, Callable[[Values, int], Measure]] = {
     "accuracy": _accuracy,
@@ -169,11 +174,11 @@ MEASURES: dict[str, Callable[[Values, int], Measure]] = {
     "exam": _exam,
     "accuracy_f1": _confusion("macro_f1", _macro_f1),
     "accuracy_mcc": _confusion("mcc", _mcc),
-    "answers": _means("f1", "exact_match", score=("f1", "exact_match")),
-    "summary": _means("rouge1", "rouge2", "rouge1_recall", "rouge2_recall", score=("rouge1", "rouge2")),
-    "retrieval": _means("r_precision", score=("r_precision",)),
-    "copy_length": _means(*_COPY, score=("length_ratio",)),
-    "copy_exact": _means(*_COPY, score=("copied",)),
+    "answers": _means("f1", "exact_match", score=_PARTS["answers"]),
+    "summary": _means("rouge1", "rouge2", "rouge1_recall", "rouge2_recall", score=_PARTS["summary"]),
+    "retrieval": _means("r_precision", score=_PARTS["retrieval"]),
+    "copy_length": _means(*_COPY, score=_PARTS["copy_length"]),
+    "copy_exact": _means(*_COPY, score=_PARTS["copy_exact"]),
 }
 METRICS = {
     "accuracy": (SCORE,), "categories": (SCORE, "accuracy"), "pairs": (SCORE, "accuracy"), "exam": (SCORE,),
@@ -209,6 +214,14 @@ def interval(draws: np.ndarray) -> tuple[float, float]:
 def count(task: str, values: Values) -> int:
     """Number of scored records: PARus pairs, else items."""
     return len({value["pair"] for value in values}) if SPECS[task].measure == "pairs" else len(values)
+
+
+def item_score(task: str, value: Mapping) -> float:
+    """How right one answer is, from 0 to 1; an exam answer is right where it earned a point."""
+    kind = SPECS[task].measure
+    if kind in _PARTS:
+        return sum(value[part] for part in _PARTS[kind]) / len(_PARTS[kind])
+    return float(value["points"] > 0) if kind == "exam" else float(value["gold"] == value["pred"])
 
 
 def chance(task: str, values: Values) -> float:

@@ -1,8 +1,9 @@
 """Records as items, items as messages, messages as text (paper section 2.3).
 
 An item is one question to a model: a flat mapping with `id`, `user` (the user's turn), `target` (what the assistant
-should say after the lead), `options` (to choose from or, for `rank`, to score), `gold` (index of the right option,
--1 without), `headline` (text above the first shot) and `meta` (JSON: what the metric needs).
+should say after the lead), `lead` (opens the assistant's turn), `options` (to choose from or, for `rank`, to score),
+`gold` (index of the right option, -1 without), `headline` (text above the first shot) and `meta` (JSON: what the
+metric needs).
 """
 
 import json
@@ -24,19 +25,20 @@ _EXTRACTIVE = "Найди наиболее важные предложения �
 def make_items(spec: Spec, record: dict, row: int) -> list[dict]:
     """The items of a record: two for PARus (both orders of the options), else one. `row` is its place in the split."""
     special = {"parus": _parus, "nlpcore_mmlu": _mmlu, "rucola": _rucola, "treeway": _treeway}
-    if spec.subset in special:
-        return special[spec.subset](spec, record, row)
-    inputs, outputs, meta = record["inputs"], record["outputs"], record["meta"]
-    user = record["instruction"].format(**inputs)
-    if spec.kind == "choice":
-        return [_item(meta["id"], user, outputs, spec.options)]
+    items = special.get(spec.subset, _plain)(spec, record, row)
+    return [{**item, "lead": record.get("lead", spec.lead)} for item in items]
+
+
+def _plain(spec: Spec, record: dict, row: int) -> list[dict]:
+    outputs, meta = record["outputs"], record.get("meta") or {}
+    number, user = meta.get("id", row), record["instruction"].format(**record["inputs"])
     if spec.name == "multiq":
         answers = [outputs] if isinstance(outputs, str) else list(outputs)
-        return [_item(meta["id"], user, answers[0], meta={"answers": answers})]
+        return [_item(number, user, answers[0], meta={"answers": answers})]
     if spec.name == "use":
         keys = {"variant": meta["variant"], "task": str(meta["id_task"]), "type": meta["type"]}
-        return [_item(meta["id"], user, outputs, meta=keys)]
-    return [_item(meta["id"], user, outputs)]
+        return [_item(number, user, outputs, meta=keys)]
+    return [_item(number, user, outputs, spec.options)]
 
 
 def _item(
@@ -75,7 +77,8 @@ def _mmlu(spec: Spec, record: dict, row: int) -> list[dict]:
 
 
 def _rucola(spec: Spec, record: dict, row: int) -> list[dict]:
-    return [_item(record["id"], _RUCOLA.format(record["sentence"]), str(record["acceptable"]), spec.options)]
+    number = record.get("id", row)
+    return [_item(number, _RUCOLA.format(record["sentence"]), str(record["acceptable"]), spec.options)]
 
 
 def _treeway(spec: Spec, record: dict, row: int) -> list[dict]:
@@ -110,9 +113,9 @@ def conversation(spec: Spec, item: dict, shots: Sequence[dict]) -> list[dict[str
     messages = []
     for index, shot in enumerate(ordered):
         user = f"{shot['headline']}\n\n{shot['user']}" if index == 0 and shot["headline"] else shot["user"]
-        messages += [_message("user", user), _message("assistant", f"{spec.lead} {shot['target']}".lstrip())]
+        messages += [_message("user", user), _message("assistant", f"{shot['lead']} {shot['target']}".lstrip())]
     messages.append(_message("user", item["user"]))
-    return [*messages, _message("assistant", spec.lead)] if spec.lead else messages
+    return [*messages, _message("assistant", item["lead"])] if item["lead"] else messages
 
 
 def render(messages: Sequence[dict[str, str]], chat_template: Callable | None) -> str:

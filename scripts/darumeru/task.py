@@ -1,9 +1,10 @@
 """The task class behind the 17 YAML files.
 
 Metadata (`--metadata` or `TaskManager(metadata=...)`): `tokenizer` (else `pretrained`, which the command line sets)
-names the tokenizer that measures prompts and copies; `max_length` the model's context; `darumeru_data` the folder
-of records; `darumeru_limit` keeps the first records; `darumeru_max_new_tokens` maps tasks (or `default`) to lengths
-of answers; `darumeru_draws` is the number of bootstrap draws behind the harness's standard errors.
+names the tokenizer that measures prompts and copies; `max_length` the model's context (else its configuration does);
+`darumeru_data`, `darumeru_revisions`, `darumeru_limit` and `darumeru_tiny` say which records are read (`data.load`);
+`darumeru_max_new_tokens` maps tasks (or `default`) to lengths of answers; `darumeru_draws` is the number of bootstrap
+draws behind the harness's standard errors.
 """
 
 import json
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
+from lm_eval.models.utils import resolve_max_length
 
 from darumeru import lm, metrics, prompts, scoring
-from darumeru.data import DataError
+from darumeru.records import DataError
 from darumeru.specs import SPECS
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class DaruTask(ConfigurableTask):
         self.spec = SPECS[settings["dataset_kwargs"]["darumeru_task"]]
         settings["output_type"] = "generate_until" if self.spec.kind == "generate" else "multiple_choice"
         settings["metric_list"] = _metric_list(self.spec.name, settings.get("metadata") or {})
+        if (settings.get("metadata") or {}).get("darumeru_tiny"):
+            settings["task_alias"] = f"{settings['task']} (tiny)"
         settings["process_results"] = "darumeru"  # any value keeps the harness from looking the metrics up
         self.dropped_shots = self.cut_prompts = 0
         super().__init__(config=settings)
@@ -59,13 +63,24 @@ class DaruTask(ConfigurableTask):
         name = self.options.get("tokenizer") or self.options.get("pretrained")
         return load_tokenizer(str(name), self.options.get("revision")) if name else None
 
+    @cached_property
+    def context(self) -> int | None:
+        """The model's context in tokens, as the harness takes it; None if the metadata names no model."""
+        if given := self.options.get("max_length"):
+            return int(given)
+        if not (name := self.options.get("pretrained")):
+            return None
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(str(name), revision=self.options.get("revision"))
+        return resolve_max_length(config, self.tokenizer)
+
     @property
     def max_new_tokens(self) -> int:
         """Length of an answer: the paper's, overridden by metadata, at most half the context."""
         given = self.options.get("darumeru_max_new_tokens") or {}
         length = int(given.get(self.spec.name, given.get("default", self.spec.max_new_tokens)))
-        context = self.options.get("max_length")
-        return min(length, int(context) // 2) if context else length
+        return min(length, self.context // 2) if self.context else length
 
     def fewshot_docs(self):
         return self.dataset.get("shots")
@@ -105,13 +120,12 @@ class DaruTask(ConfigurableTask):
 
     def _fits(self, text: str, doc: dict) -> bool:
         """Whether the prompt leaves room for the answer in the context (true where neither length is known)."""
-        context = self.options.get("max_length")
-        if not context or self.tokenizer is None:
+        if not self.context or self.tokenizer is None:
             return True
         room = self.max_new_tokens
         if self.spec.kind != "generate":
             room = max(len(self.tokenizer.encode(f" {option}", add_special_tokens=False)) for option in doc["options"])
-        return len(self.tokenizer.encode(text)) + room <= int(context)
+        return len(self.tokenizer.encode(text)) + room <= self.context
 
     def construct_requests(self, doc: dict, ctx: str, **kwargs) -> list[Instance]:
         """Requests of one item; a base model (no chat template) stops at the end of the line."""

@@ -65,7 +65,7 @@ def build_corpus(sources: list[dict], target: Path, recipe: CorpusRecipe) -> Non
         seed=recipe.seed,
         config={
             "recipe": vars_of(recipe),
-            "sources": [{k: s[k] for k in ("name", "reader", "sha256")} for s in sources],
+            "sources": [{k: v for k, v in s.items() if k != "path" and v is not None} for s in sources],
         },
         facts=dict(sorted(counts.items())),
     )

@@ -20,7 +20,7 @@ def select_donor(scores: Path, models: Path, target: Path) -> None:
     ranked = micro_averages(scores)
     _, name, best = max(ranked, key=lambda entry: (entry[2], entry[0]))
     chosen = models / name
-    facts = read_manifest(chosen)["facts"]
+    manifest = read_manifest(chosen)
     folder = staging(target)
     for path in sorted(chosen.iterdir()):
         if path.name not in (MANIFEST, RUN):
@@ -30,7 +30,8 @@ def select_donor(scores: Path, models: Path, target: Path) -> None:
         target,
         recipe_version=RECIPE_VERSION,
         parents={"checkpoint": chosen},
-        facts={**facts, "checkpoint": name, "score": best, "final_score": max(ranked)[2]},
+        facts={**manifest["facts"], "checkpoint": name, "score": best, "final_score": max(ranked)[2]},
+        hashes=manifest["files"],
     )
 
 

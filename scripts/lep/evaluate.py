@@ -1,7 +1,8 @@
 """Scores of models on Darumeru with bootstrap intervals: `scores.csv` and `samples.jsonl.gz` (paper section 2.3).
 
 Run: `python -m lep.evaluate --config job.json`. Each model's answers are kept in the work folder as soon as they are
-complete, so a killed job goes on with the next model.
+complete, so a killed job goes on with the next model. With `--parts` nothing is run: the answers are joined from the
+folders of jobs that asked one model about one group of tasks each.
 """
 
 import argparse
@@ -9,104 +10,37 @@ import csv
 import gzip
 import io
 import json
-import logging
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from darumeru import metrics
 from darumeru.specs import GROUPS, PREFIX, SPECS
-from pydantic.dataclasses import dataclass
 
-from lep.config import STRICT, UserError, load_job
+from lep.compare import SAMPLES, read_lines
+from lep.config import UserError, load_job
+from lep.harness import ADAPTER, EvaluateJob, Model, load_lm, load_tasks, ordinary_folder
 from lep.log import job as log_job
 from lep.log import logger
-from lep.manifest import MANIFEST, publish, read_manifest, sha256_file, sha256_json, staging
-
-if TYPE_CHECKING:
-    from darumeru.fast import PrefixLM
+from lep.manifest import MANIFEST, publish, read_manifest, sha256_file, sha256_json, staging, verify
 
 RECIPE_VERSION = 1
 COLUMNS = (
     "model", "step", "shots", "level", "name", "metric", "value", "low", "high", "n", "chance", "task_version",
     "prompt_hash",
 )  # fmt: skip
-ADAPTER = Path("adapter") / "adapter_config.json"  # marks the folder of a calibrated model
-Samples = dict[str, list[dict]]  # task -> lines of samples.jsonl
+# Of each model, by task: shots, versions, shots and prompts that did not fit; and the hash of its chat template.
+BY_TASK = ("shots", "versions", "dropped_shots", "cut_prompts")
+FACTS = (*BY_TASK, "template_hash")
 
 
-@dataclass(frozen=True, config=STRICT)
-class Model:
-    """A model to score: its name and its folder. `step` of a checkpoint: else what its manifest says, if anything."""
+def evaluate(job: EvaluateJob, parts: Sequence[Path] = ()) -> None:
+    """Score all models of a job and publish `scores.csv` and `samples.jsonl.gz`.
 
-    name: str
-    path: str
-    step: int | None = None
-
-
-@dataclass(frozen=True, config=STRICT)
-class Generation:
-    """How answers are generated. The paper sampled (temperature 0.1, top-k 40, top-p 0.9); greedy has no noise.
-
-    `max_new_tokens` gives lengths by task (without prefix) or `default`; other tasks keep the paper's.
+    `parts` are folders that other jobs published, which together hold the answers of every model to every task.
     """
-
-    do_sample: bool = False
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    max_new_tokens: dict[str, int] | None = None
-
-    def settings(self) -> dict:
-        """Keyword arguments of `generate`, those that are given."""
-        given = {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
-        return {"do_sample": self.do_sample, **{key: value for key, value in given.items() if value is not None}}
-
-
-@dataclass(frozen=True, config=STRICT)
-class EvaluateJob:
-    """One evaluation: `models` on `tasks` with `shots` examples, under the chat template if `chat`.
-
-    `data` is a folder `{subset}/{split}.jsonl`, None reads the hub. `limit` keeps the first records of each task
-    (0 or None: all). `max_length` is the context in tokens; `batch_size` decides the rounding, so compare scores
-    only at equal ones. `work` survives kills, `output` is published.
-    """
-
-    models: list[Model]
-    work: str
-    output: str
-    tasks: list[str]
-    shots: int = 0
-    chat: bool = False
-    data: str | None = None
-    limit: int | None = None
-    batch_size: int = 16
-    max_length: int = 4096
-    dtype: str = "bfloat16"
-    device: str = "auto"
-    threads: int = 1
-    seed: int = 42
-    generation: Generation = Generation()
-    bootstrap_draws: int = 1000
-    recipe_version: int = RECIPE_VERSION
-
-
-def evaluate(job: EvaluateJob) -> None:
-    """Score all models of a job and publish `scores.csv` and `samples.jsonl.gz`."""
     _check(job)
-    results = []
-    for number, model in enumerate(job.models, 1):
-        kept = Path(job.work) / f"{model.name.replace('/', '__')}.json.gz"
-        identity = _identity(job, model)
-        result = _read_kept(kept, identity)
-        if result is None:
-            logger.info("model %d of %d: %s", number, len(job.models), model.name)
-            result = {"identity": identity, **_run(job, model)}
-            _write_gzip(kept, json.dumps(result, ensure_ascii=False, sort_keys=True))
-        results.append(result)
+    results = _join(job, parts) if parts else [_answers(job, model) for model in job.models]
     folder = staging(job.output)
     rows = [row for model, r in zip(job.models, results, strict=True) for row in score_rows(job, model, r)]
     _write_csv(folder / "scores.csv", rows)
@@ -116,7 +50,7 @@ def evaluate(job: EvaluateJob) -> None:
         for task in job.tasks
         for line in result["samples"][task]
     )
-    _write_gzip(folder / "samples.jsonl.gz", "".join(f"{line}\n" for line in lines))
+    _write_gzip(folder / SAMPLES, "".join(f"{line}\n" for line in lines))
     places = {model.name: model.path for model in job.models} | ({"benchmark": job.data} if job.data else {})
     publish(
         folder,
@@ -127,9 +61,42 @@ def evaluate(job: EvaluateJob) -> None:
         config={**_slice(job), "bootstrap_draws": job.bootstrap_draws},
         facts={
             what: {model.name: result[what] for model, result in zip(job.models, results, strict=True)}
-            for what in ("dropped_shots", "cut_prompts")
+            for what in FACTS
         },
     )
+
+
+def _answers(job: EvaluateJob, model: Model) -> dict:
+    """All answers of one model, run or kept from a killed job."""
+    kept = Path(job.work) / f"{model.name.replace('/', '__')}.json.gz"
+    identity = _identity(job, model)
+    result = _read_kept(kept, identity)
+    if result is None:
+        logger.info("asking %s", model.name)
+        result = {"identity": identity, **_run(job, model)}
+        _write_gzip(kept, json.dumps(result, ensure_ascii=False, sort_keys=True))
+    return result
+
+
+def _join(job: EvaluateJob, parts: Sequence[Path]) -> list[dict]:
+    """The answers of each model from the parts; `UserError` where they were asked otherwise or do not cover the job."""
+    wanted = {key: value for key, value in _slice(job).items() if key != "tasks"}
+    joined: dict[str, dict] = {model.name: {"samples": {}, **{what: {} for what in BY_TASK}} for model in job.models}
+    for part in parts:
+        manifest = verify(part)
+        if {key: manifest["config"].get(key) for key in wanted} != wanted or manifest["seed"] != job.seed:
+            raise UserError(f"{part} was asked with other settings than this job; evaluate it again")
+        for line in read_lines(part / SAMPLES):
+            joined[line.pop("model")]["samples"].setdefault(line["task"], []).append(line)
+        for name, result in joined.items():
+            if name in manifest["facts"]["template_hash"]:
+                result["template_hash"] = manifest["facts"]["template_hash"][name]
+                for what in BY_TASK:
+                    result[what] |= manifest["facts"][what][name]
+    for name, result in joined.items():
+        if missing := [task for task in job.tasks if task not in result["samples"]]:
+            raise UserError(f"no part holds the answers of {name} to {', '.join(missing)}")
+    return list(joined.values())
 
 
 def score_rows(job: EvaluateJob, model: Model, result: dict) -> Iterator[dict]:
@@ -203,7 +170,7 @@ def _check(job: EvaluateJob) -> None:
 
 def _slice(job: EvaluateJob) -> dict:
     """What decides the answers of the models, without places."""
-    keys = ("tasks", "shots", "chat", "limit", "batch_size", "max_length", "dtype")
+    keys = ("tasks", "shots", "chat", "limit", "backend", "batch_size", "max_length", "dtype")
     lengths = dict(sorted((job.generation.max_new_tokens or {}).items()))
     generation = {**job.generation.settings(), "max_new_tokens": lengths}
     return {key: getattr(job, key) for key in keys} | {"generation": generation, "hub": job.data is None}
@@ -228,7 +195,7 @@ def _run(job: EvaluateJob, model: Model) -> dict:
 
     from lep.compute import prepare_torch
 
-    with _ordinary_folder(Path(model.path), Path(job.work)) as folder:
+    with ordinary_folder(Path(model.path), Path(job.work)) as folder:
         lm = load_lm(folder, job)
         tasks = load_tasks(folder, job)
         prepare_torch(job.threads, job.seed)  # sampling starts anew with each model
@@ -239,6 +206,7 @@ def _run(job: EvaluateJob, model: Model) -> dict:
             apply_chat_template=job.chat,
             fewshot_as_multiturn=True,
         )
+        template = lm.tokenizer.chat_template if job.chat else None
     by_name = {name.removeprefix(PREFIX): task for name, task in tasks["tasks"].items()}
     return {
         "samples": {name: [_line(name, line) for line in found["samples"][PREFIX + name]] for name in job.tasks},
@@ -246,70 +214,8 @@ def _run(job: EvaluateJob, model: Model) -> dict:
         "versions": {name: task.VERSION for name, task in by_name.items()},
         "dropped_shots": {name: task.dropped_shots for name, task in by_name.items() if task.dropped_shots},
         "cut_prompts": {name: task.cut_prompts for name, task in by_name.items() if task.cut_prompts},
+        "template_hash": sha256_json(template)[:16] if template else None,
     }
-
-
-def load_lm(folder: Path, job: EvaluateJob) -> "PrefixLM":
-    """The model of a folder as the harness's model class, with nothing left of its own generation settings."""
-    from darumeru.fast import PrefixLM
-    from darumeru.task import load_tokenizer
-    from transformers import GenerationConfig
-
-    from lep.chat import end_of_turn_ids
-    from lep.compute import resolve_device
-    from lep.model_store import load_model
-
-    tokenizer = load_tokenizer(str(folder))
-    if job.chat and not tokenizer.chat_template:
-        raise UserError(f"{folder} has no chat template; add chat_template.jinja or evaluate with chat: false")
-    model = load_model(folder, job.dtype, resolve_device(job.device)).eval()
-    ends = end_of_turn_ids(tokenizer) if job.chat else [tokenizer.eos_token_id]
-    pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad, bos_token_id=tokenizer.bos_token_id)
-    return PrefixLM(pretrained=model, tokenizer=tokenizer, batch_size=job.batch_size, max_length=job.max_length)
-
-
-def load_tasks(folder: Path, job: EvaluateJob) -> dict:
-    """The tasks of a job as the harness loads them, set to its shots and lengths."""
-    from darumeru.data import DataError
-    from darumeru.task import FOLDER
-    from lm_eval.tasks import TaskManager
-
-    for name in ("lm_eval", "pymorphy3"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    metadata = {
-        "tokenizer": str(folder),
-        "max_length": job.max_length,
-        "darumeru_data": job.data,
-        "darumeru_limit": job.limit or None,
-        "darumeru_max_new_tokens": job.generation.max_new_tokens or {},
-        "darumeru_draws": 0,  # intervals are ours, from the samples
-    }
-    manager = TaskManager(include_path=str(FOLDER), include_defaults=False, metadata=metadata)
-    try:
-        loaded = manager.load([PREFIX + task for task in job.tasks])
-    except DataError as error:
-        raise UserError(str(error)) from None
-    for task in loaded["tasks"].values():
-        if task.get_config("num_fewshot") != 0:
-            task.set_config("num_fewshot", job.shots)
-        if task.get_config("output_type") == "generate_until":
-            task.set_config("generation_kwargs", job.generation.settings())
-    return loaded
-
-
-@contextmanager
-def _ordinary_folder(folder: Path, work: Path) -> Iterator[Path]:
-    """The folder itself or, of a calibrated model, a merged one that is gone afterwards."""
-    if not (folder / ADAPTER).is_file():
-        yield folder
-        return
-    from lep.calibrate import merge
-
-    work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=work, prefix="merged-") as place:
-        merge(folder, Path(place))
-        yield Path(place)
 
 
 def _line(task: str, sample: dict) -> dict:
@@ -320,9 +226,17 @@ def _line(task: str, sample: dict) -> dict:
     if kind == "generate":
         output = sample["resps"][0][0]
     else:
-        output = doc["options"][value["pred"]] if kind == "choice" else value["picked"]
-    prompt = sample["arguments"][0][0]
-    return {"task": task, "item": item, "value": value, "prompt": prompt, "target": doc["target"], "output": output}
+        picked = [value["pred"]] if kind == "choice" else value["picked"]
+        output = " ".join(doc["options"][index] for index in picked)
+    return {
+        "task": task,
+        "item": item,
+        "value": value,
+        "question": doc["user"],
+        "prompt": sample["arguments"][0][0],
+        "target": doc["target"],
+        "output": output,
+    }
 
 
 def _read_kept(path: Path, identity: str) -> dict | None:
@@ -353,8 +267,12 @@ def _write_csv(path: Path, rows: list[dict]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Score models on Darumeru.")
     parser.add_argument("--config", required=True, help="JSON file with an EvaluateJob")
+    parser.add_argument(
+        "--parts", nargs="+", type=Path, default=[], help="published folders to join instead of running"
+    )
+    options = parser.parse_args()
     with log_job():
-        evaluate(load_job(EvaluateJob, parser.parse_args().config))
+        evaluate(load_job(EvaluateJob, options.config), options.parts)
 
 
 if __name__ == "__main__":

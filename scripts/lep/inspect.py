@@ -7,15 +7,15 @@ import torch
 
 from lep.initialise import BLOCK_ROWS, EMPTY_NORM
 from lep.log import job
-from lep.model_files import is_tied, weight_map
+from lep.model_files import byte_view, is_tied, weight_map
 from lep.model_store import load_tokenizer, read_matrix, tokenizer_sha256
-from lep.tokenizers import ByteView, overlap, readable_overlap
+from lep.tokenizers import overlap, readable_overlap
 
 
 def tokenizer_facts(folder: Path) -> dict[str, object]:
     """Kind, sizes and hash of a folder's tokenizer."""
     tokenizer = load_tokenizer(folder)
-    view = ByteView(tokenizer)
+    view = byte_view(folder)
     known = [data for data in view.data if data is not None]
     named = sum(token is not None for token in view.tokens)
     return {
@@ -52,7 +52,7 @@ def inspect_folder(folder: Path, against: Path | None = None) -> dict[str, objec
         for which in ("input",) if tied else ("input", "head"):
             facts |= matrix_facts(folder, which)
     if against:
-        old, new = (ByteView(load_tokenizer(path)) for path in (against, folder))
+        old, new = byte_view(against), byte_view(folder)
         facts[f"tokens of {against} shared by bytes"] = f"{len(overlap(old, new))} of {len(old)}"
         facts[f"tokens of {against} shared by readable string"] = len(readable_overlap(old, new))
     return facts

@@ -25,7 +25,7 @@ def job(log_file: str | Path | None = None) -> Iterator[None]:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr, force=True
     )
-    for noisy in ("httpx", "urllib3", "filelock", "fsspec", "matplotlib", "fontTools"):
+    for noisy in ("httpx", "httpx2", "urllib3", "filelock", "fsspec", "matplotlib", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         yield

@@ -21,7 +21,18 @@ from lep.config import UserError
 
 MANIFEST = "manifest.json"
 RUN = "run.json"
-_VERSIONS_OF = ("torch", "transformers", "tokenizers", "lm_eval", "peft", "trl", "numpy")
+_VERSIONS_OF = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "lm_eval",
+    "vllm",
+    "datasets",
+    "peft",
+    "trl",
+    "numpy",
+    "pymorphy3",
+)
 _STARTED = time.time()
 
 
@@ -71,14 +82,19 @@ def publish(
     seed: int | None = None,
     config: Mapping | None = None,
     facts: Mapping | None = None,
+    hashes: Mapping[str, str] | None = None,
 ) -> Path:
     """Give `folder` (from `staging`) its manifest and move it to `target`; returns the manifest's path.
 
     `parents` maps a role ("base", "corpus") to the parent's folder, `facts` holds what readers ask
-    for without opening the files (rows, steps). An earlier `target` is replaced as a whole.
+    for without opening the files (rows, steps). `hashes` are the sha256 of files that are known
+    already (links to a parent's), so that they are not read again. An earlier `target` is replaced
+    as a whole.
     """
     target = Path(target)
+    known = hashes or {}
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (MANIFEST, RUN))
+    names = {path: path.relative_to(folder).as_posix() for path in files}
     write_json(
         folder / MANIFEST,
         {
@@ -87,7 +103,7 @@ def publish(
             "config": dict(config or {}),
             "facts": dict(facts or {}),
             "parents": {role: sha256_file(Path(path) / MANIFEST) for role, path in (parents or {}).items()},
-            "files": {p.relative_to(folder).as_posix(): sha256_file(p) for p in files},
+            "files": {name: known.get(name) or sha256_file(path) for path, name in names.items()},
         },
     )
     write_json(folder / RUN, run_record())

@@ -1,8 +1,10 @@
 """Reading of Hugging Face model folders: weights by name, tokenizer, configuration; what is no good is refused."""
 
 import contextlib
+import functools
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +13,12 @@ from safetensors import SafetensorError, safe_open
 
 from lep.config import UserError
 from lep.manifest import sha256_json
+from lep.tokenizers import ByteView
 
 INPUT, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 INDEX, CONFIG = "model.safetensors.index.json", "config.json"
+_DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
+_OPEN_TOKENIZERS = 4  # a base, an instruct, a donor and a new one
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +103,35 @@ def tokenizer_sha256(folder: Path) -> str:
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """The folder's fast tokenizer; `UserError` where there is none."""
+    """The folder's fast tokenizer; `UserError` where there is none.
+
+    It is opened once while its files stay as they are, and shared: callers must not change it.
+    """
+    return _load_tokenizer(*_state(folder))
+
+
+def byte_view(folder: Path) -> ByteView:
+    """The byte view of the folder's tokenizer, shared in the same way."""
+    return _byte_view(*_state(folder))
+
+
+def _state(folder: Path) -> tuple[Path, tuple]:
+    """What a memo of the folder's tokenizer depends on."""
     tokenizer_file(folder)
+    stats = [path.stat() for path in sorted(Path(folder).iterdir()) if path.is_file()]
+    return Path(folder), tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
+
+
+@functools.lru_cache(maxsize=_OPEN_TOKENIZERS)
+def _load_tokenizer(folder: Path, state: tuple) -> "PreTrainedTokenizerFast":
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+@functools.lru_cache(maxsize=_OPEN_TOKENIZERS)
+def _byte_view(folder: Path, state: tuple) -> ByteView:
+    return ByteView(_load_tokenizer(folder, state))
 
 
 def check_ids(tokenizer: "PreTrainedTokenizerFast", rows: int, where: Path) -> None:
@@ -120,7 +149,7 @@ def check_ids(tokenizer: "PreTrainedTokenizerFast", rows: int, where: Path) -> N
 def parse_dtype(name: str) -> torch.dtype:
     """A torch floating-point type by name."""
     kind = getattr(torch, name, None)
-    if not isinstance(kind, torch.dtype) or not kind.is_floating_point:
+    if kind not in _DTYPES:
         raise UserError(f"unknown dtype {name!r}; use float32, bfloat16 or float16")
     return kind
 
@@ -164,6 +193,29 @@ def weights_header(path: Path) -> dict[str, dict]:
             raise UserError(f"{path} is not a safetensors file or was cut; fetch the model again")
         entries = json.loads(file.read(size))
     return {name: entry for name, entry in entries.items() if name != "__metadata__"}
+
+
+def copy_tensors(source: Path, target: Path, names: Iterable[str], dtype: torch.dtype | None = None) -> None:
+    """Write some tensors of a safetensors file to another, one at a time in memory; `dtype` converts floating ones."""
+    entries, header, end = weights_header(source), {"__metadata__": {"format": "pt"}}, 0
+    names = sorted(names)
+    for name in names:
+        start, stop = entries[name]["data_offsets"]
+        kind, size = entries[name]["dtype"], stop - start
+        if dtype and kind.startswith(("F", "BF")):
+            kind, size = _DTYPES[dtype], math.prod(entries[name]["shape"]) * dtype.itemsize
+        header[name] = {"dtype": kind, "shape": entries[name]["shape"], "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # data starts at a multiple of eight bytes
+    with open(target, "wb") as out:
+        out.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            with open_weights(source) as file:  # opened anew, so that what was read is not kept in memory
+                tensor = file.get_tensor(name)
+            if dtype and tensor.is_floating_point():
+                tensor = tensor.to(dtype)
+            out.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
 
 
 def check_shapes(embeddings: Embeddings, origin: Path) -> None:

@@ -23,8 +23,8 @@ from lep.model_files import (
     Embeddings,
     check_ids,
     check_shapes,
+    copy_tensors,
     load_tokenizer,
-    open_weights,
     parse_dtype,
     read_embeddings,
     read_json,
@@ -59,21 +59,28 @@ def import_model(source: Path, target: Path, dtype: str | None = None) -> None:
     """
     source = Path(source)
     wanted = parse_dtype(dtype) if dtype else None
-    weights = weight_map(source)
+    weight_map(source)  # refuses what is no model
     matrices = read_embeddings(source)
     tokenizer = load_tokenizer(source)
     rows = matrices.input.shape[0]
     check_ids(tokenizer, rows, source)
     folder = staging(target)
-    placed = _write_body(source, weights, folder, wanted)
+    placed, hashes = _place_body(source, folder, wanted, linked=False)
     if wanted:
         matrices = Embeddings(*(None if m is None else m.to(wanted) for m in (matrices.input, matrices.head)))
     _write_embeddings(matrices, folder, placed)
     _copy(source, folder, (*TOKENIZER_FILES, *_LEGAL))
     _write_config(source, tokenizer, tokenizer, matrices, folder)
     parents = {"source": source} if (source / MANIFEST).is_file() else {}
-    facts = _facts(matrices, tokenizer, folder, _body_sha256(folder))
-    publish(folder, target, recipe_version=RECIPE_VERSION, parents=parents, config={"dtype": dtype}, facts=facts)
+    publish(
+        folder,
+        target,
+        recipe_version=RECIPE_VERSION,
+        parents=parents,
+        config={"dtype": dtype},
+        facts=_facts(matrices, tokenizer, folder, hashes),
+        hashes=hashes,
+    )
 
 
 def derive_model(
@@ -103,18 +110,23 @@ def derive_model(
     check_ids(new, embeddings.input.shape[0], tokenizer)
     old = load_tokenizer(origin)
     folder = staging(target)
-    placed = _link_body(parent, weight_map(parent), folder)
+    placed, hashes = _place_body(parent, folder, linked=True)
     _write_embeddings(embeddings, folder, placed)
     _copy(parent, folder, _LEGAL)
     _copy(tokenizer, folder, TOKENIZER_FILES)
     if not new.chat_template and old.chat_template:
         _copy(origin, folder, TEMPLATES)
     _write_config(origin, old, new, embeddings, folder)
-    body = read_manifest(parent)["facts"].get("body_sha256") if (parent / MANIFEST).is_file() else None
-    facts = _facts(embeddings, new, folder, body or _body_sha256(folder)) | dict(facts or {})
     publish(
-        folder, target, recipe_version=recipe_version, parents=parents, seed=seed, config=config, facts=facts
-    )  # fmt: skip
+        folder,
+        target,
+        recipe_version=recipe_version,
+        parents=parents,
+        seed=seed,
+        config=config,
+        facts=_facts(embeddings, new, folder, hashes) | dict(facts or {}),
+        hashes=hashes,
+    )
 
 
 def load_model(folder: Path, dtype: str = "auto", device: str = "cpu") -> torch.nn.Module:
@@ -147,33 +159,27 @@ def _body_shards(weights: Mapping[str, str]) -> list[tuple[str, str, list[str], 
     ]
 
 
-def _write_body(source: Path, weights: Mapping[str, str], folder: Path, dtype: torch.dtype | None) -> dict[str, str]:
-    placed = {}
-    for file, name, body, _ in _body_shards(weights):
-        _write_shard(source / file, folder / name, body, dtype)
-        placed |= dict.fromkeys(body, name)
-    return placed
+def _place_body(
+    source: Path, folder: Path, dtype: torch.dtype | None = None, *, linked: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Put the body of `source` into `folder`: {tensor: file} and {file: sha256}.
 
-
-def _link_body(parent: Path, weights: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Link pure body files; a file that also holds a matrix (a folder not of the store) is rewritten without it."""
-    placed = {}
-    for file, name, body, pure in _body_shards(weights):
-        if pure:
-            link(parent / file, folder / name)
+    With `linked`, files that hold nothing but body are links, and their hashes are taken from the
+    manifest of `source`, so that no body of the store is read. All others are written.
+    """
+    known = read_manifest(source)["files"] if linked and (source / MANIFEST).is_file() else {}
+    placed, hashes = {}, {}
+    for file, name, body, pure in _body_shards(weight_map(source)):
+        path = folder / name
+        if linked and pure:
+            link(source / file, path)
+            hashes[name] = known.get(file) or sha256_file(path)
         else:
-            _write_shard(parent / file, folder / name, body, None)
+            copy_tensors(source / file, path, body, dtype)
+            path.chmod(0o444)  # shared by hard links from here on
+            hashes[name] = sha256_file(path)
         placed |= dict.fromkeys(body, name)
-    return placed
-
-
-def _write_shard(source: Path, target: Path, names: Iterable[str], dtype: torch.dtype | None) -> None:
-    with open_weights(source) as file:
-        tensors = {name: file.get_tensor(name) for name in names}
-        if dtype:
-            tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
-        save_file({name: t.contiguous() for name, t in tensors.items()}, target, {"format": "pt"})
-    target.chmod(0o444)  # shared by hard links from here on
+    return placed, hashes
 
 
 def link(source: Path, target: Path) -> None:
@@ -238,7 +244,7 @@ def _with_special_ids(settings: dict, old, new) -> dict:
     return settings
 
 
-def _facts(embeddings: Embeddings, tokenizer, folder: Path, body_sha256: str) -> dict:
+def _facts(embeddings: Embeddings, tokenizer, folder: Path, body_hashes: Mapping[str, str]) -> dict:
     rows, hidden = embeddings.input.shape
     tokens = 1 + max(tokenizer.get_vocab().values())
     return {
@@ -249,9 +255,5 @@ def _facts(embeddings: Embeddings, tokenizer, folder: Path, body_sha256: str) ->
         "tied": embeddings.tied,
         "dtype": str(embeddings.input.dtype).removeprefix("torch."),
         "tokenizer_sha256": tokenizer_sha256(folder),
-        "body_sha256": body_sha256,
+        "body_sha256": sha256_json(body_hashes),
     }
-
-
-def _body_sha256(folder: Path) -> str:
-    return sha256_json({path.name: sha256_file(path) for path in sorted(folder.glob("body-*.safetensors"))})

@@ -11,7 +11,7 @@ The body is the instruct model's, unchanged.
 import argparse
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from lep.initialise import BLOCK_ROWS, Operator, averaged_rows, build_operator, 
 from lep.least_squares import Blocks, Fit, fit_projection, held_out
 from lep.log import job, logger
 from lep.manifest import MANIFEST
-from lep.model_files import check_ids, check_shapes, is_tied
-from lep.model_store import Embeddings, derive_model, load_tokenizer, read_matrix
+from lep.model_files import byte_view, check_ids, check_shapes, is_tied
+from lep.model_store import Embeddings, derive_model, load_tokenizer, read_matrix, tokenizer_sha256
 from lep.tokenizer_merge import merge_tokenizers
 from lep.tokenizers import ByteView
 
@@ -36,12 +36,11 @@ METHODS = ("swap", "overlap", "conversion")
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """All that both matrices share: which rows are fitted, where instruct rows go, placement."""
+    """All that the methods and matrices share: where rows come from and go to, placement."""
 
     base: Path
     instruct: Path
     donor: Path
-    method: str
     operator: Operator | None
     instruct_ids: np.ndarray  # (base tokens,) the instruct's id of each base token, -1 where it has none
     copied: tuple[np.ndarray, np.ndarray]  # new ids and the instruct ids whose rows they take over
@@ -55,8 +54,7 @@ def propagate(
     instruct: Path,
     donor: Path,
     operator: Path | None,
-    method: str,
-    target: Path,
+    targets: Mapping[str, Path],
     seed: int | None = None,
     threads: int = 1,
     device: str = "cpu",
@@ -65,54 +63,54 @@ def propagate(
 
     `base` and `instruct` have the original vocabulary, `donor` is the base with the new vocabulary
     and trained matrices. `operator` is the published averaging operator of the tokenizers of base
-    and donor (None: made on the way). Rows of all added tokens that the instruct model has by name
-    are copied from it unchanged; its special roles and chat template move along. `seed` draws the
-    held-out rows of the quality report, nothing else. Raises `UserError` for an unknown method,
-    unequal tying or width, an operator of other tokenizers, and ids without a row.
+    and donor (None: made on the way). `targets` names the folder to write for each method. Rows of
+    all added tokens that the instruct model has by name are copied from it unchanged; its special
+    roles and chat template move along. `seed` draws the held-out rows of the quality report, nothing
+    else. Raises `UserError` for an unknown method, unequal tying or width, an operator of other
+    tokenizers, and ids without a row.
     """
     base, instruct, donor = Path(base), Path(instruct), Path(donor)
-    if method not in METHODS:
-        raise UserError(f"unknown LEP method {method!r}; use one of {', '.join(METHODS)}")
+    for method in targets:
+        if method not in METHODS:
+            raise UserError(f"unknown LEP method {method!r}; use one of {', '.join(METHODS)}")
     prepare_torch(threads, seed or 0)
     _check_models(base, instruct, donor)
-    averaging = _operator(base, donor, operator, method)
+    averaging = _operator(base, donor, operator, targets)
+    parents = _published(base=base, instruct=instruct, donor=donor, operator=operator)
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer = merge_tokenizers(donor, instruct, Path(scratch))
-        views = [ByteView(load_tokenizer(folder)) for folder in (base, instruct, tokenizer)]
-        ids, copied = align(*views[:2]), added_rows(*views[1:])
-        plan = _Plan(
-            base, instruct, donor, method, averaging, ids, copied, len(views[2]), resolve_device(device), seed
-        )  # fmt: skip
-        names = ("input",) if is_tied(instruct) else ("input", "head")
-        results = {name: _propagate_matrix(plan, name) for name in names}
-        facts = {"method": method, "copied": len(copied[0]), **_overlap_facts(averaging)}
-        for name, (_, fit) in results.items():
-            facts |= fit.facts(name) if fit else {}
-        derive_model(
-            instruct,
-            Embeddings(results["input"][0], results["head"][0] if "head" in results else None),
-            tokenizer,
-            target,
-            recipe_version=RECIPE_VERSION,
-            parents=_published(base=base, instruct=instruct, donor=donor, operator=operator),
-            seed=seed,
-            config={"method": method},
-            facts=facts,
-        )
+        new = byte_view(tokenizer)
+        ids, copied = align(base, instruct), added_rows(byte_view(instruct), new)
+        plan = _Plan(base, instruct, donor, averaging, ids, copied, len(new), resolve_device(device), seed)
+        for method, target in targets.items():
+            embeddings, facts = _propagated(plan, method)
+            derive_model(
+                instruct,
+                embeddings,
+                tokenizer,
+                target,
+                recipe_version=RECIPE_VERSION,
+                parents=parents,
+                seed=seed,
+                config={"method": method},
+                facts=facts,
+            )
 
 
-def align(base: ByteView, instruct: ByteView) -> np.ndarray:
+def align(base: Path, instruct: Path) -> np.ndarray:
     """The instruct's id of each base token, by name, (base tokens,); -1 for special tokens that it renamed.
 
     Raises `UserError` where the instruct model lacks an ordinary token: then it is not a relative of the base.
     """
-    ids = np.array([-1 if token is None else instruct.ids.get(token, -1) for token in base.tokens], dtype=np.int64)
-    special = {*base.added.values(), *base.specials}
-    lacking = [base.tokens[i] for i in np.flatnonzero(ids < 0) if base.tokens[i] is not None and i not in special]
+    old, ids_of = byte_view(base), byte_view(instruct).ids
+    ids = np.array([-1 if token is None else ids_of.get(token, -1) for token in old.tokens], dtype=np.int64)
+    special = {*old.added.values(), *old.specials}
+    lacking = [old.tokens[i] for i in np.flatnonzero(ids < 0) if old.tokens[i] is not None and i not in special]
     if lacking:
+        hashes = " and ".join(f"{folder} has sha256 {tokenizer_sha256(folder)}" for folder in (base, instruct))
         raise UserError(
             f"the instruct model's vocabulary lacks {len(lacking)} tokens of the base's, such as {lacking[:5]}; "
-            "base and instruct must share their original vocabulary"
+            f"base and instruct must share their original vocabulary, but the tokenizer of {hashes}"
         )
     return ids
 
@@ -124,14 +122,27 @@ def added_rows(instruct: ByteView, new: ByteView) -> tuple[np.ndarray, np.ndarra
     return found[:, 0], found[:, 1]
 
 
-def _propagate_matrix(plan: _Plan, which: str) -> tuple[torch.Tensor, Fit | None]:
+def _propagated(plan: _Plan, method: str) -> tuple[Embeddings, dict]:
+    """The new matrices by one method, and what is known of them."""
+    names = ("input",) if is_tied(plan.instruct) else ("input", "head")
+    facts = {"method": method, "copied": len(plan.copied[0]), **_overlap_facts(plan.operator)}
+    matrices = []
+    for name in names:
+        matrix, fit = _propagate_matrix(plan, method, name)
+        matrices.append(matrix)
+        facts |= fit.facts(name) if fit else {}
+    return Embeddings(matrices[0], matrices[1] if len(matrices) > 1 else None), facts
+
+
+def _propagate_matrix(plan: _Plan, method: str, which: str) -> tuple[torch.Tensor, Fit | None]:
     """The new matrix (rows, d) in the instruct model's dtype, and its fit (none for swap)."""
     donor, instruct = read_matrix(plan.donor, which), read_matrix(plan.instruct, which)
     fit = None
-    if plan.method != "swap":
-        blocks, rows = _fitted_rows(plan, read_matrix(plan.base, which), instruct)
-        fit = fit_projection(blocks, held_out(rows, plan.seed), f"{plan.method} of the {which} matrix")
-        logger.info("%s %s: %s", plan.method, which, fit.facts(which))
+    if method != "swap":
+        blocks, rows = _fitted_rows(plan, method, read_matrix(plan.base, which), instruct)
+        fitted = f"{method} of the {which} matrix" + (f" ({rows} shared tokens)" if method == "overlap" else "")
+        fit = fit_projection(blocks, held_out(rows, plan.seed), fitted)
+        logger.info("%s %s: %s", method, which, fit.facts(which))
     new = instruct.new_zeros((max(plan.tokens, len(donor)), donor.shape[1]))
     _project(donor, fit.projection if fit else None, new, plan.device)
     new_ids, instruct_ids = (torch.from_numpy(ids) for ids in plan.copied)
@@ -153,10 +164,10 @@ def _project(donor: torch.Tensor, projection: torch.Tensor | None, new: torch.Te
         new[start : start + len(rows)] = (rows.to(device, wide) @ projection).to("cpu", new.dtype)
 
 
-def _fitted_rows(plan: _Plan, base: torch.Tensor, instruct: torch.Tensor) -> tuple[Blocks, int]:
+def _fitted_rows(plan: _Plan, method: str, base: torch.Tensor, instruct: torch.Tensor) -> tuple[Blocks, int]:
     """The pass over the rows of A and B, and their number."""
     known = plan.instruct_ids >= 0
-    if plan.method == "overlap":
+    if method == "overlap":
         ids = plan.operator.shared[known[plan.operator.shared]]
         return lambda: _overlap_blocks(plan, ids, base, instruct), len(ids)
     # Rows that average nothing, or a token that the instruct model has not, say nothing about the map.
@@ -212,9 +223,9 @@ def _check_models(base: Path, instruct: Path, donor: Path) -> None:
         ))  # fmt: skip
 
 
-def _operator(base: Path, donor: Path, operator: Path | None, method: str) -> Operator | None:
+def _operator(base: Path, donor: Path, operator: Path | None, methods: Iterable[str]) -> Operator | None:
     if operator is None:
-        return None if method == "swap" else build_operator(base, donor)
+        return build_operator(base, donor) if set(methods) - {"swap"} else None
     averaging = read_operator(operator)
     averaging.check(base, donor)
     return averaging
@@ -249,7 +260,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     a = parser.parse_args()
     with job():
-        propagate(a.base, a.instruct, a.donor, a.operator, a.method, a.out, a.seed, a.threads, a.device)
+        propagate(a.base, a.instruct, a.donor, a.operator, {a.method: a.out}, a.seed, a.threads, a.device)
         logger.info("wrote %s", a.out)
 
 

@@ -24,7 +24,7 @@ def check_settings(config: dict, root: Path) -> None:
     faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
     messages = [line for fault in faults for line in _explain(fault)]
     if not messages:
-        checks = (_family_faults, _source_faults, _schedule_faults, _report_faults)
+        checks = (_family_faults, _source_faults, _schedule_faults, _benchmark_faults, _report_faults)
         messages = [message for check in checks for message in check(config, root)]
     if messages:
         raise UserError("the configuration is not valid:\n" + "\n".join(f"  {message}" for message in messages))
@@ -109,6 +109,16 @@ def _schedule_faults(config: dict, root: Path) -> list[str]:
     fractions = config["pretraining"]["fractions"]
     if fractions != sorted(set(fractions)) or fractions[-1] != 1:
         return [f"pretraining.fractions: must rise and end with 1.0, found {fractions}"]
+    return []
+
+
+def _benchmark_faults(config: dict, root: Path) -> list[str]:
+    settings = config["evaluation"]
+    if settings["benchmark"] == "local" and not (settings["data_dir"] and (root / settings["data_dir"]).is_dir()):
+        return [
+            f"evaluation.data_dir: benchmark local needs a folder with {{subset}}/{{split}}.jsonl or .parquet, "
+            f"found {settings['data_dir']!r}"
+        ]
     return []
 
 

@@ -1,7 +1,7 @@
 """Training data of the stand-in models: raw text with repeats for the base, instructions for the instruct.
 
-Everything comes from the training split. The base sees no instruction format; repeated random token
-sequences teach it induction (copying from the context), which raw text alone teaches slowly.
+Everything comes from the training split. The base sees no instruction format; repeated random sequences
+teach it induction (copying from the context), which raw text alone teaches slowly.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,6 +40,7 @@ GAP = {
 NEXT_WORD = {"en": ("{text}\nWhich word follows «{word}»?",), "ru": ("{text}\nКакое слово идёт после «{word}»?",)}
 LEAD = {"en": "Answer:", "ru": "Ответ:"}
 LETTERS = "ABCD"
+LONGEST_LINE = 64  # tokens of a repeated line
 KINDS = {"copy": 0.35, "contains": 0.2, "gap": 0.2, "next_word": 0.1, "continue": 0.05, "title": 0.1}
 
 
@@ -76,13 +77,28 @@ def instruction(pool: TextPool, language: str, rng: np.random.Generator) -> tupl
     return makers[kind]()
 
 
-def random_repeats(length: int, first: int, last: int, rng: np.random.Generator) -> np.ndarray:
-    """`length` token ids: random sequences over [first, last), each written two or three times in a row."""
-    parts: list[np.ndarray] = []
-    while sum(map(len, parts)) < length:
-        sequence = rng.integers(first, last, size=rng.integers(8, max(9, length // 3)))
-        parts += [sequence] * int(rng.integers(2, 4))
-    return np.concatenate(parts)[:length]
+def random_repeats(
+    length: int, stream: np.ndarray, starts: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """`length` token ids of random sequences, each two or three times in a row, and their labels.
+
+    A sequence is a line of the token `stream` (one of the positions `starts`), or tokens drawn one by one from it.
+    Drawn tokens cannot be predicted, so their first time is no target (-100). Lines teach
+    copying within 600 steps; tokens drawn uniformly from the vocabulary had taught nothing by then (measured).
+    """
+    ids: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    while sum(map(len, ids)) < length:
+        drawn = rng.random() < 0.5
+        if drawn:
+            sequence = stream[rng.integers(len(stream), size=rng.integers(8, max(9, length // 3)))]
+        else:
+            index = int(rng.integers(len(starts) - 1))
+            sequence = stream[starts[index] : starts[index + 1]][:LONGEST_LINE]
+        times = int(rng.integers(2, 4))
+        ids += [sequence] * times
+        labels += [np.full(len(sequence), -100) if drawn else sequence] + [sequence] * (times - 1)
+    return np.concatenate(ids)[:length], np.concatenate(labels)[:length]
 
 
 def raw_text(documents: list[dict]) -> list[str]:

@@ -23,11 +23,15 @@ from lep.config import STRICT, UserError, load_job
 from lep.corpus import read_jsonl, text_of
 from lep.log import job, logger
 from lep.manifest import publish, staging, write_json
+from lep.packing import newline_ids
 from lep.sentencepiece import set_bos, to_fast_tokenizer, train_sentencepiece
 from lep.stand_in_data import instruction, random_repeats, raw_text, text_pool
 from lep.vocabulary import save_tokenizer
 
 RECIPE_VERSION = 1
+INITIALIZER_RANGE = (
+    0.06  # the usual 0.02 is meant for wide models; at width 128 attention then starts too flat to learn
+)
 ARCHITECTURES = {"mistral": (MistralConfig, MistralForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
 # The pre-tokenizer of Llama 3, from its published tokenizer.json.
 _LLAMA_WORDS = (
@@ -56,7 +60,7 @@ class StandInJob:
     """Training of one stand-in. `parent` is the base's folder for an instruct, None for a base.
 
     `russian` is the share of Russian blocks (base) or instructions (instruct), `repeats` the share
-    of blocks of repeated random tokens. A batch holds `batch_tokens` tokens in sequences of `length`,
+    of blocks of repeated random sequences. A batch holds `batch_tokens` tokens in sequences of `length`,
     in the last `long_share` of the steps of `context`: short sequences cost less, and the last
     stretch teaches the far positions.
     """
@@ -74,10 +78,10 @@ class StandInJob:
     heads: int = 4
     key_value_heads: int = 2
     context: int = 1024
-    steps: int = 1500
-    batch_tokens: int = 4096
+    steps: int = 3000
+    batch_tokens: int = 2048
     length: int = 256
-    long_share: float = 0.25
+    long_share: float = 0.1
     learning_rate: float = 3e-3
     warmup_steps: int = 100
     russian: float = 0.1
@@ -141,6 +145,8 @@ def train_stand_in(settings: StandInJob) -> None:
     """Train one stand-in and publish it as float16 safetensors with its training log."""
     if settings.family not in ARCHITECTURES:
         raise UserError(f"unknown stand-in family {settings.family!r}; use one of {sorted(ARCHITECTURES)}")
+    if settings.role not in ("base", "instruct"):
+        raise UserError(f"unknown role {settings.role!r} of a stand-in; use base or instruct")
     prepare_torch(settings.threads, settings.seed)
     tokenizer, roles = _tokenizer(settings)
     model = _model(settings, tokenizer, roles)
@@ -157,43 +163,35 @@ def _length(settings: StandInJob, step: int) -> int:
 
 
 class _BaseBatches:
-    """Blocks of raw text that start at a line, a share of them repeated random tokens."""
+    """Blocks of raw text that start at a line, a share of them repeated random sequences."""
 
     def __init__(self, settings: StandInJob, tokenizer: Tokenizer, roles: dict, documents: dict) -> None:
         self.settings = settings
         self.bos, self.eos = (tokenizer.token_to_id(roles[name]) for name in ("bos_token", "eos_token"))
-        specials = set(tokenizer.get_added_tokens_decoder())
-        ordinary = [i for i in range(tokenizer.get_vocab_size()) if i not in specials]
-        self.first, self.last = min(ordinary), max(ordinary) + 1
+        self.newline = np.array(sorted(newline_ids(tokenizer)))
         self.streams = {language: self._stream(tokenizer, texts) for language, texts in documents.items()}
 
     def _stream(self, tokenizer: Tokenizer, documents: list[dict]) -> tuple[np.ndarray, np.ndarray]:
-        ids: list[int] = []
-        starts: list[int] = []
-        for text in raw_text(documents):
-            for number, line in enumerate(text.split("\n")):
-                starts.append(len(ids))
-                prefix = "" if number == 0 else "\n"
-                ids += tokenizer.encode(prefix + line, add_special_tokens=False).ids
-            ids.append(self.eos)
-        return np.array(ids), np.array(starts)
+        """All documents as tokens, an EOS behind each, and the positions where a document or a line starts."""
+        encoded = tokenizer.encode_batch_fast(raw_text(documents), add_special_tokens=False)
+        ids = np.array([token for encoding in encoded for token in [*encoding.ids, self.eos]])
+        ends = np.isin(ids[:-1], [*self.newline, self.eos])
+        return ids, np.concatenate([[0], 1 + np.flatnonzero(ends)])
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids and labels, both (sequences, length)."""
         rng = np.random.default_rng([self.settings.seed, step])
         length = _length(self.settings, step)
-        rows = np.stack([self._row(length - 1, rng) for _ in range(self.settings.batch_tokens // length)])
-        tokens = torch.from_numpy(rows)
-        return tokens, tokens.clone()
+        rows = [self._row(length - 1, rng) for _ in range(self.settings.batch_tokens // length)]
+        return tuple(torch.tensor(np.stack([[self.bos, *row[part]] for row in rows])) for part in (0, 1))
 
-    def _row(self, length: int, rng: np.random.Generator) -> np.ndarray:
+    def _row(self, length: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        ids, starts = self.streams["ru" if rng.random() < self.settings.russian else "en"]
         if rng.random() < self.settings.repeats:
-            body = random_repeats(length, self.first, self.last, rng)
-        else:
-            ids, starts = self.streams["ru" if rng.random() < self.settings.russian else "en"]
-            usable = starts[: np.searchsorted(starts, len(ids) - length)]
-            start = usable[rng.integers(len(usable))]
-            body = ids[start : start + length]
-        return np.concatenate([[self.bos], body])
+            return random_repeats(length, ids, starts, rng)
+        usable = starts[: np.searchsorted(starts, len(ids) - length)]
+        start = usable[rng.integers(len(usable))]
+        return ids[start : start + length], ids[start : start + length]
 
 
 class _InstructBatches:
@@ -216,7 +214,7 @@ class _InstructBatches:
         labels: list[int] = []
         while len(ids) < length:
             language = "ru" if rng.random() < self.settings.russian else "en"
-            user, assistant = instruction(self.pools[language], language, rng)
+            user, assistant = (text.strip() for text in instruction(self.pools[language], language, rng))
             prompt = self.tokenizer.encode(self.bos + self.template[0].format(user), add_special_tokens=False).ids
             whole = self.tokenizer.encode(
                 self.bos + self.template[0].format(user) + self.template[1].format(assistant), add_special_tokens=False
@@ -258,6 +256,7 @@ def _model(settings: StandInJob, tokenizer: Tokenizer, roles: dict):
             num_key_value_heads=settings.key_value_heads,
             max_position_embeddings=settings.context,
             tie_word_embeddings=False,
+            initializer_range=INITIALIZER_RANGE,
             bos_token_id=tokenizer.token_to_id(roles["bos_token"]),
             eos_token_id=tokenizer.token_to_id(roles["eos_token"]),
             **({"sliding_window": None} if settings.family == "mistral" else {}),
@@ -300,7 +299,7 @@ def _train(model, batches, settings: StandInJob) -> list[dict]:
 
 def _rate(step: int, settings: StandInJob) -> float:
     warm = min(1.0, (step + 1) / settings.warmup_steps)
-    return warm * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / settings.steps)))
+    return float(warm * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / settings.steps))))
 
 
 def _save(path: Path, model, optimizer, schedule, log: list[dict], step: int) -> None:
@@ -316,6 +315,8 @@ def _publish(model, tokenizer: Tokenizer, roles: dict, log: list[dict], settings
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.token_to_id(roles["pad_token"])
     model.generation_config.bos_token_id = model.config.bos_token_id
     model.to(torch.float16).save_pretrained(folder)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)
     save_tokenizer(tokenizer, roles, folder)
     write_json(folder / "training_log.json", log)
     places = ("corpus", "tokenizer", "output", "work", "parent")

@@ -123,9 +123,33 @@ def records() -> dict[tuple[str, str], list[dict]]:
     return result
 
 
-def write_benchmark(folder: Path) -> Path:
-    """The records as a folder that the tasks read."""
-    for (subset, split), rows in records().items():
+def published() -> dict[tuple[str, str], list[dict]]:
+    """The same records in the layout of the hub: messages for the instruction, segments, labels."""
+    result = json.loads(json.dumps([[*key, rows] for key, rows in records().items()]))
+    return {(subset, split): [_published(subset, split, row) for row in rows] for subset, split, rows in result}
+
+
+def _published(subset: str, split: str, record: dict) -> dict:
+    if subset == "rucola":
+        record["label"] = record.pop("acceptable")
+    if "instruction" not in record:
+        return record
+    answer = record["outputs"][0] if subset == "multiq" else record["outputs"]
+    lead = "" if subset.startswith("cp_") else "Ответ:"
+    said = f"{lead} {answer}".strip() if split == "prompt" else lead
+    turns = [{"role": "user", "content": record.pop("instruction")}, {"role": "bot", "content": said}]
+    if subset == "multiq":
+        record["outputs"] = [{"label": "answer", "segment": answer} for answer in record["outputs"]]
+    if subset == "rwsd":
+        record["outputs"] += "."
+    if subset.startswith("cp_"):
+        del record["outputs"], record["meta"]
+    return record | {"messages": turns}
+
+
+def write_benchmark(folder: Path, splits: dict[tuple[str, str], list[dict]] | None = None) -> Path:
+    """The records, or those given, as a folder that the tasks read."""
+    for (subset, split), rows in (splits or records()).items():
         path = folder / subset / f"{split}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")

@@ -4,12 +4,16 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pyarrow
 import pytest
 from darumeru import data
-from darumeru.prompts import make_items
+from darumeru.places import HUB, UNPINNED, folder_records
+from darumeru.prompts import choose_shots, conversation, make_items
+from darumeru.records import FIELDS, DataError, check, unified
 from darumeru.specs import SPECS
 from darumeru.subjects import CATEGORIES
-from darumeru_fixtures import ITEMS, records, write_benchmark
+from darumeru_fixtures import ITEMS, published, records, write_benchmark
+from pyarrow import parquet
 
 
 @pytest.fixture(scope="module")
@@ -31,41 +35,41 @@ def test_the_environment_names_the_folder(benchmark: Path, monkeypatch: pytest.M
     assert len(data.load("rwsd")["test"]) == ITEMS
 
 
-@pytest.mark.parametrize("subset", data.FIELDS)
+@pytest.mark.parametrize("subset", FIELDS)
 def test_a_missing_field_is_named(subset: str) -> None:
     record = next(rows[0] for (name, _), rows in records().items() if name == subset)
-    data.check(subset, record, "here")
-    for path in data.FIELDS[subset]:
+    check(subset, record, "here")
+    for path in FIELDS[subset]:
         broken = json.loads(json.dumps(record))
         place = broken
         *outer, last = path.split(".")
         for part in outer:
             place = place[part]
         del place[last]
-        with pytest.raises(data.DataError, match=f"here has no field '{path}'; found the columns"):
-            data.check(subset, broken, "here")
+        with pytest.raises(DataError, match=f"here has no field '{path}'; found the columns"):
+            check(subset, broken, "here")
 
 
 def test_unknown_subject_and_empty_labels_are_refused() -> None:
     rows = records()
     question = {key: value for key, value in rows["nlpcore_mmlu", "test"][0].items() if key != "category"}
-    with pytest.raises(data.DataError, match="not one of MMLU's"):
-        data.check("nlpcore_mmlu", question, "here")
-    data.check("nlpcore_mmlu", question | {"subject": "anatomy"}, "here")
-    with pytest.raises(data.DataError, match="at least one index"):
-        data.check("treeway", rows["treeway", "test"][0] | {"extractive_summary": []}, "here")
+    with pytest.raises(DataError, match="not one of MMLU's"):
+        check("nlpcore_mmlu", question, "here")
+    check("nlpcore_mmlu", question | {"subject": "anatomy"}, "here")
+    with pytest.raises(DataError, match="at least one index"):
+        check("treeway", rows["treeway", "test"][0] | {"extractive_summary": []}, "here")
 
 
 def test_missing_empty_and_broken_files(tmp_path: Path) -> None:
-    with pytest.raises(data.DataError, match="DARUMERU_DATA"):
+    with pytest.raises(DataError, match="DARUMERU_DATA"):
         data.load("rcb", darumeru_data=str(tmp_path))
     path = tmp_path / "rcb" / "test.jsonl"
     path.parent.mkdir()
     path.write_text("")
-    with pytest.raises(data.DataError, match="is empty"):
+    with pytest.raises(DataError, match="is empty"):
         data.load("rcb", darumeru_data=str(tmp_path))
     path.write_text("{}\n{")
-    with pytest.raises(data.DataError, match="line 2 is not JSON"):
+    with pytest.raises(DataError, match="line 2 is not JSON"):
         data.load("rcb", darumeru_data=str(tmp_path))
 
 
@@ -91,5 +95,104 @@ def test_subjects_of_mmlu() -> None:
 
 
 def test_hub_references_name_a_revision() -> None:
-    assert set(data.HUB) == {spec.subset for spec in SPECS.values()}
-    assert all(revision == data.UNPINNED or len(revision) == 40 for _, _, revision in data.HUB.values())
+    assert set(HUB) - {"darumeru"} <= {spec.subset for spec in SPECS.values()}
+    assert all(revision == UNPINNED or len(revision) == 40 for _, revision in HUB.values())
+
+
+LAYOUTS = {
+    "one file": lambda folder, split: [folder / f"{split}.parquet"],
+    "shards": lambda folder, split: [folder / f"{split}-0000{n}-of-00002.parquet" for n in (0, 1)],
+    "folder": lambda folder, split: [folder / split / f"000{n}.parquet" for n in (0, 1)],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("subset", ["multiq", "rucola", "treeway"])
+def test_parquet_gives_the_items_of_jsonl(subset: str, layout: str, benchmark: Path, tmp_path: Path) -> None:
+    for (name, split), rows in records().items():
+        if name == subset:
+            paths = LAYOUTS[layout](tmp_path / subset, split)
+            for number, path in enumerate(paths):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                half = rows[number * len(rows) // len(paths) : (number + 1) * len(rows) // len(paths)]
+                parquet.write_table(pyarrow.Table.from_pylist(half), path)
+    task = next(name for name, spec in SPECS.items() if spec.subset == subset)
+    ours, theirs = (data.load(task, darumeru_data=str(place)) for place in (tmp_path, benchmark))
+    assert {split: rows.to_list() for split, rows in ours.items()} == {k: rows.to_list() for k, rows in theirs.items()}
+
+
+def test_mmlu_may_lie_in_a_folder_for_each_subject(tmp_path: Path) -> None:
+    row = {"question_ru": "?", "choices_ru": ["а"] * 4, "question_en": "?", "choices_en": ["a"] * 4, "answer": 0}
+    for subject in ("anatomy", "virology"):
+        path = tmp_path / "nlpcore_mmlu" / subject / "test" / "0000.parquet"
+        path.parent.mkdir(parents=True)
+        parquet.write_table(pyarrow.Table.from_pylist([row]), path)
+    assert [record["subject"] for record in folder_records(tmp_path, "nlpcore_mmlu", "test")] == ["anatomy", "virology"]
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rcb").mkdir()
+    (tmp_path / "rcb" / "test.parquet").write_text("no")
+    with pytest.raises(DataError, match=r"rcb/test\.parquet is not a Parquet file"):
+        data.load("rcb", darumeru_data=str(tmp_path))
+
+
+@pytest.mark.parametrize("task", SPECS)
+def test_the_published_layout_gives_the_same_conversation(task: str) -> None:
+    """Messages with a closed lead in the rows for shots and an open one in the test, as the hub has them."""
+    spec, ours, theirs = SPECS[task], records(), published()
+
+    def turns(rows: dict) -> list[dict]:
+        made = {
+            split: [
+                item
+                for number, record in enumerate(rows[spec.subset, split])
+                for item in make_items(spec, checked(spec.subset, record), number)
+            ]
+            for split in {spec.test, spec.shots}
+        }
+        first = made[spec.test][0]
+        return conversation(spec, first, choose_shots(spec, first, made[spec.shots], 2)), first["target"]
+
+    assert turns(theirs) == turns(ours)
+
+
+def checked(subset: str, record: dict) -> dict:
+    record = unified(subset, record)
+    check(subset, record, "here")
+    return record
+
+
+def test_a_lead_of_the_records_own_is_kept() -> None:
+    record = {"messages": [{"role": "user", "content": "{text}?"}, {"role": "bot", "content": "Копия: кот"}]}
+    record |= {"inputs": {"text": "кот"}, "outputs": "кот"}
+    (item,) = make_items(SPECS["cp_sent_ru"], unified("cp_sent_ru", record), 7)
+    assert (item["id"], item["user"], item["lead"], item["target"]) == ("7", "кот?", "Копия:", "кот")
+
+
+def test_messages_of_another_shape_are_refused_with_the_columns() -> None:
+    record = unified("rwsd", {"messages": ["?"], "inputs": {"text": ""}, "outputs": "Да"})
+    with pytest.raises(DataError, match=r"no field 'instruction'; found the columns messages, outputs, inputs\.text"):
+        check("rwsd", record, "here")
+
+
+def test_the_committed_items_are_what_the_verses_give(tmp_path: Path) -> None:
+    """Byte for byte, so nothing but the public-domain verses of the fixture can be in them."""
+    from lep.benchmark import tiny
+
+    root = Path(__file__).parents[2]
+    tiny.make_tiny(root / tiny.CORPUS, tmp_path)
+    made, kept = (
+        {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.jsonl"))}
+        for folder in (tmp_path, data.TINY)
+    )
+    assert made.keys() == kept.keys()
+    assert made == kept
+
+
+@pytest.mark.parametrize("task", SPECS)
+def test_the_committed_set_has_eight_items_a_task(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARUMERU_DATA", "another place")
+    found = data.load(task, darumeru_tiny=True)
+    assert len(found["test"]) == {"parus": 16, "use": 26}.get(task, 8)
+    assert task == "treeway_extractive" or len(found["shots"]) >= 10

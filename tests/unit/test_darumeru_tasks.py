@@ -2,6 +2,7 @@
 
 import json
 import logging
+import zlib
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 from darumeru import fast, lm, metrics, task
 from darumeru.specs import GROUPS, PREFIX, SPECS
-from darumeru_fixtures import write_benchmark, write_model
+from darumeru_fixtures import records, write_benchmark, write_model
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.evaluator import evaluate
@@ -95,6 +96,64 @@ def test_oracle_scores_one_everywhere(load: Callable) -> None:
     for name in [*(PREFIX + name for name in SPECS), *GROUPS, "darumeru"]:
         assert results[name]["score,none"] == pytest.approx(1.0), name
         assert results[name]["score_stderr,none"] == pytest.approx(0.0), name
+
+
+class ByContent(Knowing):
+    """Blind to order: prefers the option with the greatest text, wherever it stands in the question."""
+
+    def __init__(self) -> None:
+        super().__init__(right=True)
+
+    def loglikelihood_distinct(self, requests: list[Instance]) -> list:
+        return [(self.preference(r.doc["user"], r.args[1].strip()), True) for r in requests]
+
+    @staticmethod
+    def preference(question: str, option: str) -> float:
+        lines = [line for line in question.splitlines() if line.startswith(f"{option}. ")]
+        return float(zlib.crc32(lines[0].partition(". ")[2].encode()))
+
+
+LETTERED = ("rummlu", "ruopenbookqa", "ruworldtree", "nlpcore_rummlu", "nlpcore_enmmlu")
+
+
+def test_order_of_options_does_not_matter_to_a_model_blind_to_it(load: Callable, tmp_path: Path) -> None:
+    """The same questions with their options turned round give every item the same verdict."""
+    names = [PREFIX + name for name in LETTERED]
+    turned = {key: [turn(row) for row in rows] for key, rows in records().items()}
+    found = [
+        run(ByContent(), load(names)),
+        run(ByContent(), load(names, darumeru_data=str(write_benchmark(tmp_path, turned)))),
+    ]
+    for name in names:
+        verdicts = [[s["score"]["gold"] == s["score"]["pred"] for s in one["samples"][name]] for one in found]
+        picks = [[s["score"]["pred"] for s in one["samples"][name]] for one in found]
+        assert verdicts[0] == verdicts[1], name
+        assert picks[0] != picks[1], name
+        scores = [one["results"][name]["score,none"] for one in found]
+        assert scores[0] == pytest.approx(scores[1]), name
+
+
+def turn(record: dict) -> dict:
+    """A record with its lettered options in reverse order."""
+    record = json.loads(json.dumps(record))
+    if "option_a" in record.get("inputs", {}):
+        texts = [record["inputs"][f"option_{letter}"] for letter in "abcd"]
+        record["inputs"] |= {f"option_{letter}": text for letter, text in zip("abcd", reversed(texts), strict=True)}
+        record["outputs"] = "DCBA"["ABCD".index(record["outputs"])]
+    for key in ("choices_ru", "choices_en"):
+        if key in record:
+            record[key].reverse()
+    if "answer" in record:
+        record["answer"] = 3 - record["answer"]
+    return record
+
+
+def test_parus_counts_every_pair_of_a_model_blind_to_order(load: Callable) -> None:
+    """Right in one order, right in the other: the score of pairs is the accuracy, not its square."""
+    name = PREFIX + "parus"
+    results = run(ByContent(), load([name]))["results"][name]
+    assert results["score,none"] == results["accuracy,none"]
+    assert 0 < results["score,none"] < 1
 
 
 def test_constant_answer_scores_chance(load: Callable) -> None:
@@ -183,8 +242,8 @@ def test_shared_prefixes_change_no_answer(load: Callable, model: Path, shots: in
 
 
 def test_batch_size_changes_no_answer(load: Callable, model: Path) -> None:
-    one, eight = (run(make_lm(model, batch_size=size), load(["darumeru"], 2, darumeru_limit=4)) for size in (1, 8))
-    assert_same_answers(outcome(one), outcome(eight))
+    one, many = (run(make_lm(model, batch_size=size), load(["darumeru"], 2, darumeru_limit=4)) for size in (1, 16))
+    assert_same_answers(outcome(one), outcome(many))
 
 
 def test_a_sliding_window_is_respected(load: Callable, tmp_path: Path, model: Path) -> None:

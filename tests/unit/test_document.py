@@ -200,10 +200,25 @@ def test_facts_by_hand(report: Report, files: Files, tmp_path: Path, monkeypatch
     assert (t2["symbols_original"], t2["symbols_most"], t2["symbols_vocabulary"]) == ("2.10", "3.41", "BPE")
     assert (t2["paper_symbols_original"], t2["paper_symbols_most"]) == ("2.89", "4.40")
     assert (t2["bits_before"], t2["bits_after"]) == ("4.21", "2.87")
+    trained = [row for row in read_rows(files.scores) if row["name"] == MICRO and row["model"].startswith("llama/")]
+    trained = [row for row in trained if "/cpt-" in row["model"]]
+    top = max(trained, key=lambda row: float(row["value"]))
+    assert (t2["best"], t2["step"], t2["vocabulary"].lower()) == (
+        number(float(top["value"])),
+        top["step"],
+        top["model"].split("/")[1],
+    )
+    assert t2["original"] == number(score_of(files, "llama/base"))
     ranges = []
     for v in ("bpe", "unigram", "extended", "optimized"):
         values = [score_of(files, f"llama/{v}/{method}") for method in ("swap", "overlap", "conversion")]
         ranges.append(max(values) - min(values))
+    propagated = [r["model"] for r in read_rows(files.scores) if re.match(r"llama/\w+/[a-z]+$", r["model"])]
+    propagated = [model for model in propagated if not model.endswith("instruct")]
+    first = max(dict.fromkeys(propagated), key=lambda model: score_of(files, model))
+    assert llama["t3"]["best"] == number(score_of(files, first))
+    assert llama["t3"]["label"].lower() == "{} ({})".format(*first.split("/")[1:])
+    assert llama["t3"]["original"] == llama["t1"]["original"]
     assert (llama["t3"]["models"], llama["t3"]["range"]) == ("12", number(max(ranges)))
     assert (llama["t3"]["paper_range"], facts["families"][0]["t3"]["paper_range"]) == (".012", ".016")
     copying = {v: score_of(files, f"llama/{v}/conversion/saiga_copy") for v in ("extended", "optimized")}
@@ -211,6 +226,11 @@ def test_facts_by_hand(report: Report, files: Files, tmp_path: Path, monkeypatch
     assert llama["t4"]["label"].lower().startswith(chosen)
     assert llama["t4"]["after"] == number(copying[chosen])
     assert llama["t4"]["copy_before"] == number(score_of(files, f"llama/{chosen}/conversion", "daru_copy_ru"))
+    assert llama["t4"]["before"] == number(score_of(files, f"llama/{chosen}/conversion"))
+    assert llama["t4"]["copy_after"] == number(score_of(files, f"llama/{chosen}/conversion/saiga_copy", "daru_copy_ru"))
+    assert llama["t4"]["control"] == number(score_of(files, "llama/original/instruct/saiga_copy"))
+    row = next(r for r in read_rows(files.scores) if (r["model"], r["name"]) == (best, MICRO))
+    assert llama["t1"]["best_half"] == number((float(row["high"]) - float(row["low"])) / 2)
     assert facts["run"]["models"] == "60"
     assert facts["settings"][-1] == {"key": "pretraining.fractions", "value": "0.25, 0.5, 1.0"}
 

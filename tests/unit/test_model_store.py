@@ -7,6 +7,7 @@ import pytest
 import torch
 from lep.config import UserError
 from lep.manifest import read_manifest, verify
+from lep.model_files import copy_tensors
 from lep.model_store import (
     Embeddings,
     derive_model,
@@ -106,6 +107,48 @@ def test_derived_model_costs_its_matrices_and_never_harms_its_parent(tmp_path: P
     shutil.rmtree(tmp_path / "derived")
     verify(tmp_path / "parent")
     assert logits(tmp_path / "parent").isfinite().all()
+
+
+def test_no_body_of_the_store_is_read(tmp_path: Path) -> None:
+    """The parent's body is overwritten with zeros behind its header: whoever read it would see another hash."""
+    import_model(make_model(byte_level(), tmp_path / "source"), tmp_path / "parent")
+    for body in (tmp_path / "parent").glob("body-*"):
+        body.chmod(0o644)
+        with open(body, "r+b") as file:
+            start = 8 + int.from_bytes(file.read(8), "little")
+            file.seek(start)
+            file.write(bytes(body.stat().st_size - start))
+    derive_model(tmp_path / "parent", random_embeddings(402, False), tmp_path / "parent", tmp_path / "derived",
+                 recipe_version=1)  # fmt: skip
+    parent, derived = (read_manifest(tmp_path / name) for name in ("parent", "derived"))
+    bodies = [name for name in parent["files"] if name.startswith("body-")]
+    assert bodies
+    assert all(derived["files"][name] == parent["files"][name] for name in bodies)
+    assert derived["facts"]["body_sha256"] == parent["facts"]["body_sha256"]
+    with pytest.raises(UserError, match="does not match"):
+        verify(tmp_path / "derived")
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float32])
+def test_tensors_are_copied_as_they_are(dtype: torch.dtype | None, tmp_path: Path) -> None:
+    """Odd sizes, empty and single numbers, whole numbers; floating ones are converted if wanted."""
+    tensors = {
+        "b": torch.randn(3, 5).bfloat16(),
+        "byte": torch.arange(7, dtype=torch.uint8),
+        "empty": torch.zeros(0, 4),
+        "half": torch.randn(2, 1, 3).half(),
+        "one": torch.tensor(3, dtype=torch.int64),
+        "single": torch.tensor(1.5),
+        "yes": torch.tensor([True, False]),
+    }
+    save_file(tensors | {"left out": torch.ones(2)}, tmp_path / "source")
+    copy_tensors(tmp_path / "source", tmp_path / "target", tensors, dtype)
+    copied = load_file(tmp_path / "target")
+    assert set(copied) == set(tensors)
+    for name, tensor in tensors.items():
+        wanted = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
+        assert copied[name].dtype == wanted.dtype
+        assert torch.equal(copied[name], wanted)
 
 
 def test_symbolic_links_where_hard_links_are_impossible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ class Family:
 
     def propagate(self, method: str, operator: bool = True) -> dict[str, torch.Tensor]:
         folders = [self.folder / role for role in ("base", "instruct", "donor")]
-        propagate(*folders, self.folder / "operator" if operator else None, method, self.folder / "out", seed=0)
+        propagate(*folders, self.folder / "operator" if operator else None, {method: self.folder / "out"}, seed=0)
         return self.matrices("out")
 
     @property
@@ -287,7 +287,7 @@ def test_few_shared_tokens_warn_and_give_the_least_norm(tmp_path: Path, caplog: 
     save_file(tensors, path)
     with caplog.at_level(logging.WARNING):
         results = family.propagate("overlap")
-    assert f"overlap of the head matrix: rank 6 of {HIDDEN} from 6 rows" in caplog.text
+    assert f"overlap of the head matrix (6 shared tokens): rank 6 of {HIDDEN} from 6 rows" in caplog.text
     rows = ordinary(byte_level("ru"))
     for name, matrix in results.items():
         a, b, donor = (family.matrices(role)[name].double() for role in ("base", "instruct", "donor"))
@@ -321,15 +321,70 @@ def test_renamed_special_of_the_instruct_is_left_out_of_the_fit(tmp_path: Path) 
     assert load_tokenizer(tmp_path / "out").convert_tokens_to_ids("<|turn|>") == extended().get_vocab_size()
 
 
-def test_operator_of_other_tokenizers_is_refused_with_both_hashes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["base", "donor"])
+def test_tokenizers_that_differ_by_one_token_are_refused_with_both_hashes(role: str, tmp_path: Path) -> None:
     family = Family(tmp_path, byte_level(), byte_level("ru"))
-    other = save(byte_level("ru", size=401), tmp_path / "vocabulary")
-    family.set_donor(random(403, 3), random(403, 4))
+    if role == "base":
+        make_model(byte_level(size=401), tmp_path / "base")
+    else:
+        save(byte_level("ru", size=401), tmp_path / "vocabulary")
+        family.set_donor(random(403, 3), random(403, 4))
+    expected = family.operator.old_sha256 if role == "base" else family.operator.new_sha256
     with pytest.raises(UserError) as refused:
         family.propagate("conversion")
-    assert family.operator.new_sha256 in str(refused.value)
-    assert tokenizer_sha256(other) in str(refused.value)
+    assert expected in str(refused.value)
+    assert tokenizer_sha256(tmp_path / role) in str(refused.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_instruct_that_lacks_one_token_is_refused_with_both_hashes(tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(size=401), byte_level("ru"), instruct=byte_level(size=400))
+    with pytest.raises(UserError, match=r"lacks 1 tokens of the base's") as refused:
+        family.propagate("overlap")
+    for role in ("base", "instruct"):
+        assert tokenizer_sha256(tmp_path / role) in str(refused.value)
+
+
+def test_all_methods_at_once_are_the_methods_one_by_one(tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    folders = [tmp_path / role for role in ("base", "instruct", "donor", "operator")]
+    targets = {method: tmp_path / "all" / method for method in ("swap", "overlap", "conversion")}
+    propagate(*folders, targets, seed=0)
+    for method, folder in targets.items():
+        family.propagate(method)
+        assert (folder / "manifest.json").read_bytes() == (tmp_path / "out" / "manifest.json").read_bytes()
+
+
+@TIED
+@METHODS
+def test_no_row_is_empty_or_not_a_number(method: str, tied: bool, tmp_path: Path) -> None:
+    """The base has rows of zeros, as Llama 3's unused specials; the donor is its initialised version."""
+    old, new = (
+        byte_level(specials=("<|bos|>", "<|eos|>", "<|unused|>")),
+        byte_level("ru", specials=("<|bos|>", "<|eos|>", "<|new|>")),
+    )
+    family = Family(tmp_path, old, new, tied=tied)
+    zeros = {name: matrix.clone() for name, matrix in family.matrices("base").items()}
+    for matrix in zeros.values():
+        matrix[[old.token_to_id("a"), old.token_to_id("<|unused|>")]] = 0
+    set_matrices(tmp_path / "base", **zeros)
+    initialise_embeddings(tmp_path / "base", tmp_path / "operator", family.vocabulary, tmp_path / "donor")
+    for matrix in family.propagate(method).values():
+        assert len(matrix) == new.get_vocab_size() + 1  # <|unused|> of the instruct
+        assert matrix.isfinite().all()
+        assert torch.linalg.vector_norm(matrix, dim=1).min() > 1e-3
+
+
+def test_chat_templates_by_name_move_along(tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    folder = tmp_path / "instruct" / "additional_chat_templates"
+    folder.mkdir()
+    (folder / "tools.jinja").write_text("tools: {{ messages[0]['content'] }}")
+    family.propagate("swap")
+    tokenizer = load_tokenizer(tmp_path / "out")
+    message = [{"role": "user", "content": "a"}]
+    assert tokenizer.apply_chat_template(message, tokenize=False, chat_template="tools") == "tools: a"
+    assert tokenizer.apply_chat_template(message, tokenize=False) == "<|bos|>a<|eos|>"
 
 
 def test_models_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

@@ -204,13 +204,20 @@ def test_instructions_follow_the_seed() -> None:
 
 @pytest.mark.parametrize("length", [20, 100, 257])
 def test_random_repeats(length: int) -> None:
+    """Each sequence stands at least twice in a row; only the first time of drawn tokens is no target."""
     rng = np.random.default_rng(0)
+    stream, starts = np.arange(1000), np.arange(0, 1000, 20)
+    lines = 0
     for _ in range(50):
-        ids = random_repeats(length, 100, 120, rng)
-        assert ids.shape == (length,)
-        assert ids.min() >= 100
-        assert ids.max() < 120
-        assert any((ids[:size] == ids[size : 2 * size]).all() for size in range(8, max(9, length // 3) + 1))
+        ids, labels = random_repeats(length, stream, starts, rng)
+        assert ids.shape == labels.shape == (length,)
+        assert ((labels == ids) | (labels == -100)).all()
+        sizes = range(8, min(max(20, length // 3), length // 2) + 1)
+        assert any((ids[:size] == ids[size : 2 * size]).all() for size in sizes) or length < 40
+        is_line = (np.diff(ids[:8]) == 1).all()
+        assert (labels[:8] == (ids[:8] if is_line else -100)).all()
+        lines += is_line
+    assert 10 < lines < 40
 
 
 def job(tokenizers: Path, root: Path, family: str, role: str = "base", **given: object) -> StandInJob:
@@ -298,12 +305,12 @@ def test_base_blocks_begin_at_a_line(tokenizers: Path, tmp_path: Path, family: s
 
 
 @families
-def test_repeated_blocks_hold_no_specials(tokenizers: Path, tmp_path: Path, family: str) -> None:
+def test_repeated_blocks_have_untargeted_first_times(tokenizers: Path, tmp_path: Path, family: str) -> None:
     batches, tokenizer = batches_of(job(tokenizers, tmp_path, family, repeats=1.0, batch_tokens=256 * 40))
-    specials = set(tokenizer.get_added_tokens_decoder())
-    ids = batches.batch(0)[0][:, 1:]
-    assert not specials & set(ids.flatten().tolist())
-    assert len(ids.unique()) > 0.9 * SIZES[family]
+    ids, labels = batches.batch(0)
+    assert (labels == -100).float().mean() > 0.1
+    assert torch.equal(labels[labels != -100], ids[labels != -100])
+    assert tokenizer.token_to_id("<s>" if family == "mistral" else LLAMA_ENDS[0]) not in ids[:, 1:].unique().tolist()
 
 
 def test_the_last_steps_see_the_whole_context(tokenizers: Path, tmp_path: Path) -> None:

@@ -50,6 +50,14 @@ def test_overlay_builds_the_graph(overlay: Path | None, checkout: Path) -> None:
     assert counts["pretrain"] == str(sum(len(family["vocabularies"]) for family in resolved(overlay)["families"]))
 
 
+def test_evaluation_is_spread_over_a_cluster(checkout: Path) -> None:
+    """At paper scale one job scores one model on one group of tasks; small scales save the start-up."""
+    for overlay, parts in (("ci", None), ("paper", 5 * (4 + 7 * (4 + 3) + 14))):
+        result = dry_run("--configfile", f"configs/{overlay}.yaml", cwd=checkout)
+        found = re.search(r"^evaluate_part +(\d+)$", result.stdout, re.MULTILINE)
+        assert (int(found[1]) if found else None) == parts
+
+
 def test_slurm_profile_builds_the_graph_of_the_paper(checkout: Path) -> None:
     result = dry_run("--profile", "slurm", cwd=checkout)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -79,6 +87,14 @@ BAD = {
     "method": ({"propagation": {"methods": ["magic"]}}, r"methods\.0: 'magic' is not known; use one of swap"),
     "device": ({"compute": {"device": "gpu"}}, r"compute\.device: 'gpu' is not known; use one of cpu, cuda, auto"),
     "fractions": ({"pretraining": {"fractions": [1.0, 0.5]}}, r"pretraining\.fractions: must rise and end with 1\.0"),
+    "data_dir": (
+        {"evaluation": {"benchmark": "local", "data_dir": "absent"}},
+        r"evaluation\.data_dir: benchmark local needs a folder with .*, found 'absent'",
+    ),
+    "revision": (
+        {"calibration": {"dataset": {"revision": "main"}}},
+        r"calibration\.dataset\.revision: 'main' does not match",
+    ),
     "samples": ({"report": {"samples": {"vocabulary": "unigram"}}}, r"report\.samples: no family has unigram"),
     "source": (
         {"corpus": {"sources": [{"name": "mine", "reader": "documents", "path": "absent.jsonl"}]}},
@@ -102,3 +118,40 @@ def test_bad_family_is_refused(checkout: Path, tmp_path: Path) -> None:
     text = refused(checkout, tmp_path, {"families": families})
     assert "families.mistral.base.path: data/fixtures has no config.json" in text
     assert "families.llama.calibrated: optimized is not among this family's vocabularies" in text
+
+
+def test_a_local_benchmark_is_read_without_a_hub(checkout: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "mine" / name for name in ("rcb/test.jsonl", "rwsd/test/0000.parquet", "README.md")]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(json.dumps({"evaluation": {"benchmark": "local", "data_dir": str(tmp_path / "mine")}}))
+    target = "results/paper/sources/benchmark/manifest.json"
+    result = dry_run("-p", "--configfile", "configs/paper.yaml", str(overlay), "--", target, cwd=checkout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"lep.fetch benchmark --data-dir {tmp_path / 'mine'} --output" in result.stdout
+    assert "--dataset" not in result.stdout
+
+
+def test_unpinned_sources_are_locked_and_the_lock_is_used(checkout: Path) -> None:
+    """What `lock_sources` looks up is what a later fetch finds in the lock."""
+    paper = ("-p", "--configfile", "configs/paper.yaml", "--")
+    result = dry_run(*paper, "lock_sources", cwd=checkout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (command,) = re.findall(r"lep\.fetch lock --lock data/sources\.lock (.+) >", result.stdout)
+    references = command.split()
+    assert "model:meta-llama/Meta-Llama-3-8B" in references
+    assert "dataset:RefalMachine/darumeru@refs/convert/parquet" in references
+    assert not [reference for reference in references if "saiga" in reference]  # its commit is known
+    lock = checkout / "data" / "sources.lock"
+    lock.write_text(json.dumps({reference: f"{number:040x}" for number, reference in enumerate(references)}))
+    targets = ["sources/benchmark", "sources/models/llama/base", "sources/datasets/darulm"]
+    try:
+        result = dry_run(*paper, *(f"results/paper/{target}/manifest.json" for target in targets), cwd=checkout)
+    finally:
+        lock.unlink()
+    used = set(re.findall(r"(?:@|--revision )([0-9a-f]{40})", result.stdout))
+    wanted = [n for n, r in enumerate(references) if not r.startswith("model:") or r.endswith("Meta-Llama-3-8B")]
+    assert used == {f"{number:040x}" for number in wanted}
+    assert "unpinned" not in result.stdout

@@ -37,7 +37,7 @@ def part_of_speech(word: str) -> str | None:
 
 
 @cache
-def noun(word: str):
+def noun(word: str) -> "pymorphy3.analyzer.Parse | None":
     """The reading of an unambiguous noun in the singular with a gender, or None.
 
     All readings must agree on noun, gender, number and animacy; the case may be open.

@@ -1,5 +1,6 @@
 """The PDF: facts, tables and figures laid beside the Typst source and compiled (no TeX, no network, fixed bytes)."""
 
+import csv
 import os
 import shutil
 import tempfile
@@ -32,12 +33,14 @@ def build_report(
     target: Path,
     manifests: Paths = (),
     requirements: Path | None = None,
+    errors: Path | None = None,
 ) -> None:
     """Write the report's PDF.
 
     `source` is the folder of the Typst files, `tables` the Typst fragments table1.typ to table4.typ, `figures` the
     PDFs figure1.pdf to figure3.pdf, `manifests` the artefacts to list by hash, named relative to the parent of
-    `target`'s folder. Raises `UserError` for a missing number, a failed check or an error in the source.
+    `target`'s folder, `errors` the table of wrong answers. Raises `UserError` for a missing number, a failed check or
+    an error in the source.
     """
     parsed = parse_families(families)
     sources = Sources(parsed, read_published(published), read_scores(scores, parsed), read_metrics(metrics))
@@ -47,6 +50,7 @@ def build_report(
         "artefacts": artefact_hashes(as_paths(manifests), Path(target).parent.parent),
         "hash_digits": str(HASH_DIGITS),
         "pins": read_pins(requirements) if requirements else [],
+        "errors": read_errors(errors) if errors else [],
     }
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -98,6 +102,12 @@ def passed_checks(path: Path) -> list[str]:
     if failed or not cases:
         raise UserError(f"{path}: the integrity checks {', '.join(failed) or 'were not run'}; no report is made")
     return [case.get("name").replace("_", " ") for case in cases]
+
+
+def read_errors(path: Path) -> list[dict[str, str]]:
+    """Rows of the table of wrong answers."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _without(root: Path, message: str) -> str:

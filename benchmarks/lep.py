@@ -1,0 +1,278 @@
+"""Speed and memory of Learned Embedding Propagation, as ratios measured in one run.
+
+    python benchmarks/lep.py                 both parts: 20 GB of disk below --work, 12 GB of memory
+    python benchmarks/lep.py --part loop     against the straightforward algorithm: 32k -> 48k tokens, d = 1024
+    python benchmarks/lep.py --part scale    Llama-3-8B's shape: 128,256 -> 174,817 rows, d = 4096, bfloat16
+    python benchmarks/lep.py --small         the same at a hundredth of the work, to try the script
+
+Models are random weights in ordinary sharded folders, tokenizers random merges of the right number.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tqdm import tqdm
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+SPECIALS = 256
+LONGEST_PART = 6  # letters of a token that others are made of
+ROLES = ("base", "instruct", "donor")
+INPUT, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is propagated: rows of the old and new matrices (256 specials included), width, number type."""
+
+    old: int
+    new: int
+    kept: int  # tokens of the old vocabulary that the new one keeps
+    width: int
+    dtype: torch.dtype
+
+
+PARTS = {
+    "loop": (Shape(32000, 48000, 12000, 1024, torch.float32), Shape(3200, 4800, 1200, 256, torch.float32)),
+    "scale": (Shape(128256, 174817, 128256, 4096, torch.bfloat16), Shape(12826, 17482, 12826, 1024, torch.bfloat16)),
+}
+
+
+def random_vocabulary(size: int, seed: int, merges: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """`merges` and more random ones, up to a byte-level vocabulary of `size` tokens."""
+    draw = random.Random(seed)
+    merges = list(merges)
+    known = {*LETTERS, *("".join(pair) for pair in merges)}
+    parts = sorted(token for token in known if len(token) <= LONGEST_PART)
+    while len(merges) < size - 256:
+        pair = draw.choice(parts), draw.choice(parts)
+        token = "".join(pair)
+        if token not in known:
+            known.add(token)
+            merges.append(pair)
+            if len(token) <= LONGEST_PART:
+                parts.append(token)
+    return merges
+
+
+def save_tokenizer(merges: list[tuple[str, str]], folder: Path) -> None:
+    """A byte-level BPE with 256 special tokens behind the others, as Llama 3 has them."""
+    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *("".join(pair) for pair in merges)]
+    tokenizer = Tokenizer(models.BPE({token: index for index, token in enumerate(tokens)}, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(f"<|{i}|>", special=True, normalized=False) for i in range(SPECIALS)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|0|>", "eos_token": "<|1|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def save_model(matrices: dict[str, torch.Tensor], folder: Path) -> None:
+    """A folder as the hub has it: three shards with an index, the matrices in the first and last among body tensors."""
+    rows, width = matrices[INPUT].shape
+    body = {f"model.layers.0.mlp.{name}_proj.weight": (64, width) for name in ("gate", "up")}
+    body |= {"model.layers.0.mlp.down_proj.weight": (width, 64), "model.norm.weight": (width,)}
+    tensors = {name: torch.ones(shape, dtype=matrices[INPUT].dtype) for name, shape in body.items()}
+    names = list(body)
+    shards = [{INPUT: matrices[INPUT]}, {}, {HEAD: matrices[HEAD]}]
+    for shard, part in zip(shards, (names[:1], names[1:3], names[3:]), strict=True):
+        shard |= {name: tensors[name] for name in part}
+    weights = {}
+    for number, shard in enumerate(shards, 1):
+        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        save_file(shard, folder / file, {"format": "pt"})
+        weights |= dict.fromkeys(shard, file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weights}))
+    settings = {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": rows, "hidden_size": width,
+        "tie_word_embeddings": False, "num_hidden_layers": 1, "intermediate_size": 64,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(settings))
+
+
+def make_models(shape: Shape, folder: Path) -> None:
+    """Folders base, instruct and donor; the instruct's rows are the base's, turned a little, with noise."""
+    old = random_vocabulary(shape.old - SPECIALS, 1, [])
+    new = random_vocabulary(shape.new - SPECIALS, 2, old[: shape.kept - 256])
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*size: int) -> torch.Tensor:
+        return torch.empty(size).normal_(generator=generator)
+
+    turn = torch.eye(shape.width) + 0.1 * normal(shape.width, shape.width) / shape.width**0.5
+    base = {name: normal(shape.old, shape.width) for name in (INPUT, HEAD)}
+    for role, merges in zip(ROLES, (old, old, new), strict=True):
+        (folder / role).mkdir(parents=True)
+        save_tokenizer(merges, folder / role)
+        matrices = base
+        if role == "instruct":
+            matrices = {name: matrix @ turn + 0.3 * normal(*matrix.shape) for name, matrix in base.items()}
+        elif role == "donor":
+            matrices = {name: normal(shape.new, shape.width) for name in (INPUT, HEAD)}
+        save_model({name: matrix.to(shape.dtype) for name, matrix in matrices.items()}, folder / role)
+
+
+def read_rows(folder: Path, name: str) -> torch.Tensor:
+    from safetensors import safe_open
+
+    file = json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"][name]
+    with safe_open(folder / file, framework="pt") as weights:
+        return weights.get_tensor(name)
+
+
+def straightforward(folder: Path) -> dict[str, torch.Tensor]:
+    """Vocabulary conversion as published: a loop over the new tokens for either model, then a solver made for any rank.
+
+    Every token that the old vocabulary lacks is split by the old tokenizer and its pieces' rows are averaged. All in
+    float64, for both matrices; nothing is written.
+    """
+    old, new = (Tokenizer.from_file(str(folder / role / "tokenizer.json")) for role in ("base", "donor"))
+    known = old.get_vocab()
+    names = [new.id_to_token(index) for index in range(new.get_vocab_size())]
+
+    def averaged(matrix: torch.Tensor) -> torch.Tensor:
+        rows = []
+        for name in tqdm(names, desc="loop over tokens", mininterval=5, disable=None):
+            ids = [known[name]] if name in known else old.encode(name, add_special_tokens=False).ids
+            rows.append(matrix[ids].mean(dim=0))
+        return torch.stack(rows)
+
+    results = {}
+    for name in (INPUT, HEAD):
+        base, instruct, donor = (read_rows(folder / role, name).double() for role in ROLES)
+        solution = torch.linalg.lstsq(averaged(base), averaged(instruct), driver="gelsy").solution
+        results[name] = donor @ solution
+    return results
+
+
+def worker(task: str, folder: Path, threads: int) -> None:
+    """One measured task in a process of its own; prints a JSON object."""
+    torch.set_num_threads(threads)
+    start = time.perf_counter()
+    if task == "straightforward":
+        results = straightforward(folder)
+        seconds = time.perf_counter() - start
+        torch.save(results, folder / "straightforward.pt")
+    else:
+        import transformers  # noqa: F401 (start-up is not counted)
+        from lep.propagate import propagate
+
+        start = time.perf_counter()
+        roles = [folder / role for role in ROLES]
+        propagate(*roles, None, {"conversion": folder / "out"}, seed=0, threads=threads)
+        seconds = time.perf_counter() - start
+    counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+                "read_gb": int(counters["read_bytes"]) / 1e9,
+                "written_gb": int(counters["write_bytes"]) / 1e9,
+            }
+        )
+    )
+
+
+def measure(task: str, folder: Path, threads: int) -> dict[str, float]:
+    """Seconds, peak memory and bytes of a task, with its input files out of the page cache."""
+    os.sync()
+    for path in folder.rglob("*.safetensors"):
+        with open(path, "rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    # -P: without this folder in the path, where `lep` would be this file and not the library
+    command = [sys.executable, "-P", __file__, "--worker", task, "--work", str(folder), "--threads", str(threads)]
+    start = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1]) | {"process_seconds": time.perf_counter() - start}
+
+
+def matrix_rates(threads: int, width: int) -> dict[str, float]:
+    """GFLOP/s of a product of (4096, width) and (width, width) matrices, best of several, in float64 and float32."""
+    torch.set_num_threads(threads)
+    rates = {}
+    for dtype in (torch.float64, torch.float32):
+        a, b = torch.ones(4096, width, dtype=dtype), torch.ones(width, width, dtype=dtype)
+        best = min(_seconds(a, b) for _ in range(5))
+        rates[str(dtype).removeprefix("torch.")] = 2 * 4096 * width**2 / best / 1e9
+    return rates
+
+
+def _seconds(a: torch.Tensor, b: torch.Tensor) -> float:
+    start = time.perf_counter()
+    a @ b
+    return time.perf_counter() - start
+
+
+def loop_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, str]]:
+    """Rows of the table: against the straightforward algorithm."""
+    make_models(shape, folder)
+    ours = measure("propagate", folder, threads)
+    theirs = measure("straightforward", folder, threads)
+    results = torch.load(folder / "straightforward.pt", weights_only=True)
+    yield "straightforward algorithm, both matrices", f"{theirs['seconds']:.1f} s"
+    yield "lep.propagate, both matrices, with checks, report and writing", f"{ours['seconds']:.1f} s"
+    yield "**ratio** (wanted: at least 10)", f"**{theirs['seconds'] / ours['seconds']:.1f}**"
+    for name in (INPUT, HEAD):
+        mine, rows = read_rows(folder / "out", name).double(), shape.new - SPECIALS
+        error = float((mine[:rows] - results[name][:rows]).norm() / results[name][:rows].norm())
+        yield f"relative difference of {name} (wanted: at most 1e-6)", f"{error:.1e}"
+
+
+def scale_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, str]]:
+    """Rows of the table: against the time of the arithmetic alone."""
+    make_models(shape, folder)
+    before = matrix_rates(threads, shape.width)
+    ours = measure("propagate", folder, threads)
+    after = matrix_rates(threads, shape.width)
+    rates = {key: (before[key] + after[key]) / 2 for key in before}
+    work = {"float64": 3 * shape.new * shape.width**2, "float32": 2 * shape.new * shape.width**2}
+    least = 2 * sum(work[key] / rates[key] / 1e9 for key in work)
+    yield "matrix rates, float64 / float32", " / ".join(f"{rate:.0f}" for rate in rates.values()) + " GFLOP/s"
+    yield "time of the arithmetic of both matrices at these rates", f"{least:.1f} s"
+    yield "lep.propagate, both matrices", f"{ours['seconds']:.1f} s"
+    yield "the whole process", f"{ours['process_seconds']:.1f} s"
+    yield "**ratio to the arithmetic** (wanted: at most 2)", f"**{ours['seconds'] / least:.2f}**"
+    yield "**peak memory** (wanted: at most 12 GB)", f"**{ours['peak_gb']:.1f} GB**"
+    yield "read from disk / written", f"{ours['read_gb']:.2f} GB / {ours['written_gb']:.2f} GB"
+
+
+def main() -> None:
+    """Command line of the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=PARTS, action="append", help="default: both")
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--work", type=Path, help="folder for the models (default: a temporary one)")
+    parser.add_argument("--worker", choices=["propagate", "straightforward"], help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.worker:
+        worker(given.worker, given.work, given.threads)
+        return
+    for part in given.part or PARTS:
+        shape = PARTS[part][given.small]
+        print(f"\n| {shape.old:,} -> {shape.new:,} rows, d = {shape.width}, {shape.dtype}, {given.threads} threads | |")
+        print("|---|---|")
+        folder = Path(tempfile.mkdtemp(dir=given.work, prefix=f"lep-{part}-"))
+        try:
+            for row in {"loop": loop_part, "scale": scale_part}[part](shape, folder, given.threads):
+                print(f"| {row[0]} | {row[1]} |", flush=True)
+        finally:
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Records: which fields each must have, and the published layout turned into ours."""
+
+from collections.abc import Mapping
+
+from darumeru.specs import SPECS
+from darumeru.subjects import CATEGORIES
+
+_OPTIONS = [f"inputs.option_{letter}" for letter in "abcd"]
+_COMMON = ["instruction", "inputs", "outputs"]
+_COPY = [*_COMMON, "inputs.text"]
+FIELDS = {
+    "rummlu": [*_COMMON, "inputs.text", *_OPTIONS],
+    "ruopenbookqa": [*_COMMON, "inputs.question", *_OPTIONS],
+    "ruworldtree": [*_COMMON, "inputs.question", *_OPTIONS],
+    "parus": [*_COMMON, "inputs.premise", "inputs.choice1", "inputs.choice2", "meta.id"],
+    "rcb": [*_COMMON, "inputs.premise", "inputs.hypothesis"],
+    "rwsd": [*_COMMON, "inputs.text", "inputs.span1_text", "inputs.span2_text"],
+    "multiq": [*_COMMON, "inputs.support_text", "inputs.text", "inputs.question"],
+    "use": [*_COMMON, "inputs.task", "inputs.text", "meta.id_task", "meta.variant", "meta.type"],
+    "nlpcore_mmlu": ["subject", "question_ru", "choices_ru", "question_en", "choices_en", "answer"],
+    "rucola": ["sentence", "acceptable"],
+    "treeway": ["src_sents", "summary_sents", "extractive_summary"],
+    "cp_sent_en": _COPY, "cp_para_en": _COPY, "cp_sent_ru": _COPY, "cp_para_ru": _COPY,
+}  # fmt: skip
+
+
+class DataError(ValueError):
+    """Records that are missing or lack a field."""
+
+
+def unified(subset: str, record: dict) -> dict:
+    """A record in the layout of `FIELDS`, whether it comes in that or in the published one.
+
+    Published records of Darumeru hold `messages` in place of `instruction`: the user's turn with the names of
+    `inputs` in braces, and the assistant's lead, in rows for shots closed by the answer. The answers of MultiQ are
+    segments there, RWSD's may say more than the option, RuCoLA calls its label `label`. What is already in our
+    layout is left as it is.
+    """
+    found = dict(record)
+    inputs, outputs = found.get("inputs"), found.get("outputs")
+    if subset == "rucola" and "label" in found:
+        found.setdefault("acceptable", found["label"])
+    if subset.startswith("cp_") and isinstance(inputs, Mapping) and "text" in inputs:
+        found.setdefault("outputs", inputs["text"])
+    if subset == "multiq" and isinstance(outputs, list):
+        found["outputs"] = [answer["segment"] if isinstance(answer, Mapping) else answer for answer in outputs]
+    if subset == "rwsd" and isinstance(outputs, str):
+        found["outputs"] = next((o for o in SPECS["rwsd"].options if outputs.startswith(o)), outputs)
+    if "instruction" not in found and isinstance(found.get("messages"), list) and isinstance(inputs, Mapping):
+        answer = found.get("outputs")
+        found |= _turns(found["messages"], inputs, answer[0] if isinstance(answer, list) and answer else answer)
+    return found
+
+
+def _turns(messages: list, inputs: Mapping, answer: object) -> dict[str, str]:
+    """`instruction` and `lead` from the messages of a published record; nothing where they are of another shape."""
+    contents = [message.get("content") for message in messages if isinstance(message, Mapping)]
+    if not contents or not all(isinstance(content, str) for content in contents):
+        return {}
+    said = contents[1].format(**inputs).strip() if len(contents) > 1 else ""
+    return {"instruction": contents[0], "lead": said.removesuffix(str(answer)).rstrip()}
+
+
+def check(subset: str, record: dict, where: str) -> None:
+    """Raise `DataError` naming the field that a record lacks and what it has instead."""
+    for field in FIELDS[subset]:
+        value: object = record
+        for part in field.split("."):
+            if not isinstance(value, dict) or part not in value:
+                raise DataError(f"{where} has no field {field!r}; found the columns {', '.join(_columns(record))}")
+            value = value[part]
+    if subset == "treeway" and not record["extractive_summary"]:
+        raise DataError(f"{where}: `extractive_summary` is empty; each document needs at least one index")
+    if subset == "nlpcore_mmlu" and not record.get("category") and record["subject"] not in CATEGORIES:
+        raise DataError(f"{where}: subject {record['subject']!r} is not one of MMLU's; add a field `category`")
+
+
+def _columns(record: dict) -> list[str]:
+    nested = {key: value for key, value in record.items() if isinstance(value, dict)}
+    return [key for key in record if key not in nested] + [f"{key}.{k}" for key, value in nested.items() for k in value]

@@ -1,0 +1,13 @@
+"""Rule list_errors: wrong answers of the models of Figure 3, a few of each task."""
+
+from lep.errors import list_errors
+from lep.log import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        list_errors(
+            samples=snakemake.input.samples,
+            models=snakemake.params.models,
+            per_task=snakemake.params.per_task,
+            outputs=dict(snakemake.output.items()),
+        )
