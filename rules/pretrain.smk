@@ -74,6 +74,8 @@ rule pretrain:
         logs("pretrain/{family}/{vocabulary}"),
     benchmark:
         times("pretrain/{family}/{vocabulary}")
+    # Much waits for each run, so they start as early as they can.
+    priority: 10
     conda:
         "../envs/train.yaml"
     threads: COMPUTE["threads"]

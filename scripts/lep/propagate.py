@@ -147,7 +147,7 @@ def _propagate_matrix(plan: _Plan, method: str, which: str) -> tuple[torch.Tenso
     _project(donor, fit.projection if fit else None, new, plan.device)
     new_ids, instruct_ids = (torch.from_numpy(ids) for ids in plan.copied)
     new[new_ids] = instruct[instruct_ids]
-    if not torch.isfinite(new).all():
+    if not all(torch.isfinite(rows).all() for rows in new.split(BLOCK_ROWS)):
         raise UserError(f"{plan.donor}: the {which} matrix holds NaN or infinite numbers; use an intact donor")
     return new, fit
 
@@ -195,9 +195,9 @@ def _conversion_blocks(
     aligned = instruct[: len(ids)] if in_order else instruct[torch.from_numpy(ids)]
     for start in tqdm(range(0, len(usable), BLOCK_ROWS), desc="fitted rows", mininterval=5, disable=None):
         stop = min(start + BLOCK_ROWS, len(usable))
-        keep = torch.from_numpy(usable[start:stop])
-        pair = (averaged_rows(plan.operator, old, start, stop)[keep] for old in (base, aligned))
-        yield tuple(rows.to(plan.device) for rows in pair)
+        pair = (averaged_rows(plan.operator, old, start, stop).to(plan.device) for old in (base, aligned))
+        keep = torch.from_numpy(usable[start:stop]).to(plan.device)
+        yield tuple(rows if keep.all() else rows[keep] for rows in pair)
 
 
 def _check_models(base: Path, instruct: Path, donor: Path) -> None:

@@ -68,7 +68,7 @@ def test_slurm_profile_builds_the_graph_of_the_paper(checkout: Path) -> None:
 def test_nothing_of_mini_is_left_at_paper_scale() -> None:
     config = resolved(ROOT / "configs" / "paper.yaml")
     assert not any(family["stand_in"] for family in config["families"])
-    assert "stand" not in json.dumps(config["families"])
+    assert "stand_ins" not in json.dumps(config["families"])
     assert all("dataset" in source for source in config["corpus"]["sources"])
     assert (config["calibration"]["source"], config["evaluation"]["benchmark"]) == ("hub", "hub")
     assert config["calibration"]["judge"]["backend"] == "openai"
