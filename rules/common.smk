@@ -30,22 +30,20 @@ FIGURES = [1, 2, 3]
 # allocator settings spare a page fault for every large tensor: a fifth of a CPU training step (measured).
 os.environ |= {
     "HF_HUB_OFFLINE": "1",
-    "PYTHONPATH": str(Path(workflow.basedir) / "scripts"),
+    "PYTHONPATH": f"{workflow.basedir}{os.sep}scripts",
 }
 os.environ |= {
     "MALLOC_MMAP_THRESHOLD_": "2000000000",
     "MALLOC_TRIM_THRESHOLD_": "2000000000",
 }
+# `python` in a shell command is the one that runs Snakemake; a conda environment puts its own before it.
+os.environ |= {
+    "PATH": os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
+}
 
-# Under conda the environment's python; else the one that runs Snakemake.
-PYTHON = (
-    "python"
-    if "conda" in str(workflow.deployment_settings.deployment_method).lower()
-    else sys.executable
-)
-FETCH = f"HF_HUB_OFFLINE=0 {PYTHON} -m lep.fetch"
-TRAIN = f"{PYTHON} -m" + (
-    f" torch.distributed.run --standalone --nproc-per-node={COMPUTE['gpus_per_job']} -m"
+# In front of the module that trains: one process for each GPU of a job.
+LAUNCHER = (
+    f"torch.distributed.run --standalone --nproc-per-node={COMPUTE['gpus_per_job']} -m"
     if COMPUTE["gpus_per_job"] > 1
     else ""
 )
@@ -90,7 +88,7 @@ def compute(module):
 
 def work(*parts):
     """The folder of a job's own progress. No rule declares it, so that Snakemake never empties it."""
-    return "/".join([RESULTS, "work", *parts])
+    return Path(RESULTS, "work", *parts).as_posix()
 
 
 def job_file(step, *target):

@@ -1,31 +1,6 @@
 """From source files to the clean corpus, its splits, and the miniature benchmark."""
 
 
-def corpus_sources():
-    """The sources as the corpus builder takes them: name, reader, path, recorded hash."""
-    recorded = read_sources(Path(workflow.basedir) / "data/sources.csv")
-    return [
-        {
-            "name": source["name"],
-            "reader": source["reader"],
-            "path": source_path(source).removesuffix("/manifest.json"),
-            "split": source.get("split"),
-            "sha256": (
-                recorded[source["package"]]["sha256"]
-                if "package" in source
-                else source.get("sha256", "unpinned")
-            ),
-        }
-        for source in config["corpus"]["sources"]
-    ]
-
-
-def corpus_recipe():
-    return {
-        key: value for key, value in config["corpus"].items() if key != "sources"
-    } | {"seed": config["seed"]}
-
-
 rule build_corpus:
     input:
         sources=[source_path(source) for source in config["corpus"]["sources"]],

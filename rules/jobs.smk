@@ -21,7 +21,7 @@ rule write_job:
     conda:
         "../envs/corpus.yaml"
     params:
-        job=lambda wildcards: JOBS[wildcards.step](*wildcards.target.split("/")),
+        job=lambda wildcards: JOBS[wildcards.step](*Path(wildcards.target).parts),
     message:
         "Writing the settings of {wildcards.step} {wildcards.target}"
     script:

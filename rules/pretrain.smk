@@ -1,43 +1,6 @@
 """Embedding pre-training of the base models, and the choice of the donor (paper sections 2.4.1 and 3.2)."""
 
 
-def packing_recipe():
-    settings = config["pretraining"]
-    weights = settings["language_weights"]
-    return {
-        "block_size": settings["block_size"],
-        "language_weights": weights if any(weights.values()) else None,
-        "reserve": settings["reserve"],
-        "seed": config["seed"],
-    }
-
-
-def pretrain_job(family, vocabulary):
-    settings = config["pretraining"]
-    same = ("batch_size", "accumulation", "warmup_steps", "weight_decay")
-    optimisation = {key: settings[key] for key in same}
-    optimisation["learning_rate"] = FAMILIES[family]["learning_rate"]
-    optimisation["max_steps"] = settings["max_steps"] or None
-    return compute("pretrain") | {
-        "model": Path(model(family, vocabulary, "init")).parent.as_posix(),
-        "data": f"{RESULTS}/packed/{family}/{vocabulary}",
-        "validation": documents("validation"),
-        "work": work("pretrain", family, vocabulary),
-        "models": f"{RESULTS}/models/{family}/{vocabulary}",
-        "output": f"{RESULTS}/pretraining/{family}/{vocabulary}",
-        "optimisation": optimisation,
-        "validation_recipe": {
-            "languages": list(settings["language_weights"]),
-            "characters": settings["validation_characters"],
-            "window": settings["block_size"],
-            "seed": config["seed"],
-        },
-        "fractions": settings["fractions"],
-        "log_steps": settings["log_steps"],
-        "save_steps": settings["save_steps"],
-    }
-
-
 rule pack_corpus:
     input:
         documents=documents("train"),
@@ -83,10 +46,12 @@ rule pretrain:
         gpu=COMPUTE["gpus_per_job"],
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
+    params:
+        launcher=LAUNCHER,
     message:
         "Pre-training the embeddings of {wildcards.family}/{wildcards.vocabulary}"
     shell:
-        "{TRAIN} lep.pretrain --config {input.job} > {log} 2>&1"
+        "python -m {params.launcher} lep.pretrain --config {input.job} > {log} 2>&1"
 
 
 rule select_donor:

@@ -1,28 +1,6 @@
 """Training of the stand-in models, for `stand_ins: trained`; else the shipped ones of data/stand_ins are used."""
 
 
-def stand_in_job(family, role):
-    settings = config["stand_in_training"]
-    recipe = {
-        key: value[role]
-        for key, value in settings.items()
-        if key in ("steps", "learning_rate")
-    }
-    parent = f"{RESULTS}/stand_ins/{family}/base" if role == "instruct" else None
-    return recipe | {
-        "family": family,
-        "role": role,
-        "parent": parent,
-        "corpus": documents("train"),
-        "tokenizer": f"{RESULTS}/stand_ins/{family}/tokenizer",
-        "output": f"{RESULTS}/stand_ins/{family}/{role}",
-        "work": work("stand_ins", family, role),
-        "russian": settings["russian_share"],
-        "seed": config["seed"],
-        "threads": COMPUTE["threads"],
-    }
-
-
 rule train_original_tokenizer:
     input:
         documents=documents("train"),
@@ -72,4 +50,4 @@ rule train_stand_in:
     message:
         "Training the stand-in {wildcards.family}/{wildcards.role}"
     shell:
-        "{PYTHON} -m lep.stand_ins --config {input.job} > {log} 2>&1"
+        "python -m lep.stand_ins --config {input.job} > {log} 2>&1"

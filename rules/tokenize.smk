@@ -1,36 +1,6 @@
 """Source models in the model store, new vocabularies, and models with averaged rows for them (paper section 2.1)."""
 
 
-def vocabulary_model(wildcards):
-    """The SentencePiece model behind a vocabulary: `unigram` has its own, all others come from BPE."""
-    family = FAMILIES[wildcards.family]
-    size = family[
-        (
-            "replacement_size"
-            if wildcards.vocabulary in ("bpe", "unigram")
-            else "extension_size"
-        )
-    ]
-    model_type = "unigram" if wildcards.vocabulary == "unigram" else "bpe"
-    return f"{RESULTS}/vocabularies/sentencepiece/{model_type}-{size}.model"
-
-
-def vocabulary(family, name):
-    """The manifest of a tokenizer folder; the original vocabulary is that of the base model."""
-    if name == "original":
-        return model(family, "base")
-    return f"{RESULTS}/vocabularies/{family}/{name}/manifest.json"
-
-
-def all_vocabularies():
-    """{family/vocabulary: manifest} with the original ones."""
-    return {
-        f"{family}/{name}": vocabulary(family, name)
-        for family, settings in FAMILIES.items()
-        for name in ["original", *settings["vocabularies"]]
-    }
-
-
 rule import_model:
     input:
         source=source_model,

@@ -355,6 +355,18 @@ def test_all_methods_at_once_are_the_methods_one_by_one(tmp_path: Path) -> None:
         assert (folder / "manifest.json").read_bytes() == (tmp_path / "out" / "manifest.json").read_bytes()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("method", ["overlap", "conversion"])
+def test_a_gpu_gives_the_same_rows(method: str, tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    expected = family.propagate(method)
+    folders = [tmp_path / role for role in ("base", "instruct", "donor", "operator")]
+    propagate(*folders, {method: tmp_path / "out"}, seed=0, device="auto")
+    for name, matrix in family.matrices("out").items():
+        torch.testing.assert_close(matrix, expected[name], rtol=1e-5, atol=1e-5)
+
+
 @TIED
 @METHODS
 def test_no_row_is_empty_or_not_a_number(method: str, tied: bool, tmp_path: Path) -> None:

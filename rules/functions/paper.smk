@@ -1,0 +1,76 @@
+"""Which artefacts the report is made from."""
+
+PUBLISHED = "data/published_scores.csv"
+
+
+def adapted():
+    """(family, vocabulary) of every adapted vocabulary."""
+    return [
+        (family, v)
+        for family, settings in FAMILIES.items()
+        for v in settings["vocabularies"]
+    ]
+
+
+def measured():
+    """{kind: {model: manifest}} of all artefacts whose facts go to metrics.csv."""
+    pairs = adapted()
+    return {
+        "vocabulary": {f"{f}/{v}": vocabulary(f, v) for f, v in pairs},
+        "operator": {
+            f"{f}/{v}": f"{RESULTS}/operators/{f}/{v}/manifest.json" for f, v in pairs
+        },
+        "packing": {
+            f"{f}/{v}": f"{RESULTS}/packed/{f}/{v}/manifest.json" for f, v in pairs
+        },
+        "pretraining": {
+            f"{f}/{v}": f"{RESULTS}/pretraining/{f}/{v}/manifest.json" for f, v in pairs
+        },
+        "propagation": {
+            f"{f}/{v}/{method}": model(f, v, method)
+            for f, v in pairs
+            for method in METHODS
+        },
+        "calibration": {
+            Path(f, *calibration).as_posix(): calibrated(f, *calibration)
+            for f in FAMILIES
+            for calibration in calibrations(f)
+        },
+    }
+
+
+def all_manifests():
+    """Every published artefact, for the checks and the report."""
+    models = [
+        model(family, role) for family in FAMILIES for role in ("base", "instruct")
+    ]
+    models += [
+        model(f, v, step)
+        for f, v in adapted()
+        for step in ("init", *CHECKPOINTS, "donor")
+    ]
+    found = [
+        manifest for artefacts in measured().values() for manifest in artefacts.values()
+    ]
+    folders = [f"{folder}/manifest.json" for folder in evaluation_folders()]
+    return [
+        rules.build_corpus.output.manifest,
+        benchmark_data(),
+        *models,
+        *found,
+        *folders,
+    ]
+
+
+def report_settings():
+    """What the report lists of the configuration."""
+    return {
+        "scale": config["scale"],
+        "seed": config["seed"],
+        "bootstrap_draws": config["evaluation"]["bootstrap_draws"],
+        "sample_tokens": config["report"]["samples"]["max_new_tokens"],
+        **{
+            key: config[key]
+            for key in ("compute", "vocabulary", "pretraining", "evaluation")
+        },
+    }
