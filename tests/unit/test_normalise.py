@@ -8,7 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lep.normalise import letter_share, normalise
 
-ALPHABET = "аеийЁёШab éüß.,!?—«»…№€*`<>/ \t\u00a0\u2009\u202f\u3000\n\u0300\u0306\u0308\u0303\u200d\ufe0f🙂👩💻🇷漢字かعأ😀ẽ"
+ALPHABET = (
+    "аеийЁёШab éüß.,!?—«»…№€*`<>/ \t\u00a0\u2009\u202f\u3000\n\u0300\u0306\u0308\u0303\u200d\ufe0f🙂👩💻🇷漢字かعأ😀ẽ"
+)
 ALLOWED = re.compile(r"[\n\x20-\x7e\xa1-\u024f\u0300-\u036f\u0400-\u052f\u2010-\u2027\u2030-\u205e€№]*")
 
 
