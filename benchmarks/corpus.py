@@ -23,8 +23,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.sort(key=lambda place: Path(place).resolve() == HERE)  # last: its lep.py is not the library
+# This folder comes last: its lep.py is not the library.
+sys.path.sort(key=lambda place: Path(place).resolve() == Path(__file__).resolve().parent)
 
 import numpy
 from lep.assembly import assemble_corpus
@@ -35,7 +35,7 @@ from lep.repeats import repeated_documents, repeated_paragraphs, save_repeats
 from lep.shards import CleaningRecipe, filter_shard, prepare_shard
 from tokenizers import Tokenizer
 
-ROOT = HERE.parent
+ROOT = Path(__file__).resolve().parents[1]
 TOKENIZER = ROOT / "data/stand_ins/llama/base/tokenizer.json"
 WORKERS = 2
 SHARD_MB = 25
