@@ -68,8 +68,9 @@ class Faults:
 def read_shard(sources: Sequence[Source], shard: int, shards: int, faults: Faults) -> Iterator[dict]:
     """Documents of one of `shards` parts, with `split` (of the source, or None) and `origin` (the file's name)."""
     found = spans(sources, shard, shards)
-    for source in sources:  # one shard checks a source: that where it begins
-        if any(span.source is source and span.start == 0 and span.file == _files(source)[0] for span in found):
+    for source in sources:  # one shard checks a source: that where its first file begins
+        first = _files(source)[0]
+        if any(span.source is source and span.start == 0 and span.file == first for span in found):
             check_content(source)
     for span in found:
         for document in READERS[span.source.reader](span, faults):
