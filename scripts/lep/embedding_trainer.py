@@ -223,7 +223,7 @@ def _prepare(causal: torch.nn.Module, recipe: Optimisation, execution: Execution
     if execution.attention != "sdpa":
         causal.set_attn_implementation(execution.attention)
     if execution.activation_checkpointing:
-        causal.gradient_checkpointing_enable({"use_reentrant": False})
+        causal.activation_checkpointing_enable({"use_reentrant": False})
     if execution.compile:
         causal.base_model.compile(dynamic=False)
 

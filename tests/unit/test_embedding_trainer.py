@@ -70,7 +70,7 @@ def test_padded_rows_never_change(tmp_path: Path, tied: bool) -> None:
     trained(tmp_path, model)
     for old, new in zip(before, matrices(model), strict=True):
         assert torch.equal(old[-2:], new[-2:])
-        assert (old[:-2] != new[:-2]).any(dim=1).all()
+        assert (old[2:-2] != new[2:-2]).any(dim=1).all()
 
 
 def test_the_head_has_its_own_rate(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_head_has_its_own_rate(tmp_path: Path) -> None:
         model = TrainedEmbeddings(tiny_model(rows=40))
         before = [matrix.detach().clone() for matrix in matrices(model)]
         trained(tmp_path, model, **recipe)
-        return [float((new - old).norm()) for old, new in zip(before, matrices(model), strict=True)]
+        return [float((new - old).norm().detach()) for old, new in zip(before, matrices(model), strict=True)]
 
     same, slow = moved(), moved(head_learning_rate=0.0001)
     assert slow[1] < same[1] / 20
@@ -143,15 +143,10 @@ def test_memory_estimate_at_8b() -> None:
 
 def test_what_does_not_fit_is_refused_with_advice(monkeypatch) -> None:
     device = torch.device("cpu")
-    for size, words in (
-        (80e9, None),
-        (50e9, "micro_batch_size .* or pretraining.activation_checkpointing"),
-        (24e9, "more memory"),
-    ):
+    monkeypatch.setattr("lep.memory.device_memory", lambda device: int(80e9))
+    check_memory(load(), device)
+    for size, words in ((50e9, r"micro_batch_size .* or pretraining.activation_checkpointing"), (24e9, "more memory")):
         monkeypatch.setattr("lep.memory.device_memory", lambda device, size=size: int(size))
-        if words is None:
-            check_memory(load(), device)
-            continue
         with pytest.raises(UserError, match=words):
             check_memory(load(), device)
 
