@@ -45,6 +45,7 @@ localrules:
     plot_training,
     make_search_table,
     build_report,
+    write_model_cards,
 
 
 rule all:
