@@ -33,17 +33,17 @@ def check_settings(config: dict, root: Path) -> None:
 
 def narrowed(config: dict) -> dict:
     """The configuration with the families and vocabularies of `subset` alone; an empty list keeps all."""
-    wanted = config["subset"]["families"] or [family["name"] for family in config["families"]]
-    kept = config["subset"]["vocabularies"]
-    families = []
+    wanted, kept = config["subset"]["families"], config["subset"]["vocabularies"]
+    families, left_out = [], set()
     for family in config["families"]:
-        vocabularies = [v for v in family["vocabularies"] if not kept or v in kept]
-        if family["name"] in wanted and vocabularies:
-            calibrated = [row for row in family["calibrated"] if row["vocabulary"] in vocabularies]
+        dropped = {v for v in family["vocabularies"] if kept and v not in kept}
+        vocabularies = [v for v in family["vocabularies"] if v not in dropped]
+        if (wanted and family["name"] not in wanted) or not vocabularies:
+            dropped = set(family["vocabularies"])
+        else:
+            calibrated = [row for row in family["calibrated"] if row["vocabulary"] not in dropped]
             families.append(family | {"vocabularies": vocabularies, "calibrated": calibrated})
-    trained = [f"{family['name']}/{v}" for family in families for v in family["vocabularies"]]
-    left_out = [f"{f['name']}/{v}" for f in config["families"] for v in f["vocabularies"]]
-    left_out = [run for run in left_out if run not in trained]
+        left_out |= {f"{family['name']}/{v}" for v in dropped}
     sweep = config["pretraining"]["sweep"]
     sweep = sweep | {"runs": [run for run in sweep["runs"] if run not in left_out]}
     return config | {"families": families, "pretraining": config["pretraining"] | {"sweep": sweep}}
