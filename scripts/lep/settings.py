@@ -24,7 +24,7 @@ def check_settings(config: dict, root: Path) -> None:
     faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
     messages = [line for fault in faults for line in _explain(fault)]
     if not messages:
-        checks = (_family_faults, _source_faults, _schedule_faults, _benchmark_faults, _report_faults)
+        checks = (_family_faults, _source_faults, _original_faults, _schedule_faults, _benchmark_faults, _report_faults)
         messages = [message for check in checks for message in check(config, root)]
     if messages:
         raise UserError("the configuration is not valid:\n" + "\n".join(f"  {message}" for message in messages))
@@ -103,6 +103,16 @@ def _source_faults(config: dict, root: Path) -> list[str]:
         if "path" in source and not (root / source["path"]).exists():
             faults.append(f"{where}.path: {source['path']} does not exist")
     return faults
+
+
+def _original_faults(config: dict, root: Path) -> list[str]:
+    names = [family["name"] for family in config["families"]]
+    given = [original["family"] for original in config["vocabulary"]["originals"]]
+    return [
+        f"vocabulary.originals: {name} must be named once and be one of the families {', '.join(names)}"
+        for name in dict.fromkeys(given)
+        if name not in names or given.count(name) > 1
+    ]
 
 
 def _schedule_faults(config: dict, root: Path) -> list[str]:

@@ -70,6 +70,10 @@ class ByteView:
         """The id of the token with these bytes; a piece of text counts before a byte piece."""
         return self._by_bytes.get(data)
 
+    def is_byte_piece(self, index: int) -> bool:
+        """Whether a token is a byte piece (`<0xNN>`) of a SentencePiece-type vocabulary."""
+        return self.kind == SENTENCEPIECE and _BYTE_PIECE.fullmatch(self.tokens[index]) is not None
+
     def counterpart(self, other: "ByteView", index: int) -> int | None:
         """The id here of another view's token: equal by name if it is special or added, else equal by bytes.
 
@@ -122,11 +126,8 @@ class ByteView:
         return bytes([int(piece[1], 16)]) if piece else token.replace(SPACE, " ").encode()
 
     def _index(self) -> dict[bytes, int]:
-        def is_byte_piece(index: int) -> bool:
-            return self.kind == SENTENCEPIECE and _BYTE_PIECE.fullmatch(self.tokens[index]) is not None
-
         found: dict[bytes, int] = {}
-        for index in sorted((i for i, d in enumerate(self.data) if d is not None), key=is_byte_piece):
+        for index in sorted((i for i, d in enumerate(self.data) if d is not None), key=self.is_byte_piece):
             found.setdefault(self.data[index], index)
         return found
 
