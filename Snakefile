@@ -36,6 +36,7 @@ localrules:
     all,
     lock_sources,
     write_job,
+    corpus,
     gather_scores,
     gather_metrics,
     make_table,

@@ -14,6 +14,7 @@ check_settings(config, Path(workflow.basedir))
 
 RESULTS = f"results/{config['scale']}"
 COMPUTE = config["compute"]
+PACKAGES = read_sources(Path(workflow.basedir) / "data/sources.csv")
 FAMILIES = {family["name"]: family for family in config["families"]}
 METHODS = config["propagation"]["methods"]
 CHECKPOINTS = [
@@ -62,6 +63,8 @@ wildcard_constraints:
     step="stand_ins|pretrain|answers|calibrate|evaluate|evaluate_part|samples",
     group="daru_[a-z_]+",
     key="[^/]+",
+    shard="[0-9]+",
+    suffix=r"whl|tar\.gz",
 
 
 def library(*modules):
@@ -106,7 +109,11 @@ def times(name):
 def source_path(source):
     """Where the file of a corpus source lies: fetched, or the user's own."""
     if "package" in source:
-        return f"{RESULTS}/sources/{source['package']}.whl"
+        file = PACKAGES[source["package"]]["file"]
+        suffix = "whl" if file.endswith(".whl") else "tar.gz"
+        return f"{RESULTS}/sources/{source['package']}.{suffix}"
+    if "debian" in source:
+        return f"{RESULTS}/sources/debian/{source['name']}/manifest.json"
     if "dataset" in source:
         return f"{RESULTS}/sources/datasets/{source['name']}/manifest.json"
     return source["path"]
@@ -176,6 +183,7 @@ def final_outputs():
             number=FIGURES,
             format=["pdf", "png", "csv"],
         ),
+        f"{RESULTS}/figures/data_card.png",
         f"{RESULTS}/scores.csv",
         f"{RESULTS}/metrics.csv",
         f"{RESULTS}/claims.csv",

@@ -1,16 +1,105 @@
-"""From source files to the clean corpus, its splits, and the miniature benchmark."""
+"""From source files to the clean corpus, its splits and its data card; the miniature benchmark.
+
+Every shard is a job: read and cleaned, searched for repeats (shard n searches the n-th range of keys), filtered.
+"""
+
+
+rule prepare_shard:
+    input:
+        sources=[source_path(source) for source in config["corpus"]["sources"]],
+        table="data/sources.csv",
+        code=library("shards"),
+    output:
+        temp(directory(shard_file("prepared", "{shard}"))),
+    log:
+        logs("prepare_shard/{shard}"),
+    benchmark:
+        times("prepare_shard/{shard}")
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        sources=corpus_sources(),
+        shards=config["corpus"]["shards"],
+        recipe=cleaning_recipe(),
+    message:
+        "Reading and cleaning shard {wildcards.shard} of the corpus"
+    script:
+        "../scripts/prepare_shard.py"
+
+
+rule find_repeated_documents:
+    input:
+        shards=all_shards("prepared"),
+        code=library("repeats"),
+    output:
+        temp(shard_file("documents", "{shard}", ".npy")),
+    log:
+        logs("find_repeated_documents/{shard}"),
+    benchmark:
+        times("find_repeated_documents/{shard}")
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        broken_records=config["corpus"]["broken_records"],
+        threshold=config["corpus"]["near_duplicates"]["threshold"],
+    message:
+        "Looking for near duplicates, part {wildcards.shard}"
+    script:
+        "../scripts/find_repeated_documents.py"
+
+
+rule find_repeated_paragraphs:
+    input:
+        shards=all_shards("prepared"),
+        documents=all_shards("documents", ".npy"),
+        code=library("repeats"),
+    output:
+        temp(shard_file("paragraphs", "{shard}", ".npy")),
+    log:
+        logs("find_repeated_paragraphs/{shard}"),
+    benchmark:
+        times("find_repeated_paragraphs/{shard}")
+    conda:
+        "../envs/corpus.yaml"
+    message:
+        "Looking for repeated paragraphs, part {wildcards.shard}"
+    script:
+        "../scripts/find_repeated_paragraphs.py"
+
+
+rule filter_shard:
+    input:
+        shard=shard_file("prepared", "{shard}"),
+        documents=all_shards("documents", ".npy"),
+        paragraphs=all_shards("paragraphs", ".npy"),
+        code=library("shards"),
+    output:
+        temp(directory(shard_file("filtered", "{shard}"))),
+    log:
+        logs("filter_shard/{shard}"),
+    benchmark:
+        times("filter_shard/{shard}")
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        recipe=split_recipe(),
+    message:
+        "Dealing shard {wildcards.shard} out into the splits"
+    script:
+        "../scripts/filter_shard.py"
 
 
 rule build_corpus:
     input:
-        sources=[source_path(source) for source in config["corpus"]["sources"]],
-        table="data/sources.csv",
-        code=library("corpus"),
+        shards=all_shards("filtered"),
+        code=library("assembly"),
     output:
         manifest=f"{RESULTS}/corpus/manifest.json",
         train=documents("train"),
         validation=documents("validation"),
         benchmark=documents("benchmark"),
+        tokenizer=documents("tokenizer"),
+        card=f"{RESULTS}/corpus/data_card.json",
     log:
         logs("build_corpus"),
     benchmark:
@@ -18,12 +107,39 @@ rule build_corpus:
     conda:
         "../envs/corpus.yaml"
     params:
-        sources=corpus_sources(),
-        recipe=corpus_recipe(),
+        origins=corpus_origins(),
+        recipe=split_recipe(),
+        cleaning=cleaning_recipe(),
     message:
-        "Cleaning, deduplicating and splitting the corpus"
+        "Joining the shards of the corpus and proving that its splits are disjoint"
     script:
         "../scripts/build_corpus.py"
+
+
+rule plot_data_card:
+    input:
+        card=f"{RESULTS}/corpus/data_card.json",
+        code=library("report.data_card"),
+    output:
+        pdf=f"{RESULTS}/figures/data_card.pdf",
+        png=f"{RESULTS}/figures/data_card.png",
+        csv=f"{RESULTS}/figures/data_card.csv",
+    log:
+        logs("plot_data_card"),
+    benchmark:
+        times("plot_data_card")
+    conda:
+        "../envs/report.yaml"
+    message:
+        "Drawing the data card of the corpus"
+    script:
+        "../scripts/plot_data_card.py"
+
+
+rule corpus:
+    input:
+        f"{RESULTS}/corpus/manifest.json",
+        f"{RESULTS}/figures/data_card.png",
 
 
 rule make_benchmark:

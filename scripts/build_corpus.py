@@ -1,14 +1,17 @@
-"""Clean, deduplicate and split the raw corpus."""
+"""Rule build_corpus: the published corpus and its data card, from the filtered shards."""
 
 from pathlib import Path
 
-from lep.corpus import CorpusRecipe, build_corpus
+from lep.assembly import assemble_corpus
+from lep.corpus import SplitRecipe
 from lep.log import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        build_corpus(
-            sources=snakemake.params.sources,
+        assemble_corpus(
+            shards=[Path(path) for path in snakemake.input.shards],
+            origins=snakemake.params.origins,
             target=Path(snakemake.output.manifest).parent,
-            recipe=CorpusRecipe(**snakemake.params.recipe),
+            recipe=SplitRecipe(**snakemake.params.recipe),
+            cleaning=snakemake.params.cleaning,
         )

@@ -23,6 +23,15 @@ def hub_datasets():
     return named | {"instructions": config["calibration"]["dataset"]}
 
 
+def debian_packages(name):
+    """The Debian packages of a corpus source."""
+    return next(
+        source["debian"]
+        for source in config["corpus"]["sources"]
+        if source["name"] == name
+    )
+
+
 def dataset_reference(name):
     reference = hub_datasets()[name]
     return reference | {"revision": pinned("dataset", **reference)}

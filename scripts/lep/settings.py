@@ -93,13 +93,16 @@ def _model_faults(path: str, key: str, root: Path, family: dict, config: dict) -
 
 def _source_faults(config: dict, root: Path) -> list[str]:
     recorded = {line.split(",")[0] for line in (root / "data/sources.csv").read_text(encoding="utf-8").splitlines()[1:]}
-    faults = []
+    names = [source["name"] for source in config["corpus"]["sources"]]
+    faults = [f"corpus.sources: two have the name {name}" for name in sorted(set(names)) if names.count(name) > 1]
     for source in config["corpus"]["sources"]:
         where = f"corpus.sources.{source['name']}"
-        if sum(place in source for place in ("package", "dataset", "path")) != 1:
-            faults.append(f"{where}: give exactly one of package, dataset, path")
+        if sum(place in source for place in ("package", "dataset", "debian", "path")) != 1:
+            faults.append(f"{where}: give exactly one of package, dataset, debian, path")
         if "package" in source and source["package"] not in recorded:
             faults.append(f"{where}.package: {source['package']} is not in data/sources.csv")
+        for name in sorted(set(source.get("debian", [])) - recorded):
+            faults.append(f"{where}.debian: {name} is not in data/sources.csv; record its licence there first")
         if "path" in source and not (root / source["path"]).exists():
             faults.append(f"{where}.path: {source['path']} does not exist")
     return faults

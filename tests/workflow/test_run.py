@@ -80,9 +80,10 @@ def test_bad_corpus_file_leaves_nothing(checkout: Path, run: Run, tmp_path: Path
     target = "results/bad/corpus/manifest.json"
     result = run(str(overlay), "--cores", "1", "--", target)
     assert result.returncode != 0
-    log = (checkout / "results/bad/logs/build_corpus.log").read_text(encoding="utf-8")
+    log = (checkout / "results/bad/logs/prepare_shard/0.log").read_text(encoding="utf-8")
     assert re.search(r"error: .*mine\.jsonl, line 2: not UTF-8", log)
     assert not (checkout / "results/bad/corpus").exists()
+    assert not (checkout / "results/bad/shards/prepared/0").exists()
 
 
 def test_killed_run_goes_on_and_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:

@@ -1,0 +1,222 @@
+"""Speed and memory of the corpus pipeline, as ratios measured in one run.
+
+    python benchmarks/corpus.py                  both parts: 4 GB of disk below --work
+    python benchmarks/corpus.py --part loop      cleaning, deduplication and tokenising against a plain loop
+    python benchmarks/corpus.py --part memory    100 MB against 1 GB of text: peak memory of any job, time
+    python benchmarks/corpus.py --small          the same at a hundredth of the text, to try the script
+
+The text is made of the words of data/fixtures, by their frequency; one document in ten occurs before, half of these
+with a few words changed. Jobs are processes of their own, two at a time, as Snakemake runs them.
+"""
+
+import argparse
+import hashlib
+import json
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+# This folder comes last: its lep.py is not the library.
+sys.path.sort(key=lambda place: Path(place).resolve() == Path(__file__).resolve().parent)
+
+import numpy
+from lep.assembly import assemble_corpus
+from lep.corpus import SPLITS, SplitRecipe, read_jsonl, text_of
+from lep.quality import QualityRecipe, clean_document
+from lep.readers import Source
+from lep.repeats import repeated_documents, repeated_paragraphs, save_repeats
+from lep.shards import CleaningRecipe, filter_shard, prepare_shard
+from tokenizers import Tokenizer
+
+ROOT = Path(__file__).resolve().parents[1]
+TOKENIZER = ROOT / "data/stand_ins/llama/base/tokenizer.json"
+WORKERS = 2
+SHARD_MB = 25
+LOOP_MB, MEMORY_MB = 16, (100, 1000)
+CLEANING, SPLIT = CleaningRecipe(), SplitRecipe()
+
+
+def make_text(path: Path, megabytes: float) -> None:
+    """A JSONL file of about so many MB: documents of 20 to 800 words in paragraphs of 40."""
+    fixtures = [text_of(d) for d in read_jsonl(ROOT / "data/fixtures/corpus/benchmark.jsonl") if d["language"] == "ru"]
+    words = numpy.array(" ".join(fixtures).split(), object)
+    draw = numpy.random.default_rng(1)
+    size, number, earlier = 0, 0, []
+    with open(path, "w", encoding="utf-8") as file:
+        while size < megabytes * 1e6:
+            text = draw.choice(words, draw.integers(20, 800))
+            if earlier and number % 10 == 0:
+                text = earlier[draw.integers(len(earlier))].copy()
+                if number % 20 == 0:
+                    text[draw.integers(len(text), size=1 + len(text) // 200)] = "другое"
+            elif len(earlier) < 1000:
+                earlier.append(text)
+            lines = "\n".join(" ".join(text[i : i + 40]) for i in range(0, len(text), 40))
+            size += file.write(json.dumps({"id": number, "text": lines}, ensure_ascii=False) + "\n") * 1.8
+            number += 1
+
+
+def plain_loop(path: Path) -> dict[str, int]:
+    """The same steps as one writes them first: document by document, shingle by shingle, in one process."""
+    from datasketch import MinHash, MinHashLSH
+
+    near = CLEANING.near_duplicates
+    index = MinHashLSH(near.threshold, near.permutations)
+    tokenizer = Tokenizer.from_file(str(TOKENIZER))
+    seen: set[bytes] = set()
+    kept = Counter()
+    for record in read_jsonl(path):
+        paragraphs = [{"id": str(i), "text": text} for i, text in enumerate(record["text"].split("\n"))]
+        document = {"id": str(record["id"]), "language": "ru", "title": "", "paragraphs": paragraphs}
+        if not (document := clean_document(document, QualityRecipe(), Counter())):
+            continue
+        words = text_of(document).casefold().split()
+        sketch = MinHash(near.permutations)
+        for start in range(len(words) - near.shingle_words + 1):
+            sketch.update(" ".join(words[start : start + near.shingle_words]).encode())
+        if len(words) >= near.minimum_shingles and any(index.query(sketch)):
+            continue
+        index.insert(document["id"], sketch)
+        left = []
+        for paragraph in document["paragraphs"]:
+            key = hashlib.blake2b(" ".join(paragraph["text"].casefold().split()).encode(), digest_size=16).digest()
+            if key not in seen:
+                seen.add(key)
+                left.append(paragraph)
+        if left:
+            text = text_of({**document, "paragraphs": left})
+            kept["documents"] += 1
+            kept["characters"] += len(text)
+            kept["tokens"] += len(tokenizer.encode(text, add_special_tokens=False).ids)
+    return dict(kept)
+
+
+def measured(function: Callable, *args: object) -> tuple[object, int]:
+    """A job's result and the peak memory of its process in MB."""
+    result = function(*args)
+    return result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def tokenise(shard: Path) -> Counter:
+    """Documents, characters and tokens of a filtered shard, encoded in batches."""
+    tokenizer = Tokenizer.from_file(str(TOKENIZER))
+    kept: Counter = Counter()
+    for split in SPLITS:
+        for texts in batches(text_of(document) for document in read_jsonl(shard / f"{split}.jsonl")):
+            kept["documents"] += len(texts)
+            kept["characters"] += sum(map(len, texts))
+            encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            kept["tokens"] += sum(len(encoding.ids) for encoding in encodings)
+    return kept
+
+
+def batches(texts: Iterator[str], size: int = 256) -> Iterator[list[str]]:
+    batch: list[str] = []
+    for text in texts:
+        batch.append(text)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def search(kind: str, shards: Sequence[Path], dropped: Sequence[Path], bucket: int, target: Path) -> None:
+    if kind == "documents":
+        repeats = repeated_documents(shards, bucket, True, CLEANING.near_duplicates.threshold)
+    else:
+        repeats = repeated_paragraphs(shards, dropped, bucket)
+    save_repeats(target, repeats)
+
+
+def filtered(prepared: Path, shard: int, target: Path, documents: list[Path], paragraphs: list[Path]) -> None:
+    filter_shard(prepared, shard, target, SPLIT, documents=documents, paragraphs=paragraphs)
+
+
+def pipeline(path: Path, work: Path, shards: int, with_tokens: bool) -> tuple[dict[str, int], int]:
+    """What remains (nothing without tokenising) and the peak memory of any job in MB."""
+    source, numbers = [Source("text", "documents", path)], range(shards)
+    folders = {step: [work / step / str(n) for n in numbers] for step in ("prepared", "d", "p", "filtered")}
+    for step in folders:
+        (work / step).mkdir(parents=True)
+    peak, kept = 0, Counter()
+    context = get_context("spawn")
+    with ProcessPoolExecutor(WORKERS, mp_context=context, max_tasks_per_child=1) as pool:
+
+        def run(function: Callable, jobs: list[tuple]) -> list:
+            nonlocal peak
+            done = [future.result() for future in [pool.submit(measured, function, *job) for job in jobs]]
+            peak = max([peak, *(memory for _, memory in done)])
+            return [result for result, _ in done]
+
+        prepared = folders["prepared"]
+        run(prepare_shard, [(source, n, shards, prepared[n], CLEANING) for n in numbers])
+        run(search, [("documents", prepared, [], n, folders["d"][n]) for n in numbers])
+        run(search, [("paragraphs", prepared, folders["d"], n, folders["p"][n]) for n in numbers])
+        jobs = [(prepared[n], n, folders["filtered"][n], folders["d"], folders["p"]) for n in numbers]
+        run(filtered, jobs)
+        if with_tokens:
+            kept = sum(run(tokenise, [(folder,) for folder in folders["filtered"]]), Counter())
+        else:
+            run(assemble_corpus, [(folders["filtered"], [], work / "corpus", SPLIT, {})])
+    return dict(kept), peak
+
+
+def timed(function: Callable, *args: object) -> tuple[float, object]:
+    start = time.perf_counter()
+    result = function(*args)
+    return time.perf_counter() - start, result
+
+
+def loop_part(work: Path, scale: float) -> None:
+    path = work / "loop.jsonl"
+    make_text(path, LOOP_MB * scale)
+    megabytes = path.stat().st_size / 1e6
+    loop, plain = timed(plain_loop, path)
+    ours, (kept, _) = timed(pipeline, path, work / "loop", WORKERS, True)
+    print(f"| {megabytes:.0f} MB | seconds | MB / s | MB / s and core | documents | characters | tokens |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for name, seconds, cores, found in (("plain loop", loop, 1, plain), ("ours, 2 processes", ours, WORKERS, kept)):
+        speed = megabytes / seconds
+        sizes = " | ".join(f"{found[unit]:,}" for unit in ("documents", "characters", "tokens"))
+        print(f"| {name} | {seconds:.1f} | {speed:.2f} | {speed / cores:.2f} | {sizes} |")
+    print(f"\nratio {loop / ours:.1f}\n")
+
+
+def memory_part(work: Path, scale: float) -> None:
+    print("| text | shards | seconds | MB / s | peak of a job, MB |")
+    print("|---:|---:|---:|---:|---:|")
+    peaks = []
+    for wanted in MEMORY_MB:
+        path = work / "memory.jsonl"
+        make_text(path, wanted * scale)
+        megabytes = path.stat().st_size / 1e6
+        shards = max(2, round(megabytes / SHARD_MB))
+        seconds, (_, peak) = timed(pipeline, path, work / "memory", shards, False)
+        peaks.append(peak)
+        print(f"| {megabytes:,.0f} MB | {shards} | {seconds:.0f} | {megabytes / seconds:.1f} | {peak} |", flush=True)
+        shutil.rmtree(work / "memory")
+    print(f"\npeak at 1 GB / peak at 100 MB: {peaks[1] / peaks[0]:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=["loop", "memory"])
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--work", type=Path, help="folder for text and results (default: a temporary one)")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.work) as folder:
+        for name, part in (("loop", loop_part), ("memory", memory_part)):
+            if given.part in (None, name):
+                part(Path(folder), 0.01 if given.small else 1.0)
+
+
+if __name__ == "__main__":
+    main()

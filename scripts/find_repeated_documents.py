@@ -1,0 +1,16 @@
+"""Rule find_repeated_documents: near duplicates and repeated ids in one range of keys."""
+
+from pathlib import Path
+
+from lep.log import job
+from lep.repeats import repeated_documents, save_repeats
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        repeats = repeated_documents(
+            shards=[Path(path) for path in snakemake.input.shards],
+            bucket=int(snakemake.wildcards.shard),
+            refuse_same_id=snakemake.params.broken_records == "refuse",
+            threshold=snakemake.params.threshold,
+        )
+        save_repeats(Path(snakemake.output[0]), repeats)

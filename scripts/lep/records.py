@@ -1,0 +1,176 @@
+"""Records of files, one by one in constant memory: JSONL (plain, .gz, .zst), Parquet, plain text.
+
+Each record comes with its place. What is wrong with a single record comes as `Broken` in the record's place; a file
+that breaks off, or is none of its kind, raises `UserError`.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from lep.config import UserError
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet", ".txt", ".txt.gz", ".txt.zst")
+_BLOCK = 2**20  # bytes read at once while skipping
+_ROWS = 256  # of Parquet, held at once
+
+
+class Broken(NamedTuple):
+    """A record that cannot be read: a kind that is counted, and what is wrong."""
+
+    kind: str
+    message: str
+
+
+class Place(NamedTuple):
+    """Where a record is: its byte or row (names it), and its line or row for messages (counted only when asked)."""
+
+    name: str
+    position: int
+    number: Callable[[], int]
+
+
+def read_records(path: Path, start: int, stop: int, longest: int) -> Iterator[tuple[Place, object]]:
+    """The records that begin in the bytes `start` to `stop` of a file; longer ones than `longest` bytes are `Broken`.
+
+    Compressed files and text files are read as a whole whatever `stop`.
+    """
+    if path.stat().st_size == 0:
+        yield Place("line", 0, lambda: 1), Broken("empty_file", "the file is empty; delete it or write records into it")
+        return
+    if path.suffix == ".parquet":
+        yield from _parquet_rows(path, start, stop, longest)
+        return
+    plain = path.suffix == ".jsonl"
+    lines = _lines(path, start if plain else 0, stop if plain else None, longest)
+    yield from _blocks(path, lines, longest) if ".txt" in path.suffixes else map(_parsed, lines)
+
+
+def _parsed(found: tuple[Place, bytes | None]) -> tuple[Place, object]:
+    place, line = found
+    if line is None:
+        return place, _TOO_LONG
+    try:
+        return place, json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return place, Broken("not_utf8", f"not UTF-8 ({error.reason}); convert the file to UTF-8")
+    except (json.JSONDecodeError, RecursionError) as error:
+        reason = getattr(error, "msg", "nested too deeply")
+        return place, Broken("not_json", f"not JSON ({reason}); write one object per line")
+
+
+_TOO_LONG = Broken("too_long", "longer than corpus.maximum_record_mb; split it or raise that")
+
+
+def _blocks(path: Path, lines: Iterator[tuple[Place, bytes | None]], longest: int) -> Iterator[tuple[Place, object]]:
+    """Documents of a text file: lines up to an empty one. All of a file are one group."""
+    block: list[str] = []
+    begin, size = None, 0
+    for place, line in lines:
+        text = line
+        if line is not None:
+            try:
+                text = line.decode("utf-8").strip()
+            except UnicodeDecodeError as error:
+                yield place, Broken("not_utf8", f"not UTF-8 ({error.reason}); convert the file to UTF-8")
+                continue
+        if line is None or size + len(line) > longest:
+            yield place, _TOO_LONG
+            text = ""
+        if text:
+            begin = begin or place
+            block.append(text)
+            size += len(line)
+        elif block:
+            yield begin, {"text": "\n".join(block), "group": path.name}
+            block, begin, size = [], None, 0
+    if block:
+        yield begin, {"text": "\n".join(block), "group": path.name}
+
+
+def _lines(path: Path, start: int, stop: int | None, longest: int) -> Iterator[tuple[Place, bytes | None]]:
+    """The lines that begin in a stretch of a file; None for one that is too long."""
+    number, position = 0, start
+    with _opened(path) as file:
+        if start:
+            file.seek(start - 1)
+            position += _skip_line(file) - 1
+        try:
+            while (stop is None or position < stop) and (line := file.readline(longest + 1)):
+                size = len(line)
+                if size > longest and not line.endswith(b"\n"):
+                    line = None
+                    size += _skip_line(file)
+                yield Place("line", position, lambda n=number: _lines_before(path, start) + n + 1), line
+                number += 1
+                position += size
+        except (EOFError, OSError, zlib.error) as error:
+            raise UserError(
+                f"{path} breaks off or is damaged behind line {number} ({error}); delete it and fetch it again"
+            ) from None
+
+
+def _skip_line(file: BinaryIO) -> int:
+    """Read to the end of the line in bounded blocks; the number of bytes."""
+    size = 0
+    while block := file.readline(_BLOCK):
+        size += len(block)
+        if block.endswith(b"\n"):
+            break
+    return size
+
+
+def _lines_before(path: Path, start: int) -> int:
+    """The lines that begin before a position that a stretch of a file starts at."""
+    if not start:
+        return 0
+    count, left, last = 0, start, b"\n"
+    with open(path, "rb") as file:
+        while left and (block := file.read(min(_BLOCK, left))):
+            count += block.count(b"\n")
+            left -= len(block)
+            last = block[-1:]
+    return count + (last != b"\n")
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")
+    if path.suffix == ".zst":
+        import io
+
+        import pyarrow
+
+        return io.BufferedReader(pyarrow.input_stream(str(path), compression="zstd"), _BLOCK)
+    return open(path, "rb")
+
+
+def _parquet_rows(path: Path, start: int, stop: int, longest: int) -> Iterator[tuple[Place, object]]:
+    """The rows of the groups that begin in a stretch of a file, groups spread evenly by their rows."""
+    import pyarrow
+    import pyarrow.parquet
+
+    size, row = path.stat().st_size, 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            total = file.metadata.num_rows
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if start <= row * size // max(total, 1) < stop:
+                    for place, record in enumerate(_records(file, group), row):
+                        longer = any(isinstance(v, str) and len(v) > longest for v in record.values())
+                        yield Place("row", place, lambda n=place: n + 1), _TOO_LONG if longer else record
+                row += rows
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{path} is no whole Parquet file (row {row + 1}: {reason}); delete it and fetch it again"
+        ) from None
+
+
+def _records(file, group: int) -> Iterator[dict]:
+    for batch in file.iter_batches(batch_size=_ROWS, row_groups=[group]):
+        yield from batch.to_pylist()

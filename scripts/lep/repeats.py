@@ -1,0 +1,205 @@
+"""What a corpus says twice: exact paragraphs by their hash, near-duplicate documents by MinHash-LSH (datasketch).
+
+Every shard leaves sorted files of keys. A job of one bucket (a range of keys) looks through all shards for keys that
+occur again, so that neither step ever holds more than a shard or a bucket. The first occurrence stays, in the order of
+the sources. Keys have 64 bits: with a thousand million paragraphs the chance that any two of them are confused is 3 %.
+"""
+
+import json
+import os
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy
+import xxhash
+from pydantic.dataclasses import dataclass
+
+from lep.config import STRICT, UserError
+
+# `paragraph` of a band's key is the row of the document's signature.
+ENTRY = numpy.dtype([("key", "<u8"), ("document", "<u4"), ("paragraph", "<u4")])
+REPEAT = numpy.dtype([("shard", "<u4"), ("document", "<u4"), ("paragraph", "<u4")])
+# What the `paragraph` of a repeated document's REPEAT holds.
+NEAR, SAME_ID = 0, 1
+_CHUNK = 4096  # shingles or pairs at once: their arrays fit a cache, and no document makes them larger
+_PRIME = 0x9E3779B97F4A7C15  # odd, so that powers of it never vanish modulo 2**64
+
+
+@dataclass(frozen=True, config=STRICT)
+class NearRecipe:
+    """Near duplicates: estimated Jaccard similarity of the sets of word shingles at least `threshold`.
+
+    `permutations` of a signature; documents of fewer than `minimum_shingles` are never compared.
+    """
+
+    threshold: float = 0.8
+    permutations: int = 128
+    shingle_words: int = 5
+    minimum_shingles: int = 20
+
+
+class Signer:
+    """MinHash signatures of texts and the keys of their bands; bands and rows are those datasketch finds best."""
+
+    def __init__(self, recipe: NearRecipe) -> None:
+        from datasketch import MinHash, MinHashLSH  # brings scipy: half a second that readers of keys are spared
+
+        self.recipe = recipe
+        self._empty = MinHash(recipe.permutations, hashfunc=int, scheme="affine32")
+        index = MinHashLSH(recipe.threshold, recipe.permutations)
+        self._bands = [slice(low, high) for low, high in index.hashranges]
+
+    def sign(self, text: str) -> numpy.ndarray | None:
+        """The signature, shape (permutations,), uint32; None for a text of too few shingles."""
+        hashes = shingles(text, self.recipe.shingle_words)
+        if len(hashes) < self.recipe.minimum_shingles:
+            return None
+        sketch = self._empty.copy()
+        for start in range(0, len(hashes), _CHUNK):
+            sketch.update_batch(hashes[start : start + _CHUNK].tolist())
+        return sketch.hashvalues
+
+    def band_keys(self, signature: numpy.ndarray) -> list[int]:
+        """One key of 64 bits for each band."""
+        return [xxhash.xxh3_64_intdigest(signature[band].tobytes(), seed=i) for i, band in enumerate(self._bands)]
+
+
+def shingles(text: str, words: int) -> numpy.ndarray:
+    """Hashes (uint32) of all runs of `words` words, case apart; one of the whole text where it is shorter."""
+    found = text.casefold().encode("utf-8", "replace").split()
+    hashes = numpy.fromiter(map(xxhash.xxh3_64_intdigest, found), numpy.uint64, len(found))
+    width = min(words, len(hashes))
+    if not width:
+        return numpy.zeros(0, numpy.uint32)
+    total = numpy.zeros(len(hashes) - width + 1, numpy.uint64)
+    for place in range(width):
+        power = numpy.uint64(pow(_PRIME, place + 1, 2**64))
+        total += hashes[place : place + len(total)] * power
+    return (total >> numpy.uint64(32)).astype(numpy.uint32)
+
+
+def paragraph_key(text: str, language: str) -> int:
+    """The key of a paragraph: equal for texts of one language that differ in case and white space only."""
+    return xxhash.xxh3_64_intdigest(f"{language}/{' '.join(text.casefold().split())}".encode("utf-8", "replace"))
+
+
+def identity_key(document: dict) -> int:
+    """The key of a document's id in its language."""
+    return xxhash.xxh3_64_intdigest(f"{document['language']}/{document['id']}".encode("utf-8", "replace"), seed=1)
+
+
+def group_key(group: str) -> int:
+    """The key of a group of documents."""
+    return xxhash.xxh3_64_intdigest(group.encode("utf-8", "replace"), seed=2)
+
+
+def save_entries(path: Path, entries: numpy.ndarray) -> None:
+    """Write keys in their order; entries with one key stay in the order of the text."""
+    numpy.save(path, entries[numpy.argsort(entries["key"], kind="stable")], allow_pickle=False)
+
+
+def save_repeats(path: Path, repeats: numpy.ndarray) -> None:
+    """Write REPEATs by rename."""
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "wb") as file:
+        numpy.save(file, repeats, allow_pickle=False)
+    os.replace(partial, path)
+
+
+def repeated_documents(shards: Sequence[Path], bucket: int, refuse_same_id: bool, threshold: float) -> numpy.ndarray:
+    """REPEATs of the documents of one bucket, with NEAR or SAME_ID as `paragraph`.
+
+    A near duplicate's signature agrees, in a share of at least `threshold`, with that of the first document with which
+    it shares a band. Raises `UserError` for a repeated id where `refuse_same_id`.
+    """
+    same, first = _repeats(*_bucket(shards, "identities.npy", bucket))
+    if refuse_same_id and len(same):
+        _refuse_identity(shards, same[0], first[0])
+    same["paragraph"] = SAME_ID
+    near, leader = _repeats(*_bucket(shards, "bands.npy", bucket))
+    near = near[_similar(shards, near, leader, threshold)]
+    near["paragraph"] = NEAR
+    return numpy.unique(numpy.concatenate([near, same]))
+
+
+def repeated_paragraphs(shards: Sequence[Path], dropped: Sequence[Path], bucket: int) -> numpy.ndarray:
+    """REPEATs of the paragraphs of one bucket, documents that are `dropped` (files of all buckets) left out."""
+    entries, shard_of = _bucket(shards, "paragraphs.npy", bucket)
+    gone = numpy.concatenate([numpy.load(path, allow_pickle=False) for path in dropped])
+    stays = ~numpy.isin(_one_number(shard_of, entries["document"]), _one_number(gone["shard"], gone["document"]))
+    found, _ = _repeats(entries[stays], shard_of[stays])
+    return numpy.sort(found)
+
+
+def repeats_of(files: Sequence[Path], shard: int) -> numpy.ndarray:
+    """The REPEATs of one shard out of the files of all buckets."""
+    parts = [numpy.zeros(0, REPEAT)]
+    for path in files:
+        repeats = numpy.load(path, mmap_mode="r", allow_pickle=False)
+        low, high = (bisect_left(repeats, place, key=lambda r: int(r["shard"])) for place in (shard, shard + 1))
+        parts.append(numpy.array(repeats[low:high]))
+    return numpy.concatenate(parts)
+
+
+def keys_of(files: Sequence[Path], bucket: int, buckets: int) -> Iterator[numpy.ndarray]:
+    """The entries of one range of keys out of each of the sorted files."""
+    bounds = [bucket * 2**64 // buckets, (bucket + 1) * 2**64 // buckets]
+    for path in files:
+        entries = numpy.load(path, mmap_mode="r", allow_pickle=False)
+        low, high = (bisect_left(entries, bound, key=lambda e: int(e["key"])) for bound in bounds)
+        yield numpy.array(entries[low:high])
+
+
+def _one_number(shard: numpy.ndarray, document: numpy.ndarray) -> numpy.ndarray:
+    return shard.astype(numpy.uint64) << numpy.uint64(32) | document
+
+
+def _bucket(shards: Sequence[Path], name: str, bucket: int) -> tuple[numpy.ndarray, numpy.ndarray]:
+    parts = list(keys_of([shard / name for shard in shards], bucket, len(shards)))
+    return numpy.concatenate(parts), numpy.repeat(numpy.arange(len(parts), dtype="<u4"), [len(p) for p in parts])
+
+
+def _repeats(entries: numpy.ndarray, shard_of: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """All but the first entry of each key, and for each the first one."""
+    order = numpy.argsort(entries["key"], kind="stable")  # shards come in their order, each in the order of its text
+    keys = entries["key"][order]
+    again = numpy.zeros(len(keys), bool)
+    again[1:] = keys[1:] == keys[:-1]
+    first = numpy.maximum.accumulate(numpy.where(again, 0, numpy.arange(len(keys))))
+    places = numpy.empty(len(keys), REPEAT)
+    places["shard"] = shard_of[order]
+    places["document"], places["paragraph"] = entries["document"][order], entries["paragraph"][order]
+    return places[again], places[first[again]]
+
+
+def _similar(shards: Sequence[Path], some: numpy.ndarray, others: numpy.ndarray, threshold: float) -> numpy.ndarray:
+    similar = numpy.zeros(len(some), bool)
+    for start in range(0, len(some), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        agree = _signatures(shards, some[part]) == _signatures(shards, others[part])
+        similar[part] = agree.mean(axis=1) >= threshold
+    return similar
+
+
+def _signatures(shards: Sequence[Path], places: numpy.ndarray) -> numpy.ndarray:
+    found: numpy.ndarray | None = None
+    for shard in numpy.unique(places["shard"]):
+        stored = numpy.load(shards[shard] / "signatures.npy", mmap_mode="r", allow_pickle=False)
+        if found is None:
+            found = numpy.empty((len(places), stored.shape[1]), stored.dtype)
+        own = places["shard"] == shard
+        found[own] = stored[places["paragraph"][own]]
+    return found
+
+
+def _refuse_identity(shards: Sequence[Path], again: numpy.void, first: numpy.void) -> None:
+    found = []
+    for place in (first, again):
+        with open(shards[place["shard"]] / "documents.jsonl", encoding="utf-8") as lines:
+            found.append(next(json.loads(line) for i, line in enumerate(lines) if i == place["document"]))
+    identity, places = found[0]["id"], " and ".join(f"{d['source']} ({d['origin']})" for d in found)
+    raise UserError(
+        f"two documents have the id {identity!r} in {found[0]['language']}: {places}; give them different ids, "
+        "or keep the first with corpus.broken_records: drop"
+    )

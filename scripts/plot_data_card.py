@@ -1,0 +1,13 @@
+"""Rule plot_data_card: the data card of the corpus as a figure."""
+
+from pathlib import Path
+
+from lep.log import job
+from lep.report.data_card import plot_data_card
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        plot_data_card(
+            card=Path(snakemake.input.card),
+            outputs={name: Path(path) for name, path in snakemake.output.items()},
+        )
