@@ -121,8 +121,8 @@ def _markdown(rows: list[Row], tokens: Path, characters: int, under_trained_belo
     stand_in = any(row.family.stand_in for row in rows)
     lines += [
         "",
-        "Speed-up: symbols per token over the original's; each forward pass of generation writes one token. The paper's "
-        "values are of another text" + (", and of its models, not of stand-ins." if stand_in else "."),
+        "Speed-up: symbols per token over the original's; each forward pass of generation writes one token. The "
+        "paper's values are of another text" + (", and of its models, not of stand-ins." if stand_in else "."),
         f"Measured on at most {characters:,} characters of each kind of text. Under-trained: seen less than "
         f"{under_trained_below} times in that much training text of both languages. Unreachable: a token that its own "
         "text does not give. Single bytes: tokens that are one byte of a longer character.",
