@@ -63,7 +63,6 @@ def split_recipe():
         "validation_fraction",
         "benchmark_fraction",
         "tokenizer_fraction",
-        "sampling_weights",
     )
     return {key: config["corpus"][key] for key in keys} | {"seed": config["seed"]}
 

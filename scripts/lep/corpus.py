@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import field
 from pathlib import Path
 
 from pydantic.dataclasses import dataclass
@@ -17,15 +16,11 @@ SAMPLE = "tokenizer"
 
 @dataclass(frozen=True, config=STRICT)
 class SplitRecipe:
-    """How documents are dealt out. The fractions are of groups of documents, `tokenizer_fraction` of those in train.
-
-    `sampling_weights`: how often pre-training sees a document, by domain (1 where none is named).
-    """
+    """How documents are dealt out. The fractions are of groups of documents, `tokenizer_fraction` of those in train."""
 
     validation_fraction: float = 0.02
     benchmark_fraction: float = 0.08
     tokenizer_fraction: float = 1.0
-    sampling_weights: dict[str, float] = field(default_factory=dict)
     seed: int = 42
 
 
@@ -40,12 +35,6 @@ def split_of(group: str, recipe: SplitRecipe) -> str:
 def in_sample(group: str, recipe: SplitRecipe) -> bool:
     """Whether tokenizers are trained on the training documents of this group."""
     return _position(f"{recipe.seed}/{SAMPLE}/{group}") < recipe.tokenizer_fraction
-
-
-def copies(document: dict, seed: int) -> int:
-    """How often a training document is drawn: its `weight` (1 without), the rest behind the point by chance."""
-    whole, rest = divmod(document.get("weight", 1.0), 1)
-    return int(whole) + (rest > 0 and _position(f"{seed}/copies/{document['language']}/{document['id']}") < rest)
 
 
 def read_jsonl(path: str | Path) -> Iterator[dict]:

@@ -18,7 +18,7 @@ from lep.log import logger
 from lep.manifest import MANIFEST, sha256_file, verify
 from lep.normalise import letter_share
 from lep.package_readers import read_bible, read_home_assistant, read_wordnet
-from lep.records import SUFFIXES, Broken, read_records
+from lep.records import SUFFIXES, Broken, Place, read_records
 
 _DOCUMENT = ("id", "group", "source", "domain", "language", "title", "paragraphs")
 _LOGGED = 20  # broken records of a kind that the log names one by one
@@ -68,8 +68,9 @@ class Faults:
 def read_shard(sources: Sequence[Source], shard: int, shards: int, faults: Faults) -> Iterator[dict]:
     """Documents of one of `shards` parts, with `split` (of the source, or None) and `origin` (the file's name)."""
     found = spans(sources, shard, shards)
-    for source in sources:  # one shard checks a source: that where it begins
-        if any(span.source is source and span.start == 0 and span.file == _files(source)[0] for span in found):
+    for source in sources:  # one shard checks a source: that where its first file begins
+        first = _files(source)[0]
+        if any(span.source is source and span.start == 0 and span.file == first for span in found):
             check_content(source)
     for span in found:
         for document in READERS[span.source.reader](span, faults):
@@ -116,12 +117,12 @@ def read_documents(span: Span, faults: Faults) -> Iterator[dict]:
     """
     source, column = span.source, span.source.text_column
     for place, record in read_records(span.file, span.start, span.stop, faults.longest):
-        where = f"{span.file}, {place.name} {place.number()}"
         if isinstance(record, Broken):
-            faults(record.kind, f"{where}: {record.message}")
+            faults(record.kind, f"{_where(span, place)}: {record.message}")
             continue
         if not isinstance(record, dict) or not isinstance(record.get(column), str):
             found = ", ".join(record) if isinstance(record, dict) else type(record).__name__
+            where = _where(span, place)
             faults("no_text", f"{where}: no text column `{column}`; found: {found}; name yours with `text_column`")
             continue
         text = record[column]
@@ -136,20 +137,24 @@ def read_documents(span: Span, faults: Faults) -> Iterator[dict]:
             ),
             "title": str(record.get("title") or ""),
             "paragraphs": [{"id": f"{i:05d}", "text": line} for i, line in enumerate(text.split("\n")) if line],
-            "origin": where,
+            "origin": f"{span.file}, from {place.unit} {place.position}",
         }
 
 
 def read_corpus(span: Span, faults: Faults) -> Iterator[dict]:
     """Documents of a JSONL file in the form of a finished corpus, as `data/fixtures` holds them."""
     for place, document in read_records(span.file, span.start, span.stop, faults.longest):
-        where = f"{span.file}, {place.name} {place.number()}"
         if isinstance(document, Broken):
-            faults(document.kind, f"{where}: {document.message}")
+            faults(document.kind, f"{_where(span, place)}: {document.message}")
         elif missing := [key for key in _DOCUMENT if key not in document]:
-            faults("no_text", f"{where}: no {', '.join(missing)}; a document has {', '.join(_DOCUMENT)}")
+            faults("no_text", f"{_where(span, place)}: no {', '.join(missing)}; a document has {', '.join(_DOCUMENT)}")
         else:
             yield document
+
+
+def _where(span: Span, place: Place) -> str:
+    """File and line for a message: lines are counted from the beginning of the file, so only where one is shown."""
+    return f"{span.file}, {place.name} {place.number()}"
 
 
 def _of_file(read: Callable[[Path], Iterator[dict]]) -> Callable[[Span, Faults], Iterator[dict]]:

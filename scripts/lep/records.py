@@ -32,6 +32,11 @@ class Place(NamedTuple):
     position: int
     number: Callable[[], int]
 
+    @property
+    def unit(self) -> str:
+        """What `position` counts."""
+        return "row" if self.name == "row" else "byte"
+
 
 def read_records(path: Path, start: int, stop: int, longest: int) -> Iterator[tuple[Place, object]]:
     """The records that begin in the bytes `start` to `stop` of a file; longer ones than `longest` bytes are `Broken`.

@@ -150,13 +150,9 @@ def _reasons(repeats: numpy.ndarray) -> dict[int, str]:
 
 
 def _finish(document: dict, recipe: SplitRecipe) -> str:
-    """The document's split; what only the pipeline needs is taken off, a weight other than 1 put on."""
+    """The document's split; what only the pipeline needs is taken off."""
     del document["origin"]
-    split = document.pop("split") or split_of(document["group"], recipe)
-    weight = recipe.sampling_weights.get(document["domain"], 1)
-    if split == "train" and weight != 1:
-        document["weight"] = weight
-    return split
+    return document.pop("split") or split_of(document["group"], recipe)
 
 
 def _count(document: dict, split: str, counts: Counter) -> None:

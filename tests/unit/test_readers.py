@@ -143,11 +143,11 @@ def test_documents_from_jsonl(tmp_path: Path) -> None:
         "title": "",
         "paragraphs": [{"id": "00000", "text": "один"}],
         "split": None,
-        "origin": f"{path}, line 1",
+        "origin": f"{path}, from byte 0",
     }
     assert [p["text"] for p in full["paragraphs"]] == ["раз", "два"]
     assert [full[key] for key in ("id", "group", "domain", "language", "title")] == ["7", "g", "news", "en", "T"]
-    assert full["origin"] == f"{path}, line 2"
+    assert full["origin"] == f"{path}, from byte {path.read_bytes().index(b'{', 1)}"
 
 
 def test_a_source_says_what_its_records_do_not(tmp_path: Path) -> None:
@@ -249,6 +249,14 @@ def test_the_line_is_named_wherever_the_shard_begins(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "raw.jsonl", [*RECORDS[:150], {"no": "text"}, *RECORDS[150:]])
     with pytest.raises(UserError, match=r"raw\.jsonl, line 151: no text column"):
         read(path, shards=9)
+
+
+def test_lines_before_a_shard_are_counted_for_messages_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting reads the file from its beginning: for every record that would make the cost quadratic."""
+    path, counted = write_lines(tmp_path / "raw.jsonl", RECORDS), []
+    monkeypatch.setattr("lep.records._lines_before", lambda *place: counted.append(place) or 0)
+    assert len(read(path, shards=5)) == len(RECORDS)
+    assert counted == []
 
 
 def test_a_giant_line_is_never_held(tmp_path: Path) -> None:
