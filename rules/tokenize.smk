@@ -86,7 +86,7 @@ rule build_vocabulary:
             if wildcards.vocabulary == "optimized"
             else None
         ),
-        literal_pieces=literal_pieces,
+        union=union_options,
     message:
         "Building the vocabulary {wildcards.family}/{wildcards.vocabulary}"
     script:

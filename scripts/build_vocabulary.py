@@ -13,5 +13,5 @@ if __name__ == "__main__":
             kind=snakemake.wildcards.vocabulary,
             target=Path(snakemake.output.manifest).parent,
             keep=snakemake.params.keep,
-            literal_pieces=snakemake.params.literal_pieces,
+            **snakemake.params.union,
         )

@@ -39,11 +39,11 @@ def all_vocabularies():
     }
 
 
-def literal_pieces(wildcards):
-    """What a union does with the pieces that are no text; the replacing vocabularies have no such choice."""
+def union_options(wildcards):
+    """How two vocabularies are united; the replacing ones have no such choice."""
     if wildcards.vocabulary in ("bpe", "unigram"):
-        return "drop"
-    return config["vocabulary"]["extended"]["literal_pieces"]
+        return {}
+    return config["vocabulary"]["extended"]
 
 
 def vocabulary_outputs():

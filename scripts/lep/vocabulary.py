@@ -54,14 +54,21 @@ def sample_documents(corpus: Path, languages: Collection[str], characters: int) 
 
 
 def build_vocabulary(
-    original: Path, model: Path, kind: str, target: Path, *, keep: int | None = None, literal_pieces: str = "drop"
+    original: Path,
+    model: Path,
+    kind: str,
+    target: Path,
+    *,
+    keep: int | None = None,
+    literal_pieces: str = "drop",
+    letter_merges: str = "first",
 ) -> None:
     """Build the tokenizer folder of one adapted vocabulary.
 
     `original` is the folder of the model to adapt, `model` the new SentencePiece model (BPE except
     for `unigram`). `keep` (only `optimized`): how many of the original's tokens stay, lowest ranks
     first; the exact published sizes prove that the paper's Optimized was made by rank. `literal_pieces`
-    (only `extended` and `optimized`): see `extend`.
+    and `letter_merges` (only `extended` and `optimized`): see `extend`.
     """
     if kind not in KINDS:
         raise UserError(f"unknown vocabulary {kind!r}; use one of {', '.join(KINDS)}")
@@ -74,12 +81,12 @@ def build_vocabulary(
     else:
         if kind == "optimized":
             state = shrink(state, keep)
-        state, facts = extend(state, model, literal_pieces)
+        state, facts = extend(state, model, literal_pieces, letter_merges)
         tokenizer = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
     folder = staging(target)
     save_tokenizer(tokenizer, settings, folder)
     facts |= {"rows": tokenizer.get_vocab_size(with_added_tokens=True), "kind": kind}
-    config = {"kind": kind, "keep": keep, "literal_pieces": literal_pieces}
+    config = {"kind": kind, "keep": keep, "literal_pieces": literal_pieces, "letter_merges": letter_merges}
     publish(folder, target, recipe_version=RECIPE_VERSION, config=config, facts=facts)
 
 
@@ -110,7 +117,7 @@ def is_byte_level(state: dict) -> bool:
     return "ByteLevel" in json.dumps(state.get("pre_tokenizer") or {})
 
 
-def extend(state: dict, model: Path, literal_pieces: str = "drop") -> tuple[dict, dict]:
+def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges: str = "first") -> tuple[dict, dict]:
     """The union of a tokenizer and a new SentencePiece BPE model (paper section 2.1.1, "Extended").
 
     Old ids are kept and new pieces get the next free ones; new merges come first; special tokens at
@@ -118,28 +125,29 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop") -> tuple[dict
 
     A byte-level vocabulary has no use for `<unk>`, `<s>`, `</s>` and the byte pieces of the new model. With
     `literal_pieces` "keep" they become ordinary tokens all the same, rows that no text reaches, as in the
-    published vocabularies.
+    published vocabularies. Its unit is the byte, the new model's the letter: the merges of a letter's two bytes come
+    "first", or, as in the published vocabularies, "last", behind old merges that take other ways across the letters.
     """
     pieces = read_pieces(model)
     merges = bpe_merges(pieces)
     texts = [piece for piece, _, _ in filter(is_text_piece, pieces)]
     literal: list[str] = []
+    letters: list[tuple[str, str]] = []
     old = state["model"]["vocab"]
     old_merges = [tuple(merge) for merge in state["model"]["merges"]]
     if is_byte_level(state):
         if literal_pieces == "keep":
             literal = [piece[0] for piece in pieces if not is_text_piece(piece) and piece[0] not in old]
         texts, merges = [_byte_string(t) for t in texts], [(_byte_string(a), _byte_string(b)) for a, b in merges]
-        merges = _letter_merges(texts) + merges
+        letters = _letter_merges(texts)
+    ordered = letters + merges + old_merges if letter_merges == "first" else merges + old_merges + letters
     old_specials = {token["content"] for token in state["added_tokens"]}
     first_free = 1 + max(index for token, index in old.items() if token not in old_specials)
-    reachable = _reachable(
-        {*old, *texts}, merges + old_merges, single={t for t in old if len(t) == 1} | _letters(texts, state)
-    )
+    reachable = _reachable({*old, *texts}, ordered, single={t for t in old if len(t) == 1} | _letters(texts, state))
     new = literal + [text for text in dict.fromkeys(texts) if text not in old and text in reachable]
     vocabulary = {token: index for token, index in old.items() if token not in old_specials}
     vocabulary |= {token: first_free + offset for offset, token in enumerate(new)}
-    kept = [merge for merge in dict.fromkeys(merges + old_merges) if {*merge, "".join(merge)} <= vocabulary.keys()]
+    kept = [merge for merge in dict.fromkeys(ordered) if {*merge, "".join(merge)} <= vocabulary.keys()]
     state = {**state, "model": {**state["model"], "merges": [list(m) for m in kept], "ignore_merges": True}}
     _place_specials(state, vocabulary, first_free + len(new))
     facts = {
