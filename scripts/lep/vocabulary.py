@@ -20,7 +20,7 @@ from lep.sentencepiece import (
 )
 from lep.tokenizers import byte_alphabet
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 KINDS = ("bpe", "unigram", "extended", "optimized")
 _ALPHABET = byte_alphabet()
 _BYTE_OF = {character: byte for byte, character in enumerate(_ALPHABET)}

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,15 @@ def test_tokens_are_counted_without_specials_over_several_batches() -> None:
     counts = count_tokens(view, ["ab", "b"] * 600)
     assert counts[view.ids["ab"]] == counts[view.ids["b"]] == 600
     assert counts.sum() == 1200
+
+
+def test_jobs_of_this_stage_need_no_model_library() -> None:
+    """An import of torch or transformers costs seconds in each of them."""
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('torch', 'transformers', 'datasets', 'matplotlib'))\n"
+        "import lep.vocabulary, lep.originals, lep.tokenizer_metrics"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_unreachable_rows_are_found() -> None:
