@@ -177,12 +177,12 @@ def _draw(axes: list[Axes], rows: list[Row]) -> None:
             right.text(values["parity"] + 0.02, place, number(values["parity"], 2), va="center", fontsize=7)
     left.set_yticks(places, [f"{row.family.shown('base')}, {VOCABULARIES[row.vocabulary]}" for row in rows])
     left.set_ylim(places[-1] + 0.6, -0.6)
-    left.tick_params(axis="y", length=0)
-    left.set_xlabel("characters of Russian text in one forward pass (×: speed-up)")
+    left.set_xlabel("Russian characters per forward pass (×: speed-up)")
     right.axvline(1, color=GREY, linewidth=0.8, zorder=0)
     right.set_xlim(0, 1.15 * max([1, *(row.values.get("parity", 0) for row in rows)]))
-    right.set_xlabel("Russian tokens for an English token")
+    right.set_xlabel("RU tokens per EN token")
     for axis in axes:
+        axis.tick_params(axis="y", length=0)
         axis.grid(axis="x")
 
 
