@@ -40,6 +40,8 @@ localrules:
     gather_scores,
     gather_metrics,
     make_table,
+    report_vocabularies,
+    tokenizers,
     plot_figure1,
     plot_figure2,
     plot_figure3,

@@ -186,6 +186,7 @@ def final_outputs():
             format=["pdf", "png", "csv"],
         ),
         f"{RESULTS}/figures/data_card.png",
+        f"{RESULTS}/tables/vocabularies.md",
         f"{RESULTS}/figures/training.png",
         *search_table(),
         f"{RESULTS}/scores.csv",

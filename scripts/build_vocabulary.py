@@ -13,4 +13,5 @@ if __name__ == "__main__":
             kind=snakemake.wildcards.vocabulary,
             target=Path(snakemake.output.manifest).parent,
             keep=snakemake.params.keep,
+            **snakemake.params.union,
         )

@@ -15,8 +15,16 @@ def vocabulary_model(wildcards):
     return f"{RESULTS}/vocabularies/sentencepiece/{model_type}-{size}.model"
 
 
+ORIGINALS = {
+    original["family"]: original["package"]
+    for original in config["vocabulary"]["originals"]
+}
+
+
 def vocabulary(family, name):
-    """The manifest of a tokenizer folder; the original vocabulary is that of the base model."""
+    """The manifest of a tokenizer folder; the original vocabulary is a package's, else that of the base model."""
+    if name == "original" and family in ORIGINALS:
+        return f"{RESULTS}/vocabularies/originals/{family}/manifest.json"
     if name == "original":
         return model(family, "base")
     return f"{RESULTS}/vocabularies/{family}/{name}/manifest.json"
@@ -29,3 +37,19 @@ def all_vocabularies():
         for family, settings in FAMILIES.items()
         for name in ["original", *settings["vocabularies"]]
     }
+
+
+def union_options(wildcards):
+    """How two vocabularies are united; the replacing ones have no such choice."""
+    if wildcards.vocabulary in ("bpe", "unigram"):
+        return {}
+    return config["vocabulary"]["extended"]
+
+
+def vocabulary_outputs():
+    """All vocabularies with the report on them."""
+    return [
+        *all_vocabularies().values(),
+        rules.measure_vocabularies.output.metrics,
+        *rules.report_vocabularies.output,
+    ]

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
-from tokenizers import Tokenizer, decoders, models, normalizers, processors
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from lep.config import UserError
 
 SPACE = "▁"
-_NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
+_NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
+# Cut behind `<` where the text of a byte piece follows: a fast Unigram model would read `<0x41>` as that piece.
+_BYTE_PIECE_TEXT = Regex("<(?=0x[0-9A-F]{2}>)")
 
 
 def train_sentencepiece(lines: Iterable[str], model_type: str, size: int, target: Path, threads: int = 1) -> None:
@@ -31,6 +33,7 @@ def train_sentencepiece(lines: Iterable[str], model_type: str, size: int, target
             vocab_size=size,
             split_digits=True,
             byte_fallback=True,
+            train_extremely_large_corpus=True,
             num_threads=threads,
             max_sentence_length=1_000_000,
             minloglevel=2,
@@ -79,6 +82,8 @@ def to_fast_tokenizer(model: Path, model_type: str, bos: str = "<s>") -> Tokeniz
     else:
         core = models.Unigram([(piece, score) for piece, score, _ in pieces], unk_id=0, byte_fallback=True)
     tokenizer = Tokenizer(core)
+    if model_type == "unigram":
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(_BYTE_PIECE_TEXT, behavior="merged_with_previous")
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)])
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]

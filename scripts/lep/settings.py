@@ -22,7 +22,8 @@ def check_settings(config: dict, root: Path) -> None:
     """
     schema = yaml.safe_load((root / SCHEMA).read_text(encoding="utf-8"))
     faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
-    messages = [line for fault in faults for line in _explain(fault)] or _subset_faults(config)
+    messages = [line for fault in faults for line in _explain(fault)]
+    messages = messages or _subset_faults(config) + _original_faults(config)
     if not messages:
         config = narrowed(config)
         checks = (_family_faults, _source_faults, _schedule_faults, _benchmark_faults, _report_faults)
@@ -141,6 +142,16 @@ def _source_faults(config: dict, root: Path) -> list[str]:
         if "path" in source and not (root / source["path"]).exists():
             faults.append(f"{where}.path: {source['path']} does not exist")
     return faults
+
+
+def _original_faults(config: dict) -> list[str]:
+    names = [family["name"] for family in config["families"]]
+    given = [original["family"] for original in config["vocabulary"]["originals"]]
+    return [
+        f"vocabulary.originals: {name} must be named once and be one of the families {', '.join(names)}"
+        for name in dict.fromkeys(given)
+        if name not in names or given.count(name) > 1
+    ]
 
 
 def _schedule_faults(config: dict, root: Path) -> list[str]:

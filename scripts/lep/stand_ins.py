@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from pydantic.dataclasses import dataclass
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
@@ -23,6 +23,7 @@ from lep.config import STRICT, UserError, load_job
 from lep.corpus import read_jsonl, text_of
 from lep.log import job, logger
 from lep.manifest import publish, staging, write_json
+from lep.originals import byte_level_tokenizer
 from lep.packing import newline_ids
 from lep.sentencepiece import set_bos, to_fast_tokenizer, train_sentencepiece
 from lep.stand_in_data import instruction, random_repeats, raw_text, text_pool
@@ -33,11 +34,6 @@ INITIALIZER_RANGE = (
     0.06  # the usual 0.02 is meant for wide models; at width 128 attention then starts too flat to learn
 )
 ARCHITECTURES = {"mistral": (MistralConfig, MistralForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
-# The pre-tokenizer of Llama 3, from its published tokenizer.json.
-_LLAMA_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
-    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 _LLAMA_SPECIALS = [
     "<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>", "<|reserved_special_token_1|>",
     "<|finetune_right_pad_id|>", "<|reserved_special_token_2|>", "<|start_header_id|>", "<|end_header_id|>",
@@ -107,11 +103,7 @@ def train_original_tokenizer(
         (folder / "spm.model").unlink()
         settings = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<unk>"}
     else:
-        tokenizer = Tokenizer(models.BPE(ignore_merges=True))
-        words = pre_tokenizers.Split(Regex(_LLAMA_WORDS), behavior="isolated")
-        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, byte_level])
-        tokenizer.decoder = decoders.ByteLevel()
+        tokenizer = byte_level_tokenizer(models.BPE(ignore_merges=True))
         trainer = trainers.BpeTrainer(
             vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
         )

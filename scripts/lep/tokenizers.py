@@ -71,6 +71,10 @@ class ByteView:
         """The id of the token with these bytes; a piece of text counts before a byte piece."""
         return self._by_bytes.get(data)
 
+    def is_byte_piece(self, index: int) -> bool:
+        """Whether a token is a byte piece (`<0xNN>`) of a SentencePiece-type vocabulary."""
+        return self.kind == SENTENCEPIECE and _BYTE_PIECE.fullmatch(self.tokens[index]) is not None
+
     def counterpart(self, other: "ByteView", index: int) -> int | None:
         """The id here of another view's token: equal by name if it is special or added, else equal by bytes.
 
@@ -126,7 +130,7 @@ class ByteView:
         """The lowest id of each byte string; a byte piece only where no piece of text has the same bytes."""
         known = [index for index, data in enumerate(self.data) if data is not None]
         if self.kind == SENTENCEPIECE:
-            known.sort(key=lambda index: _BYTE_PIECE.fullmatch(self.tokens[index]) is not None)
+            known.sort(key=self.is_byte_piece)
         return {self.data[index]: index for index in reversed(known)}
 
     def _tokenize(self, text: str) -> list[int]:

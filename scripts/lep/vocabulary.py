@@ -1,6 +1,7 @@
 """The paper's vocabularies: BPE, Unigram (replacement), Extended, Optimized (paper section 2.1.1)."""
 
 import json
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer
@@ -19,7 +20,7 @@ from lep.sentencepiece import (
 )
 from lep.tokenizers import byte_alphabet
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 KINDS = ("bpe", "unigram", "extended", "optimized")
 _ALPHABET = byte_alphabet()
 _BYTE_OF = {character: byte for byte, character in enumerate(_ALPHABET)}
@@ -28,16 +29,46 @@ _BYTE_OF = {character: byte for byte, character in enumerate(_ALPHABET)}
 def train_vocabulary_model(
     corpus: Path, model_type: str, size: int, target: Path, *, characters: int, languages: list[str], threads: int
 ) -> None:
-    """Train the SentencePiece model on the first `characters` of the documents in `languages`."""
-    train_sentencepiece(_lines(corpus, languages, characters), model_type, size, target, threads)
+    """Train the SentencePiece model on about `characters` of the documents in `languages`, spread evenly."""
+    documents = sample_documents(corpus, languages, characters)
+    lines = (line for document in documents for line in text_of(document).split("\n"))
+    train_sentencepiece(lines, model_type, size, target, threads)
 
 
-def build_vocabulary(original: Path, model: Path, kind: str, target: Path, *, keep: int | None = None) -> None:
+def sample_documents(corpus: Path, languages: Collection[str], characters: int) -> Iterator[dict]:
+    """Documents in `languages`, in their order: at most `characters` of text, spread evenly over the file.
+
+    Two passes over the file; memory does not grow with it.
+    """
+
+    def found() -> Iterator[tuple[dict, int]]:
+        return ((d, len(text_of(d))) for d in read_jsonl(corpus) if d["language"] in languages)
+
+    share = min(1, characters / max(1, sum(length for _, length in found())))
+    seen = taken = 0
+    for document, length in found():
+        seen += length
+        if taken + length <= seen * share:
+            taken += length
+            yield document
+
+
+def build_vocabulary(
+    original: Path,
+    model: Path,
+    kind: str,
+    target: Path,
+    *,
+    keep: int | None = None,
+    literal_pieces: str = "drop",
+    letter_merges: str = "first",
+) -> None:
     """Build the tokenizer folder of one adapted vocabulary.
 
     `original` is the folder of the model to adapt, `model` the new SentencePiece model (BPE except
     for `unigram`). `keep` (only `optimized`): how many of the original's tokens stay, lowest ranks
-    first; the exact published sizes prove that the paper's Optimized was made by rank.
+    first; the exact published sizes prove that the paper's Optimized was made by rank. `literal_pieces`
+    and `letter_merges` (only `extended` and `optimized`): see `extend`.
     """
     if kind not in KINDS:
         raise UserError(f"unknown vocabulary {kind!r}; use one of {', '.join(KINDS)}")
@@ -50,12 +81,13 @@ def build_vocabulary(original: Path, model: Path, kind: str, target: Path, *, ke
     else:
         if kind == "optimized":
             state = shrink(state, keep)
-        state, facts = extend(state, model)
+        state, facts = extend(state, model, literal_pieces, letter_merges)
         tokenizer = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
     folder = staging(target)
     save_tokenizer(tokenizer, settings, folder)
     facts |= {"rows": tokenizer.get_vocab_size(with_added_tokens=True), "kind": kind}
-    publish(folder, target, recipe_version=RECIPE_VERSION, config={"kind": kind, "keep": keep}, facts=facts)
+    config = {"kind": kind, "keep": keep, "literal_pieces": literal_pieces, "letter_merges": letter_merges}
+    publish(folder, target, recipe_version=RECIPE_VERSION, config=config, facts=facts)
 
 
 def read_tokenizer(folder: Path) -> tuple[dict, dict]:
@@ -85,35 +117,44 @@ def is_byte_level(state: dict) -> bool:
     return "ByteLevel" in json.dumps(state.get("pre_tokenizer") or {})
 
 
-def extend(state: dict, model: Path) -> tuple[dict, dict]:
+def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges: str = "first") -> tuple[dict, dict]:
     """The union of a tokenizer and a new SentencePiece BPE model (paper section 2.1.1, "Extended").
 
     Old ids are kept and new pieces get the next free ones; new merges come first; special tokens at
     the tail move behind the new pieces. Pieces that no merge can reach are left out and counted.
+
+    A byte-level vocabulary has no use for `<unk>`, `<s>`, `</s>` and the byte pieces of the new model. With
+    `literal_pieces` "keep" they become ordinary tokens all the same, rows that no text reaches, as in the
+    published vocabularies. Its unit is the byte, the new model's the letter: the merges of a letter's two bytes come
+    "first", or, as in the published vocabularies, "last", behind old merges that take other ways across the letters.
     """
     pieces = read_pieces(model)
     merges = bpe_merges(pieces)
     texts = [piece for piece, _, _ in filter(is_text_piece, pieces)]
+    literal: list[str] = []
+    letters: list[tuple[str, str]] = []
     old = state["model"]["vocab"]
     old_merges = [tuple(merge) for merge in state["model"]["merges"]]
     if is_byte_level(state):
+        if literal_pieces == "keep":
+            literal = [piece[0] for piece in pieces if not is_text_piece(piece) and piece[0] not in old]
         texts, merges = [_byte_string(t) for t in texts], [(_byte_string(a), _byte_string(b)) for a, b in merges]
-        merges = _letter_merges(texts) + merges
+        letters = _letter_merges(texts)
+    ordered = letters + merges + old_merges if letter_merges == "first" else merges + old_merges + letters
     old_specials = {token["content"] for token in state["added_tokens"]}
     first_free = 1 + max(index for token, index in old.items() if token not in old_specials)
-    reachable = _reachable(
-        {*old, *texts}, merges + old_merges, single={t for t in old if len(t) == 1} | _letters(texts, state)
-    )
-    new = [text for text in dict.fromkeys(texts) if text not in old and text in reachable]
+    reachable = _reachable({*old, *texts}, ordered, single={t for t in old if len(t) == 1} | _letters(texts, state))
+    new = literal + [text for text in dict.fromkeys(texts) if text not in old and text in reachable]
     vocabulary = {token: index for token, index in old.items() if token not in old_specials}
     vocabulary |= {token: first_free + offset for offset, token in enumerate(new)}
-    kept = [merge for merge in dict.fromkeys(merges + old_merges) if {*merge, "".join(merge)} <= vocabulary.keys()]
+    kept = [merge for merge in dict.fromkeys(ordered) if {*merge, "".join(merge)} <= vocabulary.keys()]
     state = {**state, "model": {**state["model"], "merges": [list(m) for m in kept], "ignore_merges": True}}
     _place_specials(state, vocabulary, first_free + len(new))
     facts = {
-        "new": len(new),
+        "new": len(new) - len(literal),
         "shared": sum(text in old for text in texts),
-        "unreachable": sum(text not in old and text not in reachable for text in texts),
+        "literal": len(literal),
+        "left_out": sum(text not in old and text not in reachable for text in texts),
     }
     return state, facts
 
@@ -189,14 +230,3 @@ def _reachable(vocabulary: set[str], merges: list[tuple[str, str]], single: set[
         if any(left in reached and right in reached for left, right in products[token]):
             reached.add(token)
     return reached
-
-
-def _lines(corpus: Path, languages: list[str], characters: int):
-    left = characters
-    for document in read_jsonl(corpus):
-        if document["language"] not in languages:
-            continue
-        for line in text_of(document).split("\n"):
-            if (left := left - len(line)) < 0:
-                return
-            yield line

@@ -21,7 +21,7 @@ LAYERS = (
     ("records", "quality", "package_readers", "debian_docs"),
     ("readers", "fetch", "fetch_debian", "corpus", "repeats", "data_card"),
     ("shards", "assembly"),
-    ("tokenizers", "sentencepiece", "vocabulary", "symbols"),
+    ("tokenizers", "sentencepiece", "vocabulary", "originals", "tokenizer_metrics"),
     ("model_files", "model_store", "tokenizer_merge", "disk", "clean_models"),
     ("selection", "packing", "validation", "loss", "memory", "trainer", "embedding_trainer", "benchmark"),
     ("initialise", "inspect", "least_squares", "propagate", "donor"),

@@ -50,6 +50,17 @@ def test_overlay_builds_the_graph(overlay: Path | None, checkout: Path) -> None:
     assert counts["pretrain"] == str(sum(len(family["vocabularies"]) for family in resolved(overlay)["families"]))
 
 
+def test_tokenizers_need_no_model(checkout: Path) -> None:
+    """The overlay of the true sizes stops after the vocabularies and takes the originals from packages."""
+    result = dry_run("--configfile", "configs/tokenizers.yaml", "--", "tokenizers", cwd=checkout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE))
+    assert (counts["import_tokenizer"], counts["train_sentencepiece"], counts["build_vocabulary"]) == ("2", "5", "7")
+    assert not counts.keys() & {"fetch_model", "import_model", "make_operator", "pretrain"}
+    overlays = (resolved(ROOT / "configs" / f"{name}.yaml") for name in ("tokenizers", "small"))
+    assert len({json.dumps(overlay["corpus"]) for overlay in overlays}) == 1
+
+
 def test_evaluation_is_spread_over_a_cluster(checkout: Path) -> None:
     """At paper scale one job scores one model on one group of tasks; small scales save the start-up."""
     for overlay, parts in (("ci", None), ("paper", 5 * (4 + 7 * (4 + 3) + 14))):
@@ -96,6 +107,10 @@ BAD = {
         r"calibration\.dataset\.revision: 'main' does not match",
     ),
     "samples": ({"report": {"samples": {"vocabulary": "unigram"}}}, r"report\.samples: no family has unigram"),
+    "originals": (
+        {"vocabulary": {"originals": [{"family": "gpt", "package": "llama-models"}]}},
+        r"vocabulary\.originals: gpt must be named once and be one of the families mistral, llama",
+    ),
     "source": (
         {"corpus": {"sources": [{"name": "mine", "reader": "documents", "path": "absent.jsonl"}]}},
         r"corpus\.sources\.mine\.path: absent\.jsonl does not exist",

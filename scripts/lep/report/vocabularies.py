@@ -1,0 +1,206 @@
+"""The report on vocabularies: how long text becomes, what that saves in generation, and which rows are of no use."""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from lep.manifest import write_text
+from lep.report.markup import GAP, number
+from lep.report.names import VOCABULARIES, Family, parse_families
+from lep.report.scores import Metrics, Published, find_published, read_metrics, read_published
+from lep.report.style import GREY, SERIES, WIDTH, look, save
+
+# Column of the table: title in Markdown, decimal places; shares are shown in per cent.
+COLUMNS = {
+    "size": ("rows", 0),
+    "symbols_per_token": ("symbols per token", 2),
+    "published": ("in the paper", 2),
+    "speed_up": ("speed-up", 2),
+    "symbols_per_token_en": ("symbols per token, EN", 2),
+    "bytes_per_token": ("bytes per token", 2),
+    "bytes_per_token_en": ("bytes per token, EN", 2),
+    "tokens_per_word": ("tokens per word", 2),
+    "tokens_per_word_en": ("tokens per word, EN", 2),
+    "parity": ("RU tokens for an EN token", 2),
+    "byte_share": ("single bytes, %", 2),
+    "byte_share_en": ("single bytes, EN, %", 2),
+    "rows_used": ("rows used, %", 1),
+    "under_trained": ("under-trained rows", 0),
+    "unreachable": ("unreachable rows", 0),
+}
+_SHARES = {"byte_share", "byte_share_en", "rows_used"}
+_LISTS = {
+    "new": "New tokens that Russian text uses most",
+    "longest": "Longest new tokens (of an original: longest tokens)",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One vocabulary. `values` by column; what is not known is missing."""
+
+    family: Family
+    vocabulary: str
+    values: dict[str, float]
+
+    @property
+    def model(self) -> str:
+        return f"{self.family.name}/{self.vocabulary}"
+
+
+def report_vocabularies(
+    families: list[dict],
+    metrics: Path,
+    tokens: Path,
+    published: Path,
+    outputs: dict[str, Path],
+    *,
+    characters: int,
+    under_trained_below: int,
+) -> None:
+    """Write the table (`table` as CSV, `md` with the lists of tokens) and the figure (`pdf`, `png`, `csv`).
+
+    `characters` and `under_trained_below` are what the vocabularies were measured with. A forward pass writes one
+    token, so the speed-up in generation is symbols per token over the original's, at equal time for a pass.
+    """
+    rows = _read(parse_families(families), read_metrics(metrics), read_published(published))
+    write_text(outputs["table"], _csv(rows))
+    write_text(outputs["md"], _markdown(rows, Path(tokens), characters, under_trained_below))
+    with look():
+        figure, axes = pyplot.subplots(
+            1, 2, figsize=(WIDTH, 1.1 + 0.24 * len(rows)), sharey=True, width_ratios=[3, 2], layout="constrained"
+        )
+        _draw(axes, rows)
+        figure.legend(handles=_legend(rows), loc="outside lower center", ncols=3)
+        header = ("model", "symbols_per_token", "symbols_per_token_en", "published", "speed_up", "parity")
+        plotted = [(row.model, *(row.values.get(column) for column in header[1:])) for row in rows]
+        save(figure, {key: outputs[key] for key in ("pdf", "png", "csv")}, header, plotted)
+
+
+def _read(families: list[Family], metrics: Metrics, published: list[Published]) -> list[Row]:
+    rows = []
+    aligned = metrics.models("vocabulary", "parity")
+    for family in families:
+        for vocabulary in ("original", *family.vocabularies):
+            model = f"{family.name}/{vocabulary}"
+            measured = [column for column in COLUMNS if column not in ("published", "speed_up", "parity")]
+            measured += ["parity"] if model in aligned else []
+            values = {column: metrics.need("vocabulary", model, column) for column in measured}
+            original = metrics.need("vocabulary", f"{family.name}/original", "symbols_per_token")
+            values["speed_up"] = values["symbols_per_token"] / original
+            row = find_published(published, 2, family, vocabulary)
+            if row and "symbols_per_token" in row.values:
+                values["published"] = row.values["symbols_per_token"]
+            rows.append(Row(family, vocabulary, values))
+    return rows
+
+
+def _csv(rows: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["model", "stand_in", *COLUMNS])
+    for row in rows:
+        values = [f"{row.values[c]:.6g}" if c in row.values else "" for c in COLUMNS]
+        writer.writerow([row.model, "yes" if row.family.stand_in else "no", *values])
+    return text.getvalue()
+
+
+def _markdown(rows: list[Row], tokens: Path, characters: int, under_trained_below: int) -> str:
+    titles = [title for title, _ in COLUMNS.values()]
+    lines = ["**Vocabularies on held-out text.** Russian, or English (EN).", ""]
+    lines += [_line(["Model", "Vocabulary", *titles]), _line(["---"] * 2 + ["---:"] * len(titles))]
+    for row in rows:
+        cells = [_shown(row, column) for column in COLUMNS]
+        lines.append(_line([row.family.shown("base"), VOCABULARIES[row.vocabulary], *cells]))
+    stand_in = any(row.family.stand_in for row in rows)
+    lines += [
+        "",
+        "Speed-up: symbols per token over the original's; each forward pass of generation writes one token. The "
+        "paper's values are of another text" + (", and of its models, not of stand-ins." if stand_in else "."),
+        f"Measured on at most {characters:,} characters of each kind of text. Under-trained: seen less than "
+        f"{under_trained_below} times in that much training text of both languages. Unreachable: a token that its own "
+        "text does not give. Single bytes: tokens that are one byte of a longer character.",
+    ]
+    for kind, title in _LISTS.items():
+        lines += ["", f"**{title}**", "", *_token_lists(rows, tokens, kind)]
+    return "\n".join(lines) + "\n"
+
+
+def _token_lists(rows: list[Row], tokens: Path, kind: str) -> list[str]:
+    with open(tokens, encoding="utf-8", newline="") as file:
+        found = [entry for entry in csv.DictReader(file) if entry["list"] == kind]
+    return [
+        f"- {row.model}: " + ", ".join(f"`{_visible(e['token'])}` {e['value']}" for e in entries)
+        for row in rows
+        if (entries := [entry for entry in found if entry["model"] == row.model])
+    ]
+
+
+def _visible(token: str) -> str:
+    """A token in one line: spaces as `▁`, long runs of one character shortened, what cannot be seen as code point."""
+    text = token if len(token) <= 40 else f"{token[:20]}…{token[-10:]}"
+    text = text.replace(" ", "▁").replace("`", "'")
+    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
+
+
+def _shown(row: Row, column: str) -> str:
+    if column not in row.values:
+        return GAP
+    value = row.values[column] * (100 if column in _SHARES else 1)
+    places = COLUMNS[column][1]
+    return f"{value:,.0f}" if places == 0 else number(value, places)
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _draw(axes: list[Axes], rows: list[Row]) -> None:
+    left, right = axes
+    places = _places(rows)
+    for place, row in zip(places, rows, strict=True):
+        values, color = row.values, SERIES[row.vocabulary]["color"]
+        color = "0.6" if row.vocabulary == "original" else color
+        left.barh(place, values["symbols_per_token"], height=0.66, color=color)
+        left.plot(values["symbols_per_token_en"], place, **_ENGLISH)
+        if "published" in values:
+            left.plot(values["published"], place, **_PAPER)
+        left.text(0.05, place, f"×{number(values['speed_up'], 2)}", va="center", fontsize=7, color="white")
+        if "parity" in values:
+            right.barh(place, values["parity"], height=0.66, color=color)
+            right.text(values["parity"] + 0.02, place, number(values["parity"], 2), va="center", fontsize=7)
+    left.set_yticks(places, [f"{row.family.shown('base')}, {VOCABULARIES[row.vocabulary]}" for row in rows])
+    left.set_ylim(places[-1] + 0.6, -0.6)
+    left.set_xlabel("Russian characters per forward pass (×: speed-up)")
+    right.axvline(1, color=GREY, linewidth=0.8, zorder=0)
+    right.set_xlim(0, 1.15 * max([1, *(row.values.get("parity", 0) for row in rows)]))
+    right.set_xlabel("RU tokens per EN token")
+    for axis in axes:
+        axis.tick_params(axis="y", length=0)
+        axis.grid(axis="x")
+
+
+_ENGLISH = {"marker": "o", "markersize": 4, "markerfacecolor": "white", "markeredgecolor": "black", "linestyle": ""}
+_PAPER = {"marker": "|", "markersize": 11, "markeredgewidth": 1.8, "color": "black", "linestyle": ""}
+
+
+def _places(rows: list[Row]) -> list[float]:
+    """Heights of the bars, with a gap between families."""
+    names = list(dict.fromkeys(row.family.name for row in rows))
+    return [place + 0.4 * names.index(row.family.name) for place, row in enumerate(rows)]
+
+
+def _legend(rows: list[Row]) -> list[Line2D | Patch]:
+    handles = [Line2D([], [], label="English text", **_ENGLISH)]
+    if any("published" in row.values for row in rows):
+        stand_in = any(row.family.stand_in for row in rows)
+        handles.append(
+            Line2D([], [], label="paper (7B, 8B; other text)" if stand_in else "paper (other text)", **_PAPER)
+        )
+    return handles
