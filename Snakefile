@@ -43,6 +43,7 @@ localrules:
     plot_figure2,
     plot_figure3,
     build_report,
+    write_model_cards,
 
 
 rule all:

@@ -181,4 +181,5 @@ def final_outputs():
         f"{RESULTS}/claims.csv",
         f"{RESULTS}/checks/checks.xml",
         f"{RESULTS}/paper/paper.pdf",
+        *model_cards().values(),
     ]

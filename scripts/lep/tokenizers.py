@@ -27,7 +27,16 @@ def byte_alphabet() -> list[str]:
 
 
 _ALPHABET = byte_alphabet()
-_BYTE_OF = {character: byte for byte, character in enumerate(_ALPHABET)}
+
+
+class _ByteOf(dict):
+    """Code point of the byte behind a character of the alphabet; of other characters one that is no byte."""
+
+    def __missing__(self, code_point: int) -> int:
+        return 0xFFFF
+
+
+_BYTE_OF = _ByteOf({ord(character): byte for byte, character in enumerate(_ALPHABET)})
 
 
 class ByteView:
@@ -105,8 +114,10 @@ class ByteView:
         if token in self.added:
             return token.encode()
         if self.kind == BYTE_LEVEL:
-            known = all(character in _BYTE_OF for character in token)
-            return bytes(_BYTE_OF[character] for character in token) if known else token.encode()
+            try:
+                return token.translate(_BYTE_OF).encode("latin-1")
+            except UnicodeEncodeError:  # not of the alphabet: a token that was put in as plain text
+                return token.encode()
         piece = _BYTE_PIECE.fullmatch(token) if self._byte_fallback else None
         return bytes([int(piece[1], 16)]) if piece else token.replace(SPACE, " ").encode()
 
