@@ -43,7 +43,7 @@ os.environ |= {
 
 # In front of the module that trains: one process for each GPU of a job.
 LAUNCHER = (
-    f"torch.distributed.run --standalone --nproc-per-node={COMPUTE['gpus_per_job']} -m"
+    f"lep.launch --processes {COMPUTE['gpus_per_job']}"
     if COMPUTE["gpus_per_job"] > 1
     else ""
 )
@@ -59,7 +59,8 @@ wildcard_constraints:
     model_type="bpe|unigram",
     size="[0-9]+",
     number="[1-4]",
-    step="stand_ins|pretrain|answers|calibrate|evaluate|evaluate_part|samples",
+    rate="[-+.e0-9]+",
+    step="stand_ins|pretrain|pretrain_sweep|answers|calibrate|evaluate|evaluate_part|samples",
     group="daru_[a-z_]+",
     key="[^/]+",
 

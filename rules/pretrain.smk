@@ -14,6 +14,7 @@ rule pack_corpus:
         times("pack_corpus/{family}/{vocabulary}")
     conda:
         "../envs/train.yaml"
+    threads: config["pretraining"]["packing_threads"]
     params:
         recipe=packing_recipe(),
     message:
@@ -48,10 +49,40 @@ rule pretrain:
         runtime=COMPUTE["runtime_minutes"],
     params:
         launcher=LAUNCHER,
+        limit=time_limit(),
     message:
         "Pre-training the embeddings of {wildcards.family}/{wildcards.vocabulary}"
+    # `exec`: a signal reaches the training and not a shell that waits for it.
     shell:
-        "python -m {params.launcher} lep.pretrain --config {input.job} > {log} 2>&1"
+        "exec python -m {params.launcher} lep.pretrain --config {input.job} {params.limit} > {log} 2>&1"
+
+
+rule pretrain_sweep:
+    input:
+        job=job_file("pretrain_sweep", "{family}", "{vocabulary}", "{rate}"),
+        model=model("{family}", "{vocabulary}", "init"),
+        data=rules.pack_corpus.output.manifest,
+        validation=documents("validation"),
+    output:
+        manifest=f"{RESULTS}/sweep/{{family}}/{{vocabulary}}/{{rate}}/manifest.json",
+    log:
+        logs("pretrain_sweep/{family}/{vocabulary}/{rate}"),
+    benchmark:
+        times("pretrain_sweep/{family}/{vocabulary}/{rate}")
+    conda:
+        "../envs/train.yaml"
+    threads: COMPUTE["threads"]
+    resources:
+        gpu=COMPUTE["gpus_per_job"],
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=COMPUTE["runtime_minutes"],
+    params:
+        launcher=LAUNCHER,
+        limit=time_limit(),
+    message:
+        "Trying learning rate {wildcards.rate} for {wildcards.family}/{wildcards.vocabulary}"
+    shell:
+        "exec python -m {params.launcher} lep.pretrain --config {input.job} {params.limit} > {log} 2>&1"
 
 
 rule select_donor:
