@@ -35,7 +35,8 @@ def place(gpus: int, nodes: int, command: list[str]) -> int:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(claimed)
         code, _ = run(started(gpus, nodes, command), list(claimed.values()))
         return code
-    code, ended_by = run(started(gpus, nodes, command))
+    granted = [device for device in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
+    code, ended_by = run(started(gpus or len(granted), nodes, command))  # 0: asked for by --gres
     if code == REQUEUE and ended_by != signal.SIGTERM:  # SIGTERM: cancelled, or SLURM requeues by itself
         requeue(os.environ["SLURM_JOB_ID"])
     return code

@@ -5,6 +5,7 @@
 #   cluster.sh install   the packages (apt); refuses a machine that has a SLURM of its own
 #   cluster.sh up        write /etc/slurm and start everything
 #   cluster.sh down      stop everything and remove the state and the configuration
+#   cluster.sh jobs      the jobs that a cluster had when it went down
 #   cluster.sh purge     down, and remove the packages that `install` brought
 #
 # A configured SLURM without a running controller makes every call of Snakemake wait for ten seconds: hence `down`
@@ -15,6 +16,7 @@ ETC=/etc/slurm          # SLURM_CONF would not do: Snakemake's job step drops SL
 MARK=$ETC/.made-by-lep-tests
 STATE=/var/tmp/lep-tests-slurm
 RECORD=/var/tmp/lep-tests-slurm.packages
+JOBS=/var/tmp/lep-tests-slurm.jobs
 HOST=$(hostname -s)
 PACKAGES="slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge"
 PORT=26900
@@ -42,8 +44,8 @@ install_packages() {
     { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $PACKAGES; } \
         >$RECORD.log 2>&1 || code=$?
     [ -z "$made" ] || rm $policy
-    [ $code = 0 ] || { tail -n 20 $RECORD.log >&2; die "apt-get failed"; }
     installed | comm -13 $RECORD.before - >>$RECORD
+    [ $code = 0 ] || { tail -n 20 $RECORD.log >&2; die "apt-get failed"; }
     mkdir -p $ETC
     touch $MARK
 }
@@ -70,7 +72,11 @@ clean_cgroups() {
 }
 
 down() {
-    if running $STATE/run/slurmctld.pid slurmctld; then timeout 10 scancel -u root >/dev/null 2>&1 || true; sleep 1; fi
+    if running $STATE/run/slurmctld.pid slurmctld; then
+        squeue --states=all --sort=i --format='%.4i %.10T %.7P %.6m %.5M %.4N %k' >$JOBS || true
+        timeout 10 scancel -u root >/dev/null 2>&1 || true
+        sleep 1
+    fi
     for node in $CPU_NODES $GPU_NODES; do stop $STATE/run/slurmd.$node.pid slurmd; done
     stop $STATE/run/slurmctld.pid slurmctld
     stop $STATE/run/munged.pid munged
@@ -84,8 +90,8 @@ purge() {
     if [ -s $RECORD ]; then
         DEBIAN_FRONTEND=noninteractive xargs apt-get purge -y <$RECORD >$RECORD.log 2>&1 || die "apt-get failed, see $RECORD.log"
     fi
-    [ ! -e $MARK ] || rm -rf $ETC
-    rm -f $RECORD $RECORD.before $RECORD.log
+    [ ! -e $MARK ] || rm -rf $ETC /var/log/munge /var/lib/munge /run/munge /etc/munge
+    rm -f $RECORD $RECORD.before $RECORD.log $JOBS
 }
 
 memory_cgroups() { # whether jobs can be held to their memory by cgroup v1; else SLURM polls
@@ -196,6 +202,7 @@ up() {
 [ "$(id -u)" = 0 ] || die "must run as root"
 case "${1:-}" in
     install) install_packages ;;
+    jobs) [ ! -e $JOBS ] || cat $JOBS ;;
     up | down | purge) "$1" ;;
-    *) die "usage: $0 install|up|down|purge" ;;
+    *) die "usage: $0 install|up|down|jobs|purge" ;;
 esac

@@ -1,17 +1,13 @@
 """A copy of the checkout to run Snakemake in, and one finished run of the ci overlay that the tests share."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from checkout import copy_checkout
 
-ROOT = Path(__file__).parents[2]
-_LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".snakemake", "results", "downloads", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info"
-)
 Run = Callable[..., subprocess.CompletedProcess]
 
 
@@ -34,10 +30,6 @@ def no_network() -> list[str]:
 
 def snakemake(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "snakemake", "--configfile", "configs/ci.yaml", *arguments]
-
-
-def copy_checkout(folder: Path) -> Path:
-    return Path(shutil.copytree(ROOT, folder, ignore=_LEFT_OUT, symlinks=True))
 
 
 @pytest.fixture(scope="session")
