@@ -174,6 +174,8 @@ def final_outputs():
             number=FIGURES,
             format=["pdf", "png", "csv"],
         ),
+        f"{RESULTS}/figures/training.png",
+        *search_table(),
         f"{RESULTS}/scores.csv",
         f"{RESULTS}/metrics.csv",
         f"{RESULTS}/claims.csv",

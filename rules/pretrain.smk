@@ -104,3 +104,59 @@ rule select_donor:
         "Choosing the donor {wildcards.family}/{wildcards.vocabulary}"
     script:
         "../scripts/select_donor.py"
+
+
+rule plot_training:
+    input:
+        manifests=list(pretraining_runs().values()),
+        code=library("report.training"),
+    output:
+        png=report(
+            [paths["png"] for paths in training_figures().values()],
+            caption="report/training.rst",
+            category="Training",
+        ),
+        others=[
+            paths[kind]
+            for paths in training_figures().values()
+            for kind in ("pdf", "csv")
+        ],
+    log:
+        logs("plot_training"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        families=config["families"],
+        runs=pretraining_runs(),
+        figures=training_figures(),
+    message:
+        "Curves of the embedding pre-training"
+    script:
+        "../scripts/plot_training.py"
+
+
+rule make_search_table:
+    input:
+        manifests=[
+            manifest
+            for rates in sweep_manifests().values()
+            for manifest in rates.values()
+        ],
+        code=library("report.training"),
+    output:
+        csv=report(
+            f"{RESULTS}/tables/learning_rates.csv",
+            caption="report/learning_rates.rst",
+            category="Training",
+        ),
+        md=f"{RESULTS}/tables/learning_rates.md",
+    log:
+        logs("make_search_table"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        runs=sweep_manifests(),
+    message:
+        "Table of learning rates"
+    script:
+        "../scripts/make_search_table.py"

@@ -79,3 +79,30 @@ def sweep_manifests():
         run: {rate: f"{RESULTS}/sweep/{run}/{rate}/manifest.json" for rate in rates}
         for run in SWEEP["runs"]
     }
+
+
+def pretraining_runs():
+    """{run: manifest} of every run, FAMILY/VOCABULARY."""
+    return {
+        f"{family}/{v}": f"{RESULTS}/pretraining/{family}/{v}/manifest.json"
+        for family, settings in FAMILIES.items()
+        for v in settings["vocabularies"]
+    }
+
+
+def training_figures():
+    """{run or all: {format: path}} of the curves."""
+    names = {"all": "training"} | {run: f"training/{run}" for run in pretraining_runs()}
+    return {
+        run: {
+            kind: f"{RESULTS}/figures/{name}.{kind}" for kind in ("pdf", "png", "csv")
+        }
+        for run, name in names.items()
+    }
+
+
+def search_table():
+    """The table of the search of the learning rate, where there is one."""
+    if not SWEEP["runs"]:
+        return []
+    return [f"{RESULTS}/tables/learning_rates.{kind}" for kind in ("csv", "md")]

@@ -63,13 +63,22 @@ class TrainedEmbeddings(torch.nn.Module):
 
     accepts_loss_kwargs = True  # the Trainer counts a step's targets and passes their number
 
-    def __init__(self, causal: torch.nn.Module, float32_weights: bool = False) -> None:
+    def __init__(self, causal: torch.nn.Module, float32_weights: bool = False, padding: int = 0) -> None:
+        """`padding` rows at the end of the matrices belong to no token and stay as they are."""
         super().__init__()
         self.causal = causal
         freeze_body(causal)
+        matrices = [causal.get_input_embeddings().weight, causal.get_output_embeddings().weight]
         if float32_weights:
-            for matrix in (causal.get_input_embeddings().weight, causal.get_output_embeddings().weight):
+            for matrix in matrices:
                 matrix.data = matrix.data.float()
+        self._padding = [(matrix, matrix.detach()[-padding:].clone()) for matrix in matrices if padding]
+
+    @torch.no_grad()
+    def restore_padding(self, *_: object) -> None:
+        """Undo what a step did to the rows of no token: the softmax and the decay move them."""
+        for matrix, rows in self._padding:
+            matrix[-len(rows) :] = rows
 
     def forward(
         self,
@@ -151,15 +160,16 @@ class EmbeddingTrainer(ResumableMixin, Trainer):
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """The Trainer's optimiser over the matrices, each of which decays."""
-        if self.optimizer is None and self.head_learning_rate is not None:
+        if self.optimizer is None:
             causal = self.model.causal
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
-            groups = [
-                {"params": [causal.get_input_embeddings().weight]},
-                {"params": [causal.get_output_embeddings().weight], "lr": self.head_learning_rate},
-            ]
+            groups = [{"params": [causal.get_input_embeddings().weight]}]
+            if not causal.config.tie_word_embeddings:
+                rate = self.args.learning_rate if self.head_learning_rate is None else self.head_learning_rate
+                groups.append({"params": [causal.get_output_embeddings().weight], "lr": rate})
             self.optimizer = kind(groups, **options | {"weight_decay": self.args.weight_decay})
-        return super().create_optimizer(model)
+            self.optimizer.register_step_post_hook(self.model.restore_padding)
+        return self.optimizer
 
 
 def make_trainer(
@@ -213,7 +223,7 @@ def _prepare(causal: torch.nn.Module, recipe: Optimisation, execution: Execution
     if execution.attention != "sdpa":
         causal.set_attn_implementation(execution.attention)
     if execution.activation_checkpointing:
-        causal.gradient_checkpointing_enable({"use_reentrant": False})
+        causal.activation_checkpointing_enable({"use_reentrant": False})
     if execution.compile:
         causal.base_model.compile(dynamic=False)
 

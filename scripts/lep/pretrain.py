@@ -101,7 +101,8 @@ def _train(
 ) -> dict:
     """Train to the end; returns what there is to publish beside the light checkpoints in the work folder."""
     causal = load_model(job.model, job.dtype, device)
-    model = TrainedEmbeddings(causal, job.optimisation.float32_weights)
+    padding = read_manifest(job.model)["facts"]["padded_rows"]
+    model = TrainedEmbeddings(causal, job.optimisation.float32_weights, padding)
     _check_memory(job, causal, blocks.block_size)
     body = hash_frozen(causal)
     texts = load_validation(job.validation, job.model, job.validation_recipe)

@@ -84,8 +84,10 @@ def select_documents(path: Path, recipe: PackingRecipe) -> Selection:
     if recipe.language_weights:
         totals = {language: int(found.sum()) for language, found in characters.items()}
         for language, budget in _budgets(totals, recipe.language_weights, path).items():
-            below = numpy.searchsorted(numpy.cumsum(characters[language]), budget) + 1
+            below = int(numpy.searchsorted(numpy.cumsum(characters[language]), budget)) + 1
             selection.limits[language] = below / _PLACES
+            characters[language][:below] = 0
+        selection.counts["unused_characters"] = int(sum(found.sum() for found in characters.values()))
     return selection
 
 

@@ -106,10 +106,23 @@ def _source_faults(config: dict, root: Path) -> list[str]:
 
 
 def _schedule_faults(config: dict, root: Path) -> list[str]:
-    fractions = config["pretraining"]["fractions"]
+    settings = config["pretraining"]
+    faults, fractions = [], settings["fractions"]
     if fractions != sorted(set(fractions)) or fractions[-1] != 1:
-        return [f"pretraining.fractions: must rise and end with 1.0, found {fractions}"]
-    return []
+        faults.append(f"pretraining.fractions: must rise and end with 1.0, found {fractions}")
+    runs = [f"{family['name']}/{v}" for family in config["families"] for v in family["vocabularies"]]
+    faults += [
+        f"pretraining.sweep.runs: {run} is not trained here; use some of {', '.join(runs)}"
+        for run in settings["sweep"]["runs"]
+        if run not in runs
+    ]
+    processes = max(1, config["compute"]["gpus_per_job"])
+    if settings["batch_size"] % processes:
+        faults.append(
+            f"pretraining.batch_size: {settings['batch_size']} sequences cannot be shared by {processes} GPUs "
+            f"(compute.gpus_per_job); use a multiple of {processes}"
+        )
+    return faults
 
 
 def _benchmark_faults(config: dict, root: Path) -> list[str]:

@@ -128,6 +128,7 @@ def test_language_shares(tmp_path: Path) -> None:
     documents = chosen(path, recipe)
     assert documents == chosen(path, recipe)
     assert Counter(document["language"] for document in documents) == {"ru": 80, "en": 20}
+    assert select_documents(path, recipe).counts == {"unused_characters": 800}
     assert len(chosen(path, PackingRecipe(block_size=4, reserve=0))) == 180
     assert Counter(d["language"] for d in chosen(path, PackingRecipe(4, {"ru": 1.0}, reserve=0))) == {"ru": 80}
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
-from lep.settings import library_files
+import yaml
+from lep.config import UserError
+from lep.settings import check_settings, library_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,3 +56,22 @@ def test_modules_of_the_library(module: str, needs: str, spares: str) -> None:
     assert f"scripts/{needs}" in found
     assert f"scripts/{spares}" not in found
     assert (ROOT / "scripts" / spares).is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sweep": {"runs": ["llama/bqe"], "learning_rates": [0.1], "share": 0.2}}, "sweep.runs"),
+        ({"sweep": {"runs": ["llama2/bpe"], "learning_rates": [0.1], "share": 0.2}}, "llama2/bpe is not trained here"),
+        ({"batch_size": 15}, "15 sequences cannot be shared by 2 GPUs"),
+        ({"packing": "mask"}, "pretraining.packing: 'mask' is not known; use one of paper, masked"),
+        ({"accumulation": 2}, "pretraining.accumulation: unknown key"),
+    ],
+)
+def test_faults_of_the_pretraining_are_named(change: dict, message: str) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["compute"]["gpus_per_job"] = 2
+    check_settings(config, ROOT)
+    config["pretraining"] |= change
+    with pytest.raises(UserError, match=message):
+        check_settings(config, ROOT)
