@@ -5,8 +5,8 @@
 
 On a workstation each job gets devices that no other job has (`CUDA_VISIBLE_DEVICES`), and waits until enough are free;
 in a SLURM job they are SLURM's. More than one GPU: one process for each (`lep.launch`), on several nodes by `srun`.
-A module that ends with `lep.stop.REQUEUE` because its time was up has saved itself: its SLURM job goes back to the
-queue under its id, so that Snakemake sees no failure.
+A module that ends with `lep.stop.REQUEUE` has saved itself, because its time is up or others need the node: its SLURM
+job goes back to the queue under its id, so that Snakemake sees no failure.
 """
 
 import argparse
@@ -33,11 +33,10 @@ def place(gpus: int, nodes: int, command: list[str]) -> int:
         claimed = claim(visible_gpus(), gpus)
         if claimed:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(claimed)
-        code, _ = run(started(gpus, nodes, command), list(claimed.values()))
-        return code
+        return run(started(gpus, nodes, command), list(claimed.values()))
     granted = [device for device in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
-    code, ended_by = run(started(gpus or len(granted), nodes, command))  # 0: asked for by --gres
-    if code == REQUEUE and ended_by != signal.SIGTERM:  # SIGTERM: cancelled, or SLURM requeues by itself
+    code = run(started(gpus or len(granted), nodes, command))  # 0: asked for by --gres
+    if code == REQUEUE:
         requeue(os.environ["SLURM_JOB_ID"])
     return code
 
@@ -99,29 +98,29 @@ def claim(devices: list[str], count: int) -> dict[str, int]:
         time.sleep(1)
 
 
-def run(command: list[str], kept: list[int] | None = None) -> tuple[int, int | None]:
-    """Run to the end, passing on the signals of a cluster; returns the exit code and the last such signal.
+def run(command: list[str], kept: list[int] | None = None) -> int:
+    """Run to the end, passing on the signals of a cluster; returns the exit code.
 
     `kept` are descriptors that the command holds as well, so that a claim ends with the last of both.
     """
-    received: list[int] = []
+    # Started before we listen: a signal that we ignore is ignored there too, until the module listens.
     process = subprocess.Popen(command, pass_fds=kept or [])
-
-    def pass_on(number: int, frame: object) -> None:
-        received.append(number)
-        process.send_signal(number)
-
     for number in SIGNALS:
-        signal.signal(number, pass_on)
+        signal.signal(number, lambda number, frame: process.send_signal(number))
     code = process.wait()
-    return (code if code >= 0 else 128 - code), (received[-1] if received else None)
+    return code if code >= 0 else 128 - code
 
 
 def requeue(job: str) -> None:
-    """Put the running SLURM job back into the queue. SLURM then ends it, us included."""
-    subprocess.run(["scontrol", "requeue", job], check=True)
-    print(f"SLURM job {job} goes back to the queue and will go on from its restart point", file=sys.stderr, flush=True)
-    time.sleep(_PATIENCE)
+    """Put our SLURM job back into the queue, unless SLURM ends it already (cancelled, say). SLURM then ends us.
+
+    A job that is asked to leave for a more urgent one counts as running until its time of grace is over; one that
+    just left would have failed.
+    """
+    state = subprocess.run(["squeue", "--noheader", f"--jobs={job}", "--format=%T"], capture_output=True, text=True)
+    if state.stdout.strip() == "RUNNING" and subprocess.run(["scontrol", "requeue", job]).returncode == 0:
+        print(f"SLURM job {job} goes back to the queue, to go on from its restart point", file=sys.stderr, flush=True)
+        time.sleep(_PATIENCE)
 
 
 def main() -> None:

@@ -29,7 +29,12 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "worker.py").write_text(WORKER)
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name, script in {"nvidia-smi": "printf '0\\n1\\n'", "scontrol": f'echo "$@" > {tmp_path}/scontrol'}.items():
+    scripts = {
+        "nvidia-smi": "printf '0\\n1\\n'",
+        "scontrol": f'echo "$@" > {tmp_path}/scontrol',
+        "squeue": f"cat {tmp_path}/state",
+    }
+    for name, script in scripts.items():
         (commands / name).write_text(f"#!/bin/sh\n{script}\n")
         (commands / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
@@ -91,19 +96,21 @@ def test_only_the_devices_that_are_left_to_us_are_used(machine: Path, monkeypatc
     assert place.visible_gpus() == []
 
 
-@pytest.mark.parametrize(("number", "requeued"), [(signal.SIGUSR1, "requeue 17\n"), (signal.SIGTERM, None)])
-def test_a_warned_job_goes_back_to_the_queue(
-    number: int, requeued: str | None, machine: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+@pytest.mark.parametrize(("state", "told"), [("RUNNING", "requeue 17\n"), ("COMPLETING", None)])
+def test_a_job_that_saved_itself_goes_back_to_the_queue(
+    number: int, state: str, told: str | None, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a cancellation it does not; in both cases the module has ended by itself."""
+    """Warned or preempted, its job still runs; a cancelled one is left to end."""
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    (machine / "state").write_text(f"{state}\n")
     job = start(machine, "job", 1)
     assert devices(machine, "job") == "1"  # SLURM's choice
     job.send_signal(number)
     assert job.wait(10) == REQUEUE
-    told = machine / "scontrol"
-    assert (told.read_text() if told.is_file() else None) == requeued
+    noted = machine / "scontrol"
+    assert (noted.read_text() if noted.is_file() else None) == told
 
 
 def test_processes_and_nodes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,14 @@ def test_no_retry_asks_for_more_than_a_partition_has(attempt: int) -> None:
         assert asked(rule, "runtime", attempt) <= partition["max_runtime"], rule
 
 
+def test_the_login_node_sets_no_limit() -> None:
+    """profiles/default overrides --profile key by key, and `cores` caps the threads of every job."""
+    default = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text(encoding="utf-8"))
+    assert not set(default) & set(PROFILE)
+    assert "cores" not in default
+    assert PROFILE["cores"] == max(partition["max_threads"] for partition in PARTITIONS.values())
+
+
 def test_retries_stand_in_the_profile_alone() -> None:
     """A rule's own would repeat the job inside its allocation, with the same memory."""
     assert not [name for name, body in RULES.items() if re.search(r"^ +retries:", body, re.M)]
