@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,8 +32,14 @@ pytestmark = [
 CLUSTER = ROOT / "tests" / "slurm" / "cluster.sh"
 RUN = Path("llama/extended")
 TARGETS = [
-    f"results/slice/evaluation/{RUN}/{stage}/manifest.json" for stage in ("pretraining", "propagation", "calibration")
+    f"results/slice/{folder}/manifest.json"
+    for folder in (
+        f"evaluation/{RUN}/pretraining",
+        f"evaluation/{RUN}/propagation",
+        f"calibrated/{RUN}/conversion/saiga_copy",
+    )
 ]
+CANCELLED = "propagation"  # the evaluation that is
 PATIENCE = 240  # seconds that anything may take
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL"}
 
@@ -53,12 +60,11 @@ class Job:
         return int(re.search(r"Restarts=(\d+)", shown.stdout)[1])
 
 
-def jobs(after: int = 0) -> list[Job]:
-    """All jobs since the cluster is up, or those submitted after a job's id."""
+def jobs() -> list[Job]:
+    """All jobs since the cluster is up."""
     command = ["squeue", "--noheader", "--states=all", "--sort=i", "--format=%i|%k|%T|%P|%m"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    found = [Job(int(number), *rest) for number, *rest in (line.split("|") for line in lines)]
-    return [job for job in found if job.id > after]
+    return [Job(int(number), *rest) for number, *rest in (line.split("|") for line in lines)]
 
 
 def of(rule: str, found: list[Job]) -> list[Job]:
@@ -79,17 +85,19 @@ class Snakemake:
     def __init__(self, checkout: Path, log: Path, *arguments: str) -> None:
         profiles = ["--profile", "slurm", "--workflow-profile", "tests/slurm/profile"]
         command = [sys.executable, "-m", "snakemake", *profiles, *arguments]
-        self.log, self.after = log, max((job.id for job in jobs()), default=0)
+        self.log, self.after, self.last = log, max((job.id for job in jobs()), default=0), sys.maxsize
         with open(log, "w", encoding="utf-8") as file:
             self.process = subprocess.Popen(
                 command, cwd=checkout, stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True
             )
 
     def jobs(self) -> list[Job]:
-        return jobs(self.after)
+        return [job for job in jobs() if self.after < job.id <= self.last]
 
     def wait(self) -> int:
-        return self.process.wait(PATIENCE)
+        code = self.process.wait(PATIENCE)
+        self.last = jobs()[-1].id
+        return code
 
 
 @dataclass
@@ -221,12 +229,10 @@ def finished(killed: Snakemake, checkout: Path, tmp_path_factory: pytest.TempPat
     node = subprocess.run(["squeue", "--noheader", "--states=R", "--format=%N"], capture_output=True, text=True).stdout
     urgent = ["srun", "--partition=urgent", f"--nodelist={node.split()[0]}", "--exclusive", "--comment=rule_urgent"]
     subprocess.run([*urgent, "true"], check=True, capture_output=True, timeout=PATIENCE)
-    wait("the training's third start", lambda: training._process() or run.process.poll())
-    wait("the evaluation", lambda: working("lep.evaluate", checkout))
-    evaluations = of("evaluate", run.jobs())
+    wait("the evaluation", lambda: [p for p in working("lep.evaluate", checkout) if CANCELLED in p.cmdline()[-1]])
     resumed.append(training.resumed_from())
-    cancel(evaluations[:1])
-    left = [path for path in published(checkout) if "evaluation" in path.parts]
+    cancel(of(f"evaluate_wildcards_llama_extended_{CANCELLED}", run.jobs()))
+    left = [path for path in published(checkout) if path.match(f"evaluation/*/*/{CANCELLED}")]
     run.wait()
     return Story(run, resumed, left)
 
@@ -247,7 +253,7 @@ def test_jobs_went_through_slurm(finished: Story, checkout: Path) -> None:
         (f"models/{RUN}/conversion", "propagation_propagate", "cpu"),
         (f"pretraining/{RUN}", "pretrain", "gpu"),
         (f"calibrated/{RUN}/conversion/saiga_copy", "calibrate", "gpu"),
-        (f"evaluation/{RUN}/calibration", "evaluate", "gpu"),
+        (f"evaluation/{RUN}/{CANCELLED}", "evaluate", "gpu"),
     ):
         record = json.loads((checkout / "results/slice" / folder / "run.json").read_text(encoding="utf-8"))
         job = done[int(record["slurm_job"])]
@@ -273,15 +279,14 @@ def test_a_job_over_its_time_limit_goes_on_without_a_retry(finished: Story) -> N
 
 def test_a_job_over_its_memory_is_tried_again_with_more(finished: Story) -> None:
     first, second = of("calibrate", finished.run.jobs())
-    assert (first.state in ("FAILED", "OUT_OF_MEMORY"), first.memory) == (True, "400M")
-    assert (second.state, second.memory) == ("COMPLETED", "1600M")
+    assert (first.state in ("FAILED", "OUT_OF_MEMORY"), first.memory) == (True, "600M")
+    assert (second.state, second.memory) == ("COMPLETED", "3000M")
 
 
 def test_scancel_leaves_no_partial_output_and_the_job_is_tried_again(finished: Story) -> None:
     assert finished.cancelled_output == []
-    first, *_ = of("evaluate_wildcards_llama_extended_pretraining", finished.run.jobs())
-    assert first.state == "CANCELLED"
-    assert of("evaluate_wildcards_llama_extended_pretraining", finished.run.jobs())[-1].state == "COMPLETED"
+    found = of(f"evaluate_wildcards_llama_extended_{CANCELLED}", finished.run.jobs())
+    assert [job.state for job in found] == ["CANCELLED", "COMPLETED"]
 
 
 def test_training_on_two_nodes(finished: Story, checkout: Path, tmp_path: Path) -> None:
@@ -290,9 +295,10 @@ def test_training_on_two_nodes(finished: Story, checkout: Path, tmp_path: Path) 
         f"pretrain:{resource}" for resource in ("gpu=4", "nodes=2", "tasks_per_node=2", "mpi='srun'", "mem_mb=4000")
     ]
     target = f"results/slice/pretraining/{RUN}/manifest.json"
+    shutil.rmtree(checkout / "results/slice/work/pretrain")  # it would find that it has finished
     run = Snakemake(checkout, tmp_path / "nodes.log", "--set-resources", *wide, "--forcerun", "pretrain", "--", target)
     assert run.wait() == 0, run.log.read_text(encoding="utf-8")[-4000:]
     assert [job.state for job in run.jobs()] == ["COMPLETED"]
     verify((checkout / target).parent)
-    manifest = json.loads((checkout / target).read_text(encoding="utf-8"))
-    assert manifest["config"]["processes"] == 4
+    record = json.loads((checkout / target).with_name("run.json").read_text(encoding="utf-8"))
+    assert (record["processes"], record["steps_in_this_process"]) == (4, 30)
