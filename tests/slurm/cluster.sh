@@ -53,13 +53,17 @@ install_packages() {
 # Pid files are written by the daemons; a pid is believed only while a process of that name has it.
 running() { [ -s "$1" ] && [ "$(cat "/proc/$(cat "$1")/comm" 2>/dev/null)" = "$2" ]; }
 
-stop() {
-    running "$1" "$2" || return 0
-    local pid
-    pid=$(cat "$1")
-    kill "$pid" || return 0
-    for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || return 0; sleep 0.1; done
-    kill -9 "$pid" || true
+stop() { # pid files, named as their daemons
+    local file name
+    for file in "$@"; do
+        name=$(basename "$file")
+        if running "$file" "${name%%.*}"; then kill "$(cat "$file")" || true; fi
+    done
+    for file in "$@"; do
+        name=$(basename "$file")
+        for _ in $(seq 50); do running "$file" "${name%%.*}" || continue 2; sleep 0.1; done
+        kill -9 "$(cat "$file")" || true
+    done
 }
 
 # A left-over cgroup of a job keeps its failure count: a later job of the same id would be called OUT_OF_MEMORY.
@@ -77,9 +81,8 @@ down() {
         timeout 10 scancel -u root >/dev/null 2>&1 || true
         sleep 1
     fi
-    for node in $CPU_NODES $GPU_NODES; do stop $STATE/run/slurmd.$node.pid slurmd; done
-    stop $STATE/run/slurmctld.pid slurmctld
-    stop $STATE/run/munged.pid munged
+    stop $STATE/run/slurmd.*.pid
+    stop $STATE/run/slurmctld.pid $STATE/run/munged.pid
     clean_cgroups
     rm -rf $STATE
     [ ! -e $MARK ] || rm -f $ETC/slurm.conf $ETC/gres.conf $ETC/cgroup.conf
@@ -88,9 +91,10 @@ down() {
 purge() {
     down
     if [ -s $RECORD ]; then
+        ! grep -qx munge $RECORD || rm -rf /etc/munge /var/log/munge /var/lib/munge /run/munge
         DEBIAN_FRONTEND=noninteractive xargs apt-get purge -y <$RECORD >$RECORD.log 2>&1 || die "apt-get failed, see $RECORD.log"
     fi
-    [ ! -e $MARK ] || rm -rf $ETC /var/log/munge /var/lib/munge /run/munge /etc/munge
+    [ ! -e $MARK ] || rm -rf $ETC
     rm -f $RECORD $RECORD.before $RECORD.log $JOBS
 }
 
