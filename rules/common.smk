@@ -9,9 +9,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from lep.fetch import read_sources
-from lep.settings import check_settings, library_files
+from lep.settings import check_settings, library_files, narrowed
 
 check_settings(config, Path(workflow.basedir))
+config |= narrowed(config)
 
 RESULTS = f"results/{config['scale']}"
 COMPUTE = config["compute"]

@@ -248,7 +248,11 @@ rule build_report:
     input:
         source=sorted(str(path) for path in Path("paper").glob("*.typ")),
         tables=expand(f"{RESULTS}/tables/table{{number}}.typ", number=TABLES),
-        figures=expand(f"{RESULTS}/figures/figure{{number}}.pdf", number=FIGURES),
+        figures=[
+            *expand(f"{RESULTS}/figures/figure{{number}}.pdf", number=FIGURES),
+            training_figures()["all"]["pdf"],
+        ],
+        search=search_table()[:1],
         scores=rules.gather_scores.output.scores,
         metrics=rules.gather_metrics.output.metrics,
         published=PUBLISHED,

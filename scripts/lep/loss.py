@@ -43,6 +43,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return hidden_gradient * gradient, weight_gradient * gradient, None, None
 
 
+def positions_at_once(device: torch.device) -> int:
+    """Positions whose logits exist at a time."""
+    return _POSITIONS_ON_GPU if device.type == "cuda" else _POSITIONS_ON_CPU
+
+
 def chunked_cross_entropy(
     hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, chunk: int | None = None
 ) -> torch.Tensor:
@@ -50,7 +55,7 @@ def chunked_cross_entropy(
 
     Targets that are `IGNORED` add nothing. `chunk` positions have logits at a time.
     """
-    chunk = chunk or (_POSITIONS_ON_GPU if hidden.is_cuda else _POSITIONS_ON_CPU)
+    chunk = chunk or positions_at_once(hidden.device)
     return _ChunkedCrossEntropy.apply(hidden, weight, targets, chunk)
 
 

@@ -6,8 +6,7 @@ import torch
 
 from lep.config import UserError
 from lep.log import logger
-
-_CHUNK = 2048  # positions of the loss that have logits at a time
+from lep.loss import positions_at_once
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,7 @@ class Load:
     tokens: int
     checkpointing: bool
     processes: int
+    chunk: int  # positions of the loss that have logits at a time
 
     def parts(self) -> dict[str, int]:
         """Bytes by purpose."""
@@ -37,7 +37,7 @@ class Load:
             "gradients": self.trained * self.matrix_bytes * (2 if self.processes > 1 else 1),  # and their exchange
             "optimiser": 2 * self.trained * self.matrix_bytes,
             "head's gradient in float32": self.head * (4 + self.body_bytes),
-            "logits": min(_CHUNK, self.tokens) * self.rows * (4 + 2 * self.body_bytes),
+            "logits": min(self.chunk, self.tokens) * self.rows * (4 + 2 * self.body_bytes),
             "activations": self.tokens * kept,
         }
 
@@ -61,6 +61,7 @@ def load_of(causal: torch.nn.Module, tokens: int, checkpointing: bool, processes
         tokens=tokens,
         checkpointing=checkpointing,
         processes=processes,
+        chunk=positions_at_once(head.device),
     )
 
 

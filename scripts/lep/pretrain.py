@@ -8,6 +8,7 @@ SIGUSR1 and the end of `--minutes` end the process with a checkpoint and the cod
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
@@ -158,7 +159,10 @@ class Visitor:
                 partial = self.job.work / f".{name}.partial"
                 save_file(embedding_tensors(causal, body_dtype(causal)), partial)
                 os.replace(partial, self.job.work / f"{name}.safetensors")
-        scores = validate(causal, self.texts, self.job.validation_recipe)
+        # Held-out texts have many lengths, and each would be compiled.
+        eager = torch.compiler.set_stance("force_eager") if self.job.execution.compile else contextlib.nullcontext()
+        with eager:
+            scores = validate(causal, self.texts, self.job.validation_recipe)
         scores = {key: round(value, 6) for key, value in scores.items()}
         write_json(self.job.work / f"{name}.json", {"name": name, "step": step, **scores})
         logger.info(

@@ -105,7 +105,8 @@ class Schedule(TrainerCallback):
         if distributed.is_main():
             write_text(self.work / "log.jsonl", self.log_text(state))
         self._bar = tqdm(
-            total=state.max_steps, initial=state.global_step, unit="step", mininterval=1, file=sys.stderr,
+            total=state.max_steps, initial=state.global_step, unit="step", file=sys.stderr,
+            mininterval=1 if sys.stderr.isatty() else 10,
             disable=not distributed.is_main(),
         )  # fmt: skip
         if state.global_step == 0 and 0 in self.visit_steps:

@@ -126,7 +126,7 @@ def load(**changes) -> Load:
     values = {
         "body": 6_979_588_096, "trained": 2 * 174817 * 4096, "head": 174817 * 4096, "rows": 174817, "layers": 32,
         "hidden": 4096, "intermediate": 14336, "body_bytes": 2, "matrix_bytes": 2, "tokens": 4096,
-        "checkpointing": False, "processes": 8,
+        "checkpointing": False, "processes": 8, "chunk": 2048,
     }  # fmt: skip
     return Load(**values | changes)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from lep.config import UserError
-from lep.settings import check_settings, library_files
+from lep.settings import check_settings, library_files, narrowed
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,3 +75,27 @@ def test_faults_of_the_pretraining_are_named(change: dict, message: str) -> None
     config["pretraining"] |= change
     with pytest.raises(UserError, match=message):
         check_settings(config, ROOT)
+
+
+def test_a_subset_keeps_what_belongs_to_it() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    assert narrowed(config) == config
+    config["pretraining"]["sweep"]["runs"] = ["mistral/bpe", "llama/extended"]
+    config["subset"] = {"families": ["llama"], "vocabularies": ["extended", "unigram"]}
+    check_settings(config, ROOT)
+    found = narrowed(config)
+    assert [(family["name"], family["vocabularies"]) for family in found["families"]] == [
+        ("llama", ["unigram", "extended"])
+    ]
+    assert [row["vocabulary"] for row in found["families"][0]["calibrated"]] == ["extended"]
+    assert found["pretraining"]["sweep"]["runs"] == ["llama/extended"]
+    for subset, message in (
+        (
+            {"families": ["lama"], "vocabularies": []},
+            "subset.families: 'lama' is not known; use some of mistral, llama",
+        ),
+        ({"families": ["mistral"], "vocabularies": ["optimized"]}, "none of these families"),
+        ({"families": [], "vocabularies": ["bpe"]}, "report.samples: no family has"),
+    ):
+        with pytest.raises(UserError, match=message):
+            check_settings(config | {"subset": subset}, ROOT)
