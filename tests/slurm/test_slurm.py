@@ -21,14 +21,10 @@ import pytest
 from checkout import ROOT, copy_checkout
 from lep.manifest import verify
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.xdist_group("slurm"),
-    pytest.mark.skipif(
-        os.environ.get("LEP_TEST_SLURM") != "1",
-        reason="tests of a real SLURM: only with LEP_TEST_SLURM=1, which .ci/run sets after installing one",
-    ),
-]
+if os.environ.get("LEP_TEST_SLURM") != "1":
+    pytest.skip("a real SLURM: only with LEP_TEST_SLURM=1, set by .ci/run, which installs one", allow_module_level=True)
+
+pytestmark = pytest.mark.slurm
 CLUSTER = ROOT / "tests" / "slurm" / "cluster.sh"
 RUN = Path("llama/extended")
 TARGETS = [

@@ -12,10 +12,8 @@ Run = Callable[..., subprocess.CompletedProcess]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of the workflow run in one process, one after the other: they share a run."""
     for item in items:
         if Path(item.fspath).is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("workflow"))
             item.add_marker(pytest.mark.workflow)
 
 
