@@ -137,7 +137,7 @@ def test_curves_and_learning_rates_stand_behind_the_papers_figures(report: Repor
         "llama/bpe,0.0001,20,1280,2.2000,4.4000,no\nllama/bpe,0.0002,20,1280,2.1000,4.2000,yes\n"
     )
     figures = [*report["figures"], curves]
-    build_report(**report | {"figures": figures, "search": search}, target=tmp_path / "out" / "paper.pdf")
+    build_report(**report | {"figures": figures, "search": [search]}, target=tmp_path / "out" / "paper.pdf")
     text = plain(pdf_text(tmp_path / "out" / "paper.pdf"))
     assert plain("Figure 4: Bits per character during embedding pre-training") in text
     assert plain("Table 6: Search of the learning rate") in text

@@ -34,7 +34,7 @@ def build_report(
     manifests: Paths = (),
     requirements: Path | None = None,
     errors: Path | None = None,
-    search: Path | None = None,
+    search: Paths = (),
 ) -> None:
     """Write the report's PDF.
 
@@ -52,7 +52,7 @@ def build_report(
         "hash_digits": str(HASH_DIGITS),
         "pins": read_pins(requirements) if requirements else [],
         "errors": read_errors(errors) if errors else [],
-        "search": read_errors(search) if search else [],
+        "search": [row for path in as_paths(search) for row in read_errors(path)],
         "figures": [Path(path).name for path in as_paths(figures)],
     }
     with tempfile.TemporaryDirectory() as folder:
