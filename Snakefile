@@ -35,6 +35,10 @@ include: "rules/paper.smk"
 localrules:
     all,
     lock_sources,
+    fetch_package,
+    fetch_dataset,
+    fetch_model,
+    fetch_benchmark,
     write_job,
     corpus,
     gather_scores,

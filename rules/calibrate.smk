@@ -45,7 +45,7 @@ rule answer_prompts:
     message:
         "Answering and grading prompts with {wildcards.family}/instruct"
     shell:
-        "python -m lep.answers --config {input.job} > {log} 2>&1"
+        "exec python -m lep.place --gpus {resources.gpu} lep.answers --config {input.job} > {log} 2>&1"
 
 
 rule make_calibration_data:
@@ -95,11 +95,10 @@ rule calibrate:
     threads: COMPUTE["threads"]
     resources:
         gpu=COMPUTE["gpus_per_job"],
+        nodes=1,
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
-    params:
-        launcher=LAUNCHER,
     message:
         "Calibrating {wildcards.family}/{wildcards.vocabulary} with {wildcards.calibration}"
     shell:
-        "python -m {params.launcher} lep.calibrate --config {input.job} > {log} 2>&1"
+        "exec python -m lep.place --gpus {resources.gpu} lep.calibrate --config {input.job} > {log} 2>&1"

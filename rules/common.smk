@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -43,12 +44,8 @@ os.environ |= {
     "PATH": os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
 }
 
-# In front of the module that trains: one process for each GPU of a job.
-LAUNCHER = (
-    f"lep.launch --processes {COMPUTE['gpus_per_job']}"
-    if COMPUTE["gpus_per_job"] > 1
-    else ""
-)
+# A cluster warns the whole job with this signal before its time is up. Who can save itself listens; nobody else ends.
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 wildcard_constraints:

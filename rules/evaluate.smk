@@ -30,7 +30,8 @@ rule evaluate:
     message:
         "Evaluating {wildcards.family}/{wildcards.vocabulary}, {wildcards.stage}"
     shell:
-        "python -m lep.evaluate --config {input.job} {params.parts} > {log} 2>&1"
+        "exec python -m lep.place --gpus {resources.gpu}"
+        " lep.evaluate --config {input.job} {params.parts} > {log} 2>&1"
 
 
 rule evaluate_part:
@@ -61,7 +62,7 @@ rule evaluate_part:
     message:
         "Evaluating {wildcards.key} on {wildcards.group}"
     shell:
-        "python -m lep.evaluate --config {input.job} > {log} 2>&1"
+        "exec python -m lep.place --gpus {resources.gpu} lep.evaluate --config {input.job} > {log} 2>&1"
 
 
 rule sample_answers:
@@ -89,4 +90,4 @@ rule sample_answers:
     message:
         "Answering the sample prompts of Figure 3"
     shell:
-        "python -m lep.samples --config {input.job} > {log} 2>&1"
+        "exec python -m lep.place --gpus {resources.gpu} lep.samples --config {input.job} > {log} 2>&1"

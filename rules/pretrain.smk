@@ -45,16 +45,17 @@ rule pretrain:
     threads: COMPUTE["threads"]
     resources:
         gpu=COMPUTE["gpus_per_job"],
+        nodes=1,
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
     params:
-        launcher=LAUNCHER,
         limit=time_limit(),
     message:
         "Pre-training the embeddings of {wildcards.family}/{wildcards.vocabulary}"
     # `exec`: a signal reaches the training and not a shell that waits for it.
     shell:
-        "exec python -m {params.launcher} lep.pretrain --config {input.job} {params.limit} > {log} 2>&1"
+        "exec python -m lep.place --gpus {resources.gpu} --nodes {resources.nodes}"
+        " lep.pretrain --config {input.job} {params.limit} > {log} 2>&1"
 
 
 rule pretrain_sweep:
@@ -74,15 +75,16 @@ rule pretrain_sweep:
     threads: COMPUTE["threads"]
     resources:
         gpu=COMPUTE["gpus_per_job"],
+        nodes=1,
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
     params:
-        launcher=LAUNCHER,
         limit=time_limit(),
     message:
         "Trying learning rate {wildcards.rate} for {wildcards.family}/{wildcards.vocabulary}"
     shell:
-        "exec python -m {params.launcher} lep.pretrain --config {input.job} {params.limit} > {log} 2>&1"
+        "exec python -m lep.place --gpus {resources.gpu} --nodes {resources.nodes}"
+        " lep.pretrain --config {input.job} {params.limit} > {log} 2>&1"
 
 
 rule select_donor:

@@ -144,12 +144,15 @@ def verify(folder: str | Path) -> dict:
 
 
 def run_record() -> dict:
-    """What varies between two runs of one recipe: time, memory, host, versions, commit."""
+    """What varies between two runs of one recipe: time, memory, place, versions, commit."""
     return {
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(time.time() - _STARTED, 1),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "host": platform.node(),
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "partition": os.environ.get("SLURM_JOB_PARTITION"),
+        "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _VERSIONS_OF},
         "commit": _commit(),

@@ -1,25 +1,19 @@
 """A copy of the checkout to run Snakemake in, and one finished run of the ci overlay that the tests share."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from checkout import copy_checkout
 
-ROOT = Path(__file__).parents[2]
-_LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".snakemake", "results", "downloads", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info"
-)
 Run = Callable[..., subprocess.CompletedProcess]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of the workflow run in one process, one after the other: they share a run."""
     for item in items:
         if Path(item.fspath).is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("workflow"))
             item.add_marker(pytest.mark.workflow)
 
 
@@ -34,10 +28,6 @@ def no_network() -> list[str]:
 
 def snakemake(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "snakemake", "--configfile", "configs/ci.yaml", *arguments]
-
-
-def copy_checkout(folder: Path) -> Path:
-    return Path(shutil.copytree(ROOT, folder, ignore=_LEFT_OUT, symlinks=True))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, no_network
+from checkout import ROOT
+from conftest import no_network
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 EXEMPT = {"make paper", "make test", "make .venv/.installed"}
