@@ -1,12 +1,13 @@
 """Logging of a job: one file per job, bad input as one clear message, never a half-told failure."""
 
+import argparse
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lep.config import UserError
+from lep.config import Job, UserError, load_job
 
 logger = logging.getLogger("lep")
 
@@ -38,3 +39,12 @@ def job(log_file: str | Path | None = None) -> Iterator[None]:
     finally:
         if stream:
             stream.flush()
+
+
+def run_job(function: Callable[[Job], None], job_class: type[Job], description: str) -> None:
+    """Command line of a module that does one job: `--config` names its settings, a `job_class` as JSON."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
+    parser.add_argument("--config", type=Path, required=True, help=f"a {job_class.__name__} as JSON")
+    arguments = parser.parse_args()
+    with job():
+        function(load_job(job_class, arguments.config))

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from lep.adapter import merge, publish_merged
 from lep.calibrate import (
     CalibrateJob,
     Tuning,
+    answer_loss,
     calibrate,
     encode_examples,
-    merge,
     order_examples,
     padding_share,
 )
@@ -114,6 +115,7 @@ def make_job(material: Path, tmp_path: Path):
         values = {
             "parent": str(material / parent),
             "data": str(material / "data.jsonl"),
+            "validation": str(material / "data.jsonl"),
             "work": str(tmp_path / name / "work"),
             "output": str(tmp_path / name / "output"),
             "lora": {"rank": 2, "alpha": 4, "full": ["lm_head"]} | lora,
@@ -162,7 +164,8 @@ def test_merged_equals_adapter(make_job, tmp_path: Path, parent: str, lora: dict
     facts = verify(job.output)["facts"]
     assert facts["examples"] == 14
     assert facts["steps"] == 4
-    assert facts["loss_last"] < facts["loss_first"]
+    assert facts["held_out"] == 14
+    assert facts["held_out_loss"] < facts["held_out_loss_before"]
     merge(job.output, tmp_path / "merged")
     ids = torch.tensor([[0, 7, 8, 9, 20, 30]])
     merged = load_model(tmp_path / "merged", "float32", "cpu").eval()
