@@ -116,7 +116,11 @@ def _grade_in_parallel(pairs: Mapping[int, tuple[str, str]], settings: JudgeSett
     def ask(pair: tuple[str, str]) -> Grade:
         if stop.is_set():
             raise InterruptedError
-        return grade_by_endpoint(*pair, settings)
+        try:
+            return grade_by_endpoint(*pair, settings)
+        except UserError:
+            stop.set()
+            raise
 
     with ThreadPoolExecutor(settings.parallel) as pool:
         asked = {pool.submit(ask, pair): index for index, pair in pairs.items()}
@@ -127,7 +131,6 @@ def _grade_in_parallel(pairs: Mapping[int, tuple[str, str]], settings: JudgeSett
                     yield asked[future], future.result()
                 elif not isinstance(error, InterruptedError):
                     failure = failure or error
-                    stop.set()
         finally:
             stop.set()
     if failure:
