@@ -42,7 +42,10 @@ localrules:
     plot_figure1,
     plot_figure2,
     plot_figure3,
+    plot_training,
+    make_search_table,
     build_report,
+    write_model_cards,
 
 
 rule all:

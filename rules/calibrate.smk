@@ -103,10 +103,11 @@ rule calibrate:
         runtime=COMPUTE["runtime_minutes"],
     params:
         launcher=LAUNCHER,
+        limit=time_limit(),
     message:
         "Calibrating {wildcards.family}/{wildcards.vocabulary} with {wildcards.calibration}"
     shell:
-        "python -m {params.launcher} lep.calibrate --config {input.job} > {log} 2>&1"
+        "exec python -m {params.launcher} lep.calibrate --config {input.job} {params.limit} > {log} 2>&1"
 
 
 rule merge_calibrated:
@@ -116,7 +117,9 @@ rule merge_calibrated:
             wildcards.family, wildcards.vocabulary, wildcards.parent
         ),
     output:
-        folder=temp(directory(merged("{family}", "{vocabulary}", "{parent}", "{calibration}"))),
+        folder=temp(
+            directory(merged("{family}", "{vocabulary}", "{parent}", "{calibration}"))
+        ),
     log:
         logs("merge_calibrated/{family}/{vocabulary}/{parent}/{calibration}"),
     benchmark:

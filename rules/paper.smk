@@ -186,6 +186,29 @@ rule compute_claims:
         "../scripts/compute_claims.py"
 
 
+rule write_model_cards:
+    input:
+        scores=rules.gather_scores.output.scores,
+        manifests=[
+            f"{Path(card).parent}/manifest.json" for card in model_cards().values()
+        ],
+        code=library("report.cards"),
+    output:
+        list(model_cards().values()),
+    log:
+        logs("write_model_cards"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        cards=model_cards(),
+        families=config["families"],
+        origins=card_origins(),
+    message:
+        "Writing the model cards"
+    script:
+        "../scripts/write_model_cards.py"
+
+
 rule run_checks:
     input:
         scores=rules.gather_scores.output.scores,
@@ -225,7 +248,11 @@ rule build_report:
     input:
         source=sorted(str(path) for path in Path("paper").glob("*.typ")),
         tables=expand(f"{RESULTS}/tables/table{{number}}.typ", number=TABLES),
-        figures=expand(f"{RESULTS}/figures/figure{{number}}.pdf", number=FIGURES),
+        figures=[
+            *expand(f"{RESULTS}/figures/figure{{number}}.pdf", number=FIGURES),
+            training_figures()["all"]["pdf"],
+        ],
+        search=search_table()[:1],
         scores=rules.gather_scores.output.scores,
         metrics=rules.gather_metrics.output.metrics,
         published=PUBLISHED,

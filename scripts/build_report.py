@@ -8,7 +8,7 @@ from lep.report.document import build_report
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         names = ("tables", "figures", "scores", "metrics", "published", "claims", "checks", "manifests", "requirements")
-        names += ("errors",)
+        names += ("errors", "search")
         build_report(
             families=snakemake.params.families,
             settings=snakemake.params.settings,

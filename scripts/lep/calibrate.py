@@ -1,7 +1,9 @@
 """Calibration of a propagated model on conversations: LoRA and some matrices in full (paper sections 2.4.2, 2.4.3).
 
-    python -m lep.calibrate --config job.json
+    python -m lep.calibrate --config job.json [--minutes 230]
+    python -m lep.launch --processes 8 lep.calibrate --config job.json
 
+A signal or the end of `--minutes` ends it with a checkpoint, as in `lep.pretrain`: run it again.
 The result is stored as what it adds to its parent: `adapter/`, a PEFT adapter that also holds the
 matrices trained in full (`lep.adapter`).
 """
@@ -19,6 +21,7 @@ import numpy
 import torch
 from pydantic.dataclasses import dataclass
 
+from lep import distributed
 from lep.adapter import ADAPTER, Lora, lora_config, save_adapter
 from lep.chat import IGNORED, encode_conversation
 from lep.compute import prepare_torch, resolve_device
@@ -80,22 +83,19 @@ class CalibrateJob:
 def calibrate(job: CalibrateJob) -> None:
     """Train, or go on training, and publish adapter, log and metrics.
 
-    A run that has finished is published again without training. Of several processes the first one publishes.
+    A run that has finished is published again without training. Of several processes the main one publishes.
     """
-    from accelerate import PartialState
-
     from lep.trainer import open_work
 
     prepare_torch(job.threads, job.seed)
-    processes = PartialState(cpu=resolve_device(job.device) == "cpu")
-    with processes.main_process_first():  # the others find the folder in order
-        resume = open_work(job.work, _identity(job))
+    distributed.join(resolve_device(job.device))
+    resume = open_work(job.work, _identity(job))
     finished = job.work / "finished.json"
-    if not finished.is_file():
+    if not distributed.from_main(finished.is_file()):
         result = _train(job, resume)
-        if processes.is_main_process:
+        if distributed.is_main():
             write_json(finished, result)
-    if processes.is_main_process:
+    if distributed.is_main():
         _publish(job, json.loads(finished.read_text(encoding="utf-8")))
 
 
@@ -196,7 +196,7 @@ def mean_loss(model: torch.nn.Module, batches: Iterator[dict[str, torch.Tensor]]
 
 
 def _train(job: CalibrateJob, resume: str | None) -> dict:
-    from lep.trainer import Schedule, log_lines
+    from lep.trainer import Schedule, writing
 
     tokenizer = load_tokenizer(job.parent)
     limit = job.tuning.max_length
@@ -204,8 +204,7 @@ def _train(job: CalibrateJob, resume: str | None) -> dict:
     if not examples:
         raise UserError(f"{job.data} has no conversation of at most {limit} tokens; add some or raise max_length")
     held_out, _ = encode_examples(job.validation, tokenizer, limit)
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    order = order_examples([len(e["input_ids"]) for e in examples], job.tuning, job.seed, processes)
+    order = order_examples([len(e["input_ids"]) for e in examples], job.tuning, job.seed, distributed.processes())
     ordered = [examples[index] for index in order]
     logger.info("%d conversations (%d too long)", len(examples), too_long)
     schedule = Schedule(
@@ -215,8 +214,9 @@ def _train(job: CalibrateJob, resume: str | None) -> dict:
     trainer.train(resume_from_checkpoint=resume)
     model = trainer.accelerator.unwrap_model(trainer.model)
     losses = _held_out_losses(trainer, model, held_out, job.tuning.batch_size)
-    if trainer.is_world_process_zero():
-        save_adapter(model, job.work / ADAPTER, job.dtype, os.path.relpath(job.parent, job.output))
+    if distributed.is_main():
+        with writing(job.work, "the adapter"):
+            save_adapter(model, job.work / ADAPTER, job.dtype, os.path.relpath(job.parent, job.output))
     lengths = [len(example["input_ids"]) for example in ordered]
     seconds = max(schedule.training_seconds, 1e-9)
     return {
@@ -230,7 +230,7 @@ def _train(job: CalibrateJob, resume: str | None) -> dict:
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             **losses,
         },
-        "log": log_lines(trainer.state.log_history),
+        "log": schedule.log_text(trainer.state),
         "run": {**schedule.speed(), "tokens_per_second": round(_tokens_of(schedule, lengths, job) / seconds)},
     }
 
@@ -255,7 +255,7 @@ def _held_out_losses(trainer, model, examples: list[dict], batch_size: int) -> d
 
 
 def _tokens_of(schedule, lengths: list[int], job: CalibrateJob) -> int:
-    step = job.tuning.batch_size * job.tuning.accumulation
+    step = job.tuning.batch_size * job.tuning.accumulation * distributed.processes()
     return sum(itertools.islice(reversed(lengths), schedule.steps_done * step))
 
 
@@ -323,9 +323,9 @@ def _identity(job: CalibrateJob) -> dict:
         "parent": sha256_file(job.parent / "manifest.json"),
         "data": sha256_file(job.data),
         "validation": sha256_file(job.validation),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "processes": distributed.processes(),
     }
 
 
 if __name__ == "__main__":
-    run_job(calibrate, CalibrateJob, __doc__)
+    run_job(calibrate, CalibrateJob, __doc__, stops=True)

@@ -260,7 +260,7 @@ def test_two_processes_train_as_one(make_job, tmp_path: Path, material: Path) ->
     one, two = (dataclasses.replace(make_job(name), data=data) for name in ("one", "two"))
     calibrate(one)
     two = dataclasses.replace(two, tuning=dataclasses.replace(two.tuning, accumulation=1))
-    process = run_module(two, tmp_path, "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")
+    process = run_module(two, tmp_path, "lep.launch", "--processes", "2")
     output, _ = process.communicate()
     assert process.returncode == 0, output
     losses = [

@@ -128,6 +128,22 @@ def test_the_text_has_its_sections_tables_and_figures(text: str) -> None:
     assert plain("What was never run here.") in text
 
 
+def test_curves_and_learning_rates_stand_behind_the_papers_figures(report: Report, tmp_path: Path) -> None:
+    curves = tmp_path / "training.pdf"
+    shutil.copyfile(report["figures"][0], curves)
+    search = tmp_path / "learning_rates.csv"
+    search.write_text(
+        "run,learning_rate,steps,tokens,bits_per_character,loss_per_token,lowest\n"
+        "llama/bpe,0.0001,20,1280,2.2000,4.4000,no\nllama/bpe,0.0002,20,1280,2.1000,4.2000,yes\n"
+    )
+    figures = [*report["figures"], curves]
+    build_report(**report | {"figures": figures, "search": [search]}, target=tmp_path / "out" / "paper.pdf")
+    text = plain(pdf_text(tmp_path / "out" / "paper.pdf"))
+    assert plain("Figure 4: Bits per character during embedding pre-training") in text
+    assert plain("Table 6: Search of the learning rate") in text
+    assert plain("llama/bpe 0.0002 20 2.1000 4.2000") in text
+
+
 def test_the_text_has_the_numbers_of_the_run(text: str, files: Files, report: Report) -> None:
     assert plain(f"{6 * 17} items with 5 examples") in text
     assert plain("60 models of 2 families were scored on the 17 tasks") in text

@@ -20,7 +20,7 @@ from lep.config import UserError
 from lep.corpus import read_jsonl
 from lep.instructions import InstructionRecipe, make_instructions, split_words
 from lep.manifest import publish, staging, verify
-from lep.packing import is_reserved
+from lep.selection import is_reserved
 
 FIXTURE = Path(__file__).parents[2] / "data/fixtures/corpus"
 
