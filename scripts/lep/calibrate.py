@@ -210,7 +210,7 @@ def _train(job: CalibrateJob, resume: str | None) -> dict:
     schedule = Schedule(
         job.work, log_steps=job.log_steps, save_steps=job.save_steps, visit_steps=set(), visit=lambda model, step: None
     )
-    trainer = _make_trainer(job, tokenizer, ordered, schedule)
+    trainer = make_trainer(job, tokenizer, ordered, schedule)
     trainer.train(resume_from_checkpoint=resume)
     model = trainer.accelerator.unwrap_model(trainer.model)
     losses = _held_out_losses(trainer, model, held_out, job.tuning.batch_size)
@@ -259,7 +259,7 @@ def _tokens_of(schedule, lengths: list[int], job: CalibrateJob) -> int:
     return sum(itertools.islice(reversed(lengths), schedule.steps_done * step))
 
 
-def _make_trainer(job: CalibrateJob, tokenizer, examples: Sequence[dict], schedule):
+def make_trainer(job: CalibrateJob, tokenizer, examples: Sequence[dict], schedule):
     """TRL's SFT trainer on encoded examples; loss on the labels given, nothing prepared again."""
     from datasets import Dataset, disable_progress_bars
     from transformers import PrinterCallback
