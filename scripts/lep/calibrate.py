@@ -33,6 +33,9 @@ from lep.model_store import load_model, load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+    from trl import SFTTrainer
+
+    from lep.trainer import Schedule
 
 RECIPE_VERSION = 2
 
@@ -235,7 +238,7 @@ def _train(job: CalibrateJob, resume: str | None) -> dict:
     }
 
 
-def _held_out_losses(trainer, model, examples: list[dict], batch_size: int) -> dict[str, float]:
+def _held_out_losses(trainer: "SFTTrainer", model, examples: list[dict], batch_size: int) -> dict[str, float]:
     """Held-out loss before (the adapter switched off) and after the training; nothing where nothing is held out."""
     examples = sorted(examples, key=lambda example: len(example["input_ids"]))
     starts = range(0, len(examples), batch_size)
@@ -254,13 +257,15 @@ def _held_out_losses(trainer, model, examples: list[dict], batch_size: int) -> d
     return {"held_out": len(examples), "held_out_loss_before": round(before, 6), "held_out_loss": round(after, 6)}
 
 
-def _tokens_of(schedule, lengths: list[int], job: CalibrateJob) -> int:
+def _tokens_of(schedule: "Schedule", lengths: list[int], job: CalibrateJob) -> int:
     step = job.tuning.batch_size * job.tuning.accumulation * distributed.processes()
     return sum(itertools.islice(reversed(lengths), schedule.steps_done * step))
 
 
-def make_trainer(job: CalibrateJob, tokenizer, examples: Sequence[dict], schedule):
-    """TRL's SFT trainer on encoded examples; loss on the labels given, nothing prepared again."""
+def make_trainer(
+    job: CalibrateJob, tokenizer: "PreTrainedTokenizerFast", examples: Sequence[dict], schedule: "Schedule"
+) -> "SFTTrainer":
+    """TRL's SFT trainer on encoded examples in the order of the run; loss on their labels, nothing prepared again."""
     from datasets import Dataset, disable_progress_bars
     from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
