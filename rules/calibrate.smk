@@ -135,4 +135,4 @@ rule merge_calibrated:
     message:
         "Merging {wildcards.family}/{wildcards.vocabulary} with its {wildcards.calibration}"
     shell:
-        "python -m lep.adapter {params.calibrated} {output.folder} > {log} 2>&1"
+        "python -m lep.adapter --merge {params.calibrated} --out {output.folder} > {log} 2>&1"

@@ -2,7 +2,7 @@
 
 A calibrated model is its parent plus the folder `adapter/`; an ordinary model folder of both is made by
 
-    python -m lep.adapter CALIBRATED TARGET
+    python -m lep.adapter --merge CALIBRATED --out DIR
 """
 
 import argparse
@@ -114,8 +114,8 @@ def load_calibrated(folder: Path, device: str = "cpu") -> "tuple[torch.nn.Module
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Merge a calibrated model into an ordinary model folder.")
-    parser.add_argument("calibrated", type=Path, help="folder of a calibrated model")
-    parser.add_argument("target", type=Path, help="the folder to write")
+    parser.add_argument("--merge", type=Path, required=True, help="folder of a calibrated model")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     options = parser.parse_args()
     with job():
-        publish_merged(options.calibrated, options.target)
+        publish_merged(options.merge, options.out)
