@@ -29,6 +29,7 @@ rule answer_prompts:
         job=job_file("answers", "{family}"),
         model=model("{family}", "instruct"),
         instructions=instructions(),
+        judge=local_judge(),
     output:
         manifest=f"{RESULTS}/answers/{{family}}/manifest.json",
     log:
@@ -36,7 +37,7 @@ rule answer_prompts:
     benchmark:
         times("answer_prompts/{family}")
     conda:
-        "../envs/train.yaml"
+        ANSWER_ENV
     threads: COMPUTE["threads"]
     resources:
         gpu=min(1, COMPUTE["gpus_per_job"]),
@@ -57,10 +58,12 @@ rule make_calibration_data:
             else []
         ),
         documents=documents("train"),
+        benchmark=benchmark_data(),
         code=library("calibration_data"),
     output:
         manifest=f"{RESULTS}/calibration_data/{{family}}/{{calibration}}/manifest.json",
         train=f"{RESULTS}/calibration_data/{{family}}/{{calibration}}/train.jsonl",
+        validation=f"{RESULTS}/calibration_data/{{family}}/{{calibration}}/validation.jsonl",
     log:
         logs("make_calibration_data/{family}/{calibration}"),
     benchmark:
@@ -84,6 +87,7 @@ rule calibrate:
             wildcards.family, wildcards.vocabulary, wildcards.parent
         ),
         data=rules.make_calibration_data.output.train,
+        validation=rules.make_calibration_data.output.validation,
     output:
         manifest=calibrated("{family}", "{vocabulary}", "{parent}", "{calibration}"),
     log:
@@ -98,7 +102,37 @@ rule calibrate:
         nodes=1,
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
+    params:
+        limit=time_limit(),
     message:
         "Calibrating {wildcards.family}/{wildcards.vocabulary} with {wildcards.calibration}"
     shell:
-        "exec python -m lep.place --gpus {resources.gpu} lep.calibrate --config {input.job} > {log} 2>&1"
+        "exec python -m lep.place --gpus {resources.gpu} lep.calibrate --config {input.job} {params.limit} > {log} 2>&1"
+
+
+rule merge_calibrated:
+    input:
+        manifest=calibrated("{family}", "{vocabulary}", "{parent}", "{calibration}"),
+        parent=lambda wildcards: parent_model(
+            wildcards.family, wildcards.vocabulary, wildcards.parent
+        ),
+    output:
+        folder=temp(
+            directory(merged("{family}", "{vocabulary}", "{parent}", "{calibration}"))
+        ),
+    log:
+        logs("merge_calibrated/{family}/{vocabulary}/{parent}/{calibration}"),
+    benchmark:
+        times("merge_calibrated/{family}/{vocabulary}/{parent}/{calibration}")
+    conda:
+        "../envs/train.yaml"
+    threads: COMPUTE["threads"]
+    resources:
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=COMPUTE["runtime_minutes"],
+    params:
+        calibrated=lambda wildcards, input: folder(input.manifest),
+    message:
+        "Merging {wildcards.family}/{wildcards.vocabulary} with its {wildcards.calibration}"
+    shell:
+        "python -m lep.adapter --merge {params.calibrated} --out {output.folder} > {log} 2>&1"

@@ -39,12 +39,9 @@ rule evaluate_part:
         job=job_file(
             "evaluate_part", "{family}", "{vocabulary}", "{stage}", "{key}", "{group}"
         ),
-        model=lambda wildcards: {
-            model_key(name): manifest
-            for name, manifest in evaluated_models(
-                wildcards.family, wildcards.vocabulary, wildcards.stage
-            ).items()
-        }[wildcards.key],
+        model=lambda wildcards: evaluated_input(
+            wildcards.family, wildcards.vocabulary, wildcards.stage, wildcards.key
+        ),
         benchmark=benchmark_data(),
     output:
         manifest=part("{family}", "{vocabulary}", "{stage}", "{key}", "{group}"),

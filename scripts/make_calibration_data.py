@@ -12,6 +12,7 @@ if __name__ == "__main__":
         make_calibration_data(
             **{name: Path(path).parent if path else None for name, path in folders.items()},
             documents=Path(snakemake.input.documents),
+            held_out=[Path(snakemake.input.benchmark).parent],
             target=Path(snakemake.output[0]).parent,
             recipe=parse_job(CalibrationRecipe, dict(snakemake.params.recipe), "calibration"),
         )

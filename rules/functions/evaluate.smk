@@ -48,6 +48,13 @@ def evaluated_models(family, vocabulary, stage):
     }
 
 
+def evaluated_input(family, vocabulary, stage, key):
+    """What a part of an evaluation reads: the manifest of a model or, of a calibrated one, its merged folder."""
+    models = evaluated_models(family, vocabulary, stage)
+    name, manifest = next(item for item in models.items() if model_key(item[0]) == key)
+    return merged(*Path(name).parts) if stage == "calibration" else manifest
+
+
 def evaluation_folders():
     return [
         f"{RESULTS}/evaluation/{family}/{vocabulary}/{stage}"
@@ -98,8 +105,14 @@ def parts(family, vocabulary, stage):
 def evaluate_part_job(family, vocabulary, stage, key, group):
     whole = evaluate_job(family, vocabulary, stage)
     place = (family, vocabulary, stage, key, group)
+    read = evaluated_input(family, vocabulary, stage, key)
+    path = read if stage == "calibration" else folder(read)
     return whole | {
-        "models": [m for m in whole["models"] if model_key(m["name"]) == key],
+        "models": [
+            model | {"path": path}
+            for model in whole["models"]
+            if model_key(model["name"]) == key
+        ],
         "tasks": groups()[group],
         "work": work("evaluate", *place),
         "output": folder(part(*place)),

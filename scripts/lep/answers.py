@@ -3,39 +3,38 @@
 python -m lep.answers --config job.json
 """
 
-import argparse
 import dataclasses
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
-import torch
 from pydantic.dataclasses import dataclass
 from tqdm import tqdm
 
-import lep.log
 from lep.calibration_data import ROLES, read_records
-from lep.chat import encode_prompt, end_of_turn_ids
+from lep.chat import encode_prompt
 from lep.compute import prepare_torch, resolve_device
-from lep.config import STRICT, UserError, load_job
+from lep.config import STRICT, UserError
+from lep.generation import answer_batches, answer_with_vllm
 from lep.instructions import write_jsonl
-from lep.judge import JudgeSettings, make_judge
+from lep.judge import JudgeSettings, grade
+from lep.log import run_job
 from lep.manifest import MANIFEST, publish, sha256_file, sha256_json, staging, write_text
 from lep.model_store import load_model, load_tokenizer
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 ANSWERS = "answers.jsonl"
 
 
 @dataclass(frozen=True, config=STRICT)
 class AnswerJob:
-    """Answers of the model folder `model` to `prompts` first questions of the folder or file `instructions`."""
+    """Answers of the model folder `model` to `prompts` first questions of the folder or file `instructions`.
+
+    A prompt of more than `max_prompt_tokens` tokens gets an empty answer. `batch_size` is for the backend `hf`.
+    """
 
     model: Path
     instructions: Path
@@ -50,6 +49,7 @@ class AnswerJob:
     threads: int
     device: str
     dtype: str
+    backend: Literal["hf", "vllm"] = "hf"
     recipe_version: int = RECIPE_VERSION
 
 
@@ -58,15 +58,14 @@ def answer(job: AnswerJob) -> None:
     prepare_torch(job.threads, job.seed)
     work = job.work / sha256_json(_identity(job))[:16]  # another job's answers are never taken up
     prompts = choose_prompts(job.instructions, job.prompts, job.seed)
-    answers = Progress(work / "answers.jsonl")
+    answers, grades = Progress(work / "answers.jsonl"), Progress(work / "grades.jsonl")
     if len(answers) < len(prompts):
-        tokenizer = load_tokenizer(job.model)
-        model = load_model(job.model, job.dtype, resolve_device(job.device))
-        generate(model, tokenizer, prompts, answers, job)
-    judge, grades = make_judge(job.judge), Progress(work / "grades.jsonl")
-    for index, prompt in enumerate(tqdm(prompts, desc="grades", unit="answer")):
-        if index not in grades:
-            grades.add({index: judge(prompt[-1]["content"], answers[index])})
+        for found in _generate(prompts, answers, job):
+            answers.add(found)
+    pairs = {index: (prompt[-1]["content"], answers[index]) for index, prompt in enumerate(prompts)}
+    found = grade(pairs, job.judge, job.device, grades)
+    for index, given in tqdm(found, total=len(pairs) - len(grades), desc="grades", unit="answer"):
+        grades.add({index: given})
     records = [
         {"messages": prompt, "answer": answers[index], "grade": grades[index]} for index, prompt in enumerate(prompts)
     ]
@@ -118,55 +117,17 @@ class Progress:
         return json.dumps([index, self._values[index]], ensure_ascii=False) + "\n"
 
 
-def generate(
-    model: torch.nn.Module,
-    tokenizer: "PreTrainedTokenizerFast",
-    prompts: Sequence[list[dict]],
-    answers: Progress,
-    job: AnswerJob,
-) -> None:
-    """Add the missing greedy answers, batch by batch.
-
-    Batches are of prompts of like length and the same in every run, so that an interrupted run answers as
-    an uninterrupted one. A prompt of more than `job.max_prompt_tokens` tokens gets an empty answer.
-    """
-    encoded = [encode_prompt(tokenizer, prompt) for prompt in prompts]
-    answers.add({i: "" for i, ids in enumerate(encoded) if len(ids) > job.max_prompt_tokens and i not in answers})
-    fitting = [index for index, ids in enumerate(encoded) if len(ids) <= job.max_prompt_tokens]
-    order = sorted(fitting, key=lambda index: (-len(encoded[index]), index))
-    batches = [order[start : start + job.batch_size] for start in range(0, len(order), job.batch_size)]
-    for batch in tqdm(batches, desc="answers", unit="batch"):
-        if not all(index in answers for index in batch):
-            texts = greedy_answers(model, tokenizer, [encoded[index] for index in batch], job.max_new_tokens)
-            answers.add(dict(zip(batch, texts, strict=True)))
-
-
-@torch.no_grad()
-def greedy_answers(
-    model: torch.nn.Module, tokenizer: "PreTrainedTokenizerFast", prompts: Sequence[list[int]], max_new_tokens: int
-) -> list[str]:
-    """Greedy continuations of encoded prompts as text, up to the end of the turn; one batch, padded on the left."""
-    device = next(model.parameters()).device
-    width = max(map(len, prompts))
-    ends = end_of_turn_ids(tokenizer)
-    ids = torch.full((len(prompts), width), ends[0])
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = 1
-    output = model.eval().generate(
-        input_ids=ids.to(device),
-        attention_mask=mask.to(device),
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        temperature=None,
-        top_p=None,
-        top_k=None,
-        eos_token_id=ends,
-        pad_token_id=ends[0],
-    )
-    texts = tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
-    return [text.strip() for text in texts]
+def _generate(prompts: list[list[dict]], answers: Progress, job: AnswerJob) -> Iterator[dict[int, str]]:
+    """The answers that are missing."""
+    tokenizer = load_tokenizer(job.model)
+    encoded = {index: encode_prompt(tokenizer, prompt) for index, prompt in enumerate(prompts)}
+    fitting = {index: ids for index, ids in encoded.items() if len(ids) <= job.max_prompt_tokens}
+    yield {index: "" for index in encoded if index not in fitting and index not in answers}
+    if job.backend == "vllm":
+        yield from answer_with_vllm(job.model, tokenizer, fitting, job.max_new_tokens, job.dtype, answers)
+        return
+    model = load_model(job.model, job.dtype, resolve_device(job.device))
+    yield from answer_batches(model, tokenizer, fitting, job.batch_size, job.max_new_tokens, answers)
 
 
 def choose_prompts(instructions: Path, count: int, seed: int) -> list[list[dict]]:
@@ -191,14 +152,5 @@ def _identity(job: AnswerJob) -> dict:
     return {**values, "model": sha256_file(job.model / MANIFEST), "instructions": sha256_file(source)}
 
 
-def run(main_function: Callable, job_class: type, description: str) -> None:
-    """Command line of a module with one job."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--config", type=Path, required=True, help=f"a {job_class.__name__} as JSON")
-    arguments = parser.parse_args()
-    with lep.log.job():
-        main_function(load_job(job_class, arguments.config))
-
-
 if __name__ == "__main__":
-    run(answer, AnswerJob, __doc__.split("\n")[0])
+    run_job(answer, AnswerJob, __doc__)

@@ -1,10 +1,13 @@
 """The three data sets of the calibration: `self`, `saiga`, `saiga_copy` (paper sections 2.4.2, 2.4.3)."""
 
+import dataclasses
 import hashlib
+import itertools
 import json
 import random
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +19,8 @@ from lep.instructions import write_jsonl
 from lep.manifest import MANIFEST, publish, staging
 from lep.selection import is_reserved
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
+_NO_LETTER = re.compile(r"[\W_]+")
 ROLES = {"bot": "assistant", "assistant": "assistant", "user": "user", "system": "system"}
 
 
@@ -26,7 +30,8 @@ class CalibrationRecipe:
 
     `copy_examples` instructions to copy a text of `copy_characters` (least, most) characters, worded
     `copy_instruction` with `{text}`, come from the documents that `reserve` (the value of the packing)
-    keeps from pre-training. Records of `validation_percent` of the hashes are left out.
+    keeps from pre-training; `copy_domains` narrows them (empty: all). Records of `validation_percent` of the
+    hashes are held out.
     """
 
     kind: Literal["self", "saiga", "saiga_copy"]
@@ -34,6 +39,7 @@ class CalibrationRecipe:
     copy_instruction: str = "Перепиши текст без изменений:\n{text}"
     copy_characters: tuple[int, int] = (30, 140)
     copy_language: str = "ru"
+    copy_domains: list[str] = dataclasses.field(default_factory=list)
     reserve: float = 0.05
     minimum_score: int = 8
     minimum_grade: int = 4
@@ -42,11 +48,17 @@ class CalibrationRecipe:
 
 
 def make_calibration_data(
-    instructions: Path | None, answers: Path | None, documents: Path, target: Path, recipe: CalibrationRecipe
+    instructions: Path | None,
+    answers: Path | None,
+    documents: Path,
+    target: Path,
+    recipe: CalibrationRecipe,
+    held_out: Sequence[Path] = (),
 ) -> None:
-    """Publish `target/train.jsonl` (and `validation.jsonl`), each line `{"messages": [...], "source"}`.
+    """Publish `target/train.jsonl` and `target/validation.jsonl`, each line `{"messages": [...], "source"}`.
 
-    `instructions` (for `saiga`, `saiga_copy`) and `answers` (for `self`) are published folders or files.
+    `instructions` (for `saiga`, `saiga_copy`) and `answers` (for `self`) are published folders or files. No text to
+    copy is in another document of `documents` or in the files and folders `held_out` (the benchmark).
     """
     counts: Counter = Counter()
     source = answers if recipe.kind == "self" else instructions
@@ -58,10 +70,10 @@ def make_calibration_data(
         kept = list(keep_graded(source, recipe.minimum_grade, counts))
     else:
         kept = list(keep_scored(source, recipe.minimum_score, counts))
-    train = [record for record in kept if not held_out(record["messages"], recipe.validation_percent)]
-    validation = [record for record in kept if held_out(record["messages"], recipe.validation_percent)]
     if recipe.kind != "saiga":
-        train += copy_records(documents, recipe)
+        kept += copy_records(documents, recipe, held_out)
+    train = [record for record in kept if not is_held_out(record["messages"], recipe.validation_percent)]
+    validation = [record for record in kept if is_held_out(record["messages"], recipe.validation_percent)]
     random.Random(recipe.seed).shuffle(train)
     if not train:
         raise UserError(f"{source} leaves no example for {recipe.kind!r}; lower the minimum score or grade")
@@ -106,20 +118,35 @@ def keep_graded(source: Path, minimum_grade: int, counts: Counter) -> Iterator[d
             yield {"messages": [*record["messages"], answer], "source": "self"}
 
 
-def copy_records(documents: Path, recipe: CalibrationRecipe) -> list[dict]:
-    """Instructions to copy a text, each from other paragraphs of the reserved documents."""
+def copy_records(documents: Path, recipe: CalibrationRecipe, held_out: Sequence[Path] = ()) -> list[dict]:
+    """Instructions to copy a text, each from other paragraphs of the reserved documents.
+
+    Paragraphs that pre-training or the `held_out` files hold as well, such as formulas that recur, are not used.
+    """
     if "{text}" not in recipe.copy_instruction:
         raise UserError(
             f"calibration.copy_instruction {recipe.copy_instruction!r} has no {{text}}; write where it goes"
         )
-    texts: list[str] = []
+    if not recipe.copy_examples:
+        return []
+    reserved = []
     for document in read_jsonl(documents):
-        if document["language"] == recipe.copy_language and is_reserved(document["group"], recipe.reserve, recipe.seed):
-            texts += join_paragraphs([p["text"] for p in document["paragraphs"]], *recipe.copy_characters)
+        domains = recipe.copy_domains or [document["domain"]]
+        fits = document["language"] == recipe.copy_language and document["domain"] in domains
+        if fits and is_reserved(document["group"], recipe.reserve, recipe.seed):
+            reserved.append([p["text"] for p in document["paragraphs"]])
+    candidates = {_key(text) for texts in reserved for text in texts}
+    elsewhere = {key for key in _other_paragraphs(documents, recipe, held_out) if key in candidates}
+    texts = []
+    for paragraphs in reserved:
+        for usable, run in itertools.groupby(paragraphs, key=lambda text: _key(text) not in elsewhere):
+            if usable:
+                texts += join_paragraphs(list(run), *recipe.copy_characters)
     if len(texts) < recipe.copy_examples:
         raise UserError(
-            f"the reserved documents of {documents} give {len(texts)} texts of {recipe.copy_characters} characters, "
-            f"{recipe.copy_examples} are wanted; raise the reserved share or lower calibration.copy_examples"
+            f"the reserved documents of {documents} give {len(texts)} texts of {recipe.copy_characters} characters "
+            f"that stand nowhere else, {recipe.copy_examples} are wanted; raise the reserved share or lower "
+            "calibration.copy_examples"
         )
     chosen = random.Random(f"{recipe.seed}/copy").sample(texts, recipe.copy_examples)
     return [
@@ -132,6 +159,29 @@ def copy_records(documents: Path, recipe: CalibrationRecipe) -> list[dict]:
         }
         for text in chosen
     ]
+
+
+def _other_paragraphs(documents: Path, recipe: CalibrationRecipe, held_out: Sequence[Path]) -> Iterator[str]:
+    """Keys of all paragraphs of pre-training and of all lines of text in the held-out files."""
+    for document in read_jsonl(documents):
+        if not is_reserved(document["group"], recipe.reserve, recipe.seed):
+            yield from (_key(paragraph["text"]) for paragraph in document["paragraphs"])
+    for source in held_out:
+        for record in read_records(source):
+            yield from (_key(line) for text in _strings(record) for line in text.split("\n"))
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
+
+
+def _key(text: str) -> str:
+    """A text without case, punctuation and spaces: what makes two paragraphs the same."""
+    return _NO_LETTER.sub("", text.casefold())
 
 
 def join_paragraphs(paragraphs: list[str], least: int, most: int) -> list[str]:
@@ -147,7 +197,7 @@ def join_paragraphs(paragraphs: list[str], least: int, most: int) -> list[str]:
     return [*texts, current] if len(current) >= least else texts
 
 
-def held_out(messages: list[dict], percent: int) -> bool:
+def is_held_out(messages: list[dict], percent: int) -> bool:
     """True for the records of the validation part: a hash of the messages modulo 100, from the top."""
     text = json.dumps(messages, ensure_ascii=False, sort_keys=True)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 100 >= 100 - percent

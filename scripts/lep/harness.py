@@ -82,7 +82,7 @@ def ordinary_folder(folder: Path, work: Path) -> Iterator[Path]:
     if not (folder / ADAPTER).is_file():
         yield folder
         return
-    from lep.calibrate import merge
+    from lep.adapter import merge
 
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work, prefix="merged-") as place:

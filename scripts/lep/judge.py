@@ -1,17 +1,21 @@
 """Judges that grade an answer from 1 to 5 for grammar and relevance (paper section 2.4.2).
 
 `stand_in` is a declared stand-in for the paper's LLaMa-3-70B: fixed rules, no model. `openai` is any chat model
-behind an OpenAI-compatible endpoint.
+behind an OpenAI-compatible endpoint, `local` one in a folder.
 """
 
+import http.client
 import json
 import os
 import re
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import Literal
 
 from pydantic.dataclasses import dataclass
@@ -28,27 +32,46 @@ _LABELLED = re.compile(r"(?:оценка|grade|score|rating)\W{0,12}(\d+)(?:[.,]
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 _STEM = 4  # letters that two words must share to be about the same thing
 _RETRIED = {408, 409, 429, 500, 502, 503, 504}
+_LONGEST_PAUSE = 120.0  # seconds
+_REPLY_TOKENS = 16
+
+Grade = int | None  # None: the judge gave none that can be used
 
 
 @dataclass(frozen=True, config=STRICT)
 class JudgeSettings:
-    """Which judge, and how patient with it. The key of an endpoint is read from the variable LEP_JUDGE_KEY."""
+    """Which judge, and how patient with it. The key of an endpoint is read from the variable LEP_JUDGE_KEY.
 
-    backend: Literal["stand_in", "openai"]
+    `model` is the judge's name at the endpoint or, of a `local` one, its folder. `parallel` answers are graded at once.
+    """
+
+    backend: Literal["stand_in", "openai", "local"]
     endpoint: str = ""
     model: str = ""
+    dtype: str = "auto"
+    parallel: int = 8
     attempts: int = 4
     timeout_seconds: float = 60.0
     first_pause_seconds: float = 1.0
 
 
-def make_judge(settings: JudgeSettings) -> Callable[[str, str], int | None]:
-    """A function (question, answer) -> grade 1-5, or None where the judge gave no usable grade."""
+def grade(
+    pairs: Mapping[int, tuple[str, str]], settings: JudgeSettings, device: str = "cpu", done: Container[int] = ()
+) -> Iterator[tuple[int, Grade]]:
+    """(index, grade 1-5) of the (question, answer) pairs that are not `done`, in the order in which the grades come.
+
+    Raises `UserError` where the judge fails; the grades yielded before that are good.
+    """
+    left = {index: pair for index, pair in pairs.items() if index not in done}
     if settings.backend == "stand_in":
-        return grade_by_rules
-    if not settings.endpoint or not settings.model:
-        raise UserError("calibration.judge needs `endpoint` and `model` with the backend 'openai'")
-    return lambda question, answer: grade_by_endpoint(question, answer, settings)
+        return ((index, grade_by_rules(*pair)) for index, pair in left.items())
+    if not settings.model:
+        raise UserError(f"calibration.judge needs `model` with the backend {settings.backend!r}")
+    if settings.backend == "local":
+        return _grade_by_folder(pairs, settings, device, done) if left else iter(())
+    if not settings.endpoint.startswith(("http://", "https://")):
+        raise UserError(f"calibration.judge needs an http(s) address as `endpoint`, found {settings.endpoint!r}")
+    return _grade_in_parallel(left, settings)
 
 
 def grade_by_rules(question: str, answer: str) -> int:
@@ -70,30 +93,76 @@ def grade_by_rules(question: str, answer: str) -> int:
     return grade
 
 
+def _grade_by_folder(
+    pairs: Mapping[int, tuple[str, str]], settings: JudgeSettings, device: str, done: Container[int]
+) -> Iterator[tuple[int, Grade]]:
+    """Ask the model of a folder, in batches; its answers are greedy, so that asking again gives nothing new."""
+    from lep.chat import encode_prompt
+    from lep.compute import resolve_device
+    from lep.generation import answer_batches
+    from lep.model_store import load_model, load_tokenizer
+
+    folder = Path(settings.model)
+    tokenizer, model = load_tokenizer(folder), load_model(folder, settings.dtype, resolve_device(device))
+    prompts = {index: encode_prompt(tokenizer, _messages(*pair)) for index, pair in pairs.items()}
+    for replies in answer_batches(model, tokenizer, prompts, settings.parallel, _REPLY_TOKENS, done):
+        yield from ((index, parse_grade(reply)) for index, reply in replies.items())
+
+
+def _grade_in_parallel(pairs: Mapping[int, tuple[str, str]], settings: JudgeSettings) -> Iterator[tuple[int, Grade]]:
+    """Ask the endpoint, several questions at a time. After a failure no new question is asked."""
+    stop, failure = threading.Event(), None
+
+    def ask(pair: tuple[str, str]) -> Grade:
+        if stop.is_set():
+            raise InterruptedError
+        try:
+            return grade_by_endpoint(*pair, settings)
+        except UserError:
+            stop.set()
+            raise
+
+    with ThreadPoolExecutor(settings.parallel) as pool:
+        asked = {pool.submit(ask, pair): index for index, pair in pairs.items()}
+        try:
+            for future in as_completed(asked):
+                error = future.exception()
+                if error is None:
+                    yield asked[future], future.result()
+                elif not isinstance(error, InterruptedError):
+                    failure = failure or error
+        finally:
+            stop.set()
+    if failure:
+        raise failure
+
+
 def grade_by_endpoint(
     question: str, answer: str, settings: JudgeSettings, pause: Callable[[float], None] = time.sleep
-) -> int | None:
+) -> Grade:
     """Ask the endpoint; transient failures and unusable grades are tried again, `settings.attempts` times in all.
 
-    None where no reply held a grade; `UserError` where no reply came or the endpoint refused.
+    The pause between two attempts doubles, and is at least what the endpoint asks for (`Retry-After`). None where
+    no reply held a grade; `UserError` where no reply came or the endpoint refused.
     """
-    failure = ""
+    failure, asked_pause = "", 0.0
     for attempt in range(settings.attempts):
         if attempt:
-            pause(settings.first_pause_seconds * 2 ** (attempt - 1))
+            pause(min(max(settings.first_pause_seconds * 2 ** (attempt - 1), asked_pause), _LONGEST_PAUSE))
+        failure, asked_pause = "", 0.0
         try:
-            grade = parse_grade(_ask(PROMPT.format(question=question, answer=answer), settings))
-            if grade is not None:
-                return grade
-            failure = ""
+            found = parse_grade(_ask(question, answer, settings))
+            if found is not None:
+                return found
         except urllib.error.HTTPError as error:
             failure = f"HTTP {error.code}"
             if error.code not in _RETRIED:
                 raise UserError(f"the judge at {settings.endpoint} refused: {failure}; check key and model") from None
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            asked_pause = _seconds(error.headers.get("Retry-After"))
+        except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
             failure = str(getattr(error, "reason", error)) or type(error).__name__
         except (KeyError, IndexError, TypeError, ValueError):
-            failure = ""  # a reply, but none we can read
+            pass  # a reply, but none we can read
         logger.info("judge: attempt %d: %s", attempt + 1, failure or "no usable grade")
     if failure:
         raise UserError(
@@ -113,22 +182,32 @@ def parse_grade(reply: str) -> int | None:
     return int(numbers[0]) if len(numbers) == 1 and re.fullmatch("[1-5]", numbers[0]) else None
 
 
-def _ask(prompt: str, settings: JudgeSettings) -> str:
+def _messages(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": PROMPT.format(question=question, answer=answer)}]
+
+
+def _ask(question: str, answer: str, settings: JudgeSettings) -> str:
     body = {
         "model": settings.model,
-        "messages": [{"role": "user", "content": prompt}],
+        "messages": _messages(question, answer),
         "temperature": 0,
-        "max_tokens": 16,
+        "max_tokens": _REPLY_TOKENS,
     }
     headers = {"Content-Type": "application/json"}
     if key := os.environ.get(KEY_VARIABLE):
         headers["Authorization"] = f"Bearer {key}"
     url = settings.endpoint.rstrip("/") + "/chat/completions"
-    if not url.startswith(("http://", "https://")):
-        raise UserError(f"calibration.judge.endpoint {settings.endpoint!r} is no http(s) address")
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=settings.timeout_seconds) as response:
         return json.loads(response.read())["choices"][0]["message"]["content"]
+
+
+def _seconds(header: str | None) -> float:
+    """The value of `Retry-After` where it is a number of seconds; a date counts as nothing."""
+    try:
+        return max(0.0, float(header or 0))
+    except ValueError:
+        return 0.0
 
 
 def _cyrillic_share(text: str) -> float:

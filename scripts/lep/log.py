@@ -1,12 +1,14 @@
 """Logging of a job: one file per job, bad input as one clear message, never a half-told failure."""
 
+import argparse
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lep.config import UserError
+from lep import stop
+from lep.config import Job, UserError, load_job
 
 logger = logging.getLogger("lep")
 
@@ -38,3 +40,19 @@ def job(log_file: str | Path | None = None) -> Iterator[None]:
     finally:
         if stream:
             stream.flush()
+
+
+def run_job(function: Callable[[Job], None], job_class: type[Job], description: str, stops: bool = False) -> None:
+    """Command line of a module that does one job: `--config` names its settings, a `job_class` as JSON.
+
+    With `stops` the job is told when to stop early (`lep.stop`): by a signal, or after `--minutes`.
+    """
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
+    parser.add_argument("--config", type=Path, required=True, help=f"a {job_class.__name__} as JSON")
+    if stops:
+        parser.add_argument("--minutes", type=float, help="stop with a checkpoint after this time, for a later job")
+    arguments = parser.parse_args()
+    if stops:
+        stop.listen(arguments.minutes)
+    with job():
+        function(load_job(job_class, arguments.config))

@@ -9,12 +9,13 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from lep.answers import choose_prompts, greedy_answers, run
-from lep.calibrate import is_calibrated, load_calibrated
+from lep.adapter import is_calibrated, load_calibrated
+from lep.answers import choose_prompts
 from lep.chat import encode_prompt
 from lep.compute import prepare_torch, resolve_device
 from lep.config import STRICT, UserError
-from lep.log import logger
+from lep.generation import greedy_answers
+from lep.log import logger, run_job
 from lep.manifest import write_text
 from lep.model_store import load_model, load_tokenizer
 
@@ -93,4 +94,4 @@ def _ask(entry: SampledModel, prompts: list[str], job: SampleJob) -> list[str]:
 
 
 if __name__ == "__main__":
-    run(sample, SampleJob, __doc__.split("\n")[0])
+    run_job(sample, SampleJob, __doc__)

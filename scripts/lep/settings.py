@@ -26,7 +26,7 @@ def check_settings(config: dict, root: Path) -> None:
     messages = messages or _subset_faults(config) + _original_faults(config)
     if not messages:
         config = narrowed(config)
-        checks = (_family_faults, _source_faults, _schedule_faults, _benchmark_faults, _report_faults)
+        checks = (_family_faults, _source_faults, _schedule_faults, _benchmark_faults, _judge_faults, _report_faults)
         messages = [message for check in checks for message in check(config, root)]
     if messages:
         raise UserError("the configuration is not valid:\n" + "\n".join(f"  {message}" for message in messages))
@@ -180,6 +180,24 @@ def _benchmark_faults(config: dict, root: Path) -> list[str]:
         return [
             f"evaluation.data_dir: benchmark local needs a folder with {{subset}}/{{split}}.jsonl or .parquet, "
             f"found {settings['data_dir']!r}"
+        ]
+    return []
+
+
+def _judge_faults(config: dict, root: Path) -> list[str]:
+    judge = config["calibration"]["judge"]
+    key = "calibration.judge"
+    if judge["backend"] == "openai" and not judge["endpoint"].startswith(("http://", "https://")):
+        return [
+            f"{key}.endpoint: backend openai needs an address such as http://host:8000/v1, found {judge['endpoint']!r}"
+        ]
+    if judge["backend"] == "openai" and not judge["model"]:
+        return [f"{key}.model: backend openai needs the judge's name at the endpoint"]
+    folder = root / judge["model"]
+    if judge["backend"] == "local" and not ((folder / "config.json").is_file() and judge["model"]):
+        return [
+            f"{key}.model: backend local needs a model folder (save_pretrained of model and tokenizer), "
+            f"found {judge['model']!r}"
         ]
     return []
 

@@ -1,26 +1,35 @@
 """Calibration: what the loss covers, order and padding, resume to the bit, merged = adapter."""
 
 import dataclasses
+import itertools
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from lep.adapter import merge, publish_merged
 from lep.calibrate import (
     CalibrateJob,
     Tuning,
+    answer_loss,
     calibrate,
     encode_examples,
-    merge,
     order_examples,
     padding_share,
 )
 from lep.chat import IGNORED, encode_conversation, encode_prompt, end_of_turn_ids
 from lep.config import UserError, load_job
 from lep.manifest import sha256_file, verify
+from lep.model_store import load_tokenizer
 from safetensors.torch import load_file
 from training_fixtures import LLAMA3, OPENCHAT, byte_tokenizer, sentencepiece_tokenizer, write_model, write_tokenizer
 
+ROOT = Path(__file__).parents[2]
 LINES = ["В начале сотворил Бог небо и землю.", "Назови первое слово.", "В этом тексте слово небо."]
 TALK = [
     {"role": "user", "content": "Назови первое слово."},
@@ -83,6 +92,21 @@ def test_a_tokenizer_without_template_is_refused(tmp_path: Path) -> None:
         encode_prompt(load(tmp_path / "t", byte_tokenizer(LINES), None), TALK[:1])
 
 
+@pytest.mark.parametrize("family", ["llama", "mistral"])
+def test_the_stand_ins_are_taught_to_answer_and_to_stop(family: str) -> None:
+    """The shipped tokenizers and templates: one BOS, labels on the answers alone, each with its end of turn."""
+    tokenizer = load_tokenizer(ROOT / f"data/stand_ins/{family}/instruct")
+    ids, labels = encode_conversation(tokenizer, TALK)
+    assert ids.count(tokenizer.bos_token_id) == 1
+    assert ids[0] == tokenizer.bos_token_id
+    runs = [list(run) for said, run in itertools.groupby(labels, lambda label: label != IGNORED) if said]
+    assert [tokenizer.decode(run[:-1]).strip() for run in runs] == [m["content"] for m in TALK[1::2]]
+    assert {run[-1] for run in runs} <= set(end_of_turn_ids(tokenizer))
+    prompt = encode_prompt(tokenizer, TALK[:3])
+    assert ids[: len(prompt)] == prompt
+    assert prompt.count(tokenizer.bos_token_id) == 1
+
+
 def test_order_and_padding() -> None:
     tuning = Tuning(learning_rate=1.0, weight_decay=0.0, batch_size=2, accumulation=2, epochs=2)
     lengths = [5, 1, 9, 3, 7, 2, 8]
@@ -114,6 +138,7 @@ def make_job(material: Path, tmp_path: Path):
         values = {
             "parent": str(material / parent),
             "data": str(material / "data.jsonl"),
+            "validation": str(material / "data.jsonl"),
             "work": str(tmp_path / name / "work"),
             "output": str(tmp_path / name / "output"),
             "lora": {"rank": 2, "alpha": 4, "full": ["lm_head"]} | lora,
@@ -162,7 +187,8 @@ def test_merged_equals_adapter(make_job, tmp_path: Path, parent: str, lora: dict
     facts = verify(job.output)["facts"]
     assert facts["examples"] == 14
     assert facts["steps"] == 4
-    assert facts["loss_last"] < facts["loss_first"]
+    assert facts["held_out"] == 14
+    assert facts["held_out_loss"] < facts["held_out_loss_before"]
     merge(job.output, tmp_path / "merged")
     ids = torch.tensor([[0, 7, 8, 9, 20, 30]])
     merged = load_model(tmp_path / "merged", "float32", "cpu").eval()
@@ -186,6 +212,109 @@ def test_no_machine_path_in_the_result(make_job, tmp_path: Path) -> None:
         if path.name != "run.json":
             assert str(tmp_path.parent.parent) not in path.read_text()
     assert not (job.output / "adapter/README.md").exists()
+
+
+def test_small_steps_are_not_lost_in_bfloat16(make_job) -> None:
+    """At 2e-5 a step of AdamW is a hundredth of a weight's last bit in bfloat16; eight of them must still add up."""
+    job = make_job(full=["embed_tokens", "lm_head"])
+    tuning = dataclasses.replace(job.tuning, learning_rate=2e-5, epochs=2, schedule="constant")
+    calibrate(dataclasses.replace(job, dtype="bfloat16", tuning=tuning, save_steps=100))
+    saved = load_file(job.output / "adapter/adapter_model.safetensors")
+    assert {saved[f"base_model.model.{name}.weight"].dtype for name in ("lm_head", "model.embed_tokens")} == {
+        torch.bfloat16
+    }
+    lora = {name: tensor for name, tensor in saved.items() if "lora_B" in name}
+    assert lora
+    for tensor in lora.values():  # they start at zero
+        assert tensor.dtype == torch.float32
+        assert 2e-5 < tensor.abs().max() < 2e-4
+    facts = verify(job.output)["facts"]
+    assert facts["held_out_loss"] < facts["held_out_loss_before"]
+
+
+def run_module(job: CalibrateJob, folder: Path, *launcher: str) -> subprocess.Popen:
+    path = folder / "job.json"
+    path.write_text(json.dumps(dataclasses.asdict(job), default=str))
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", *launcher, "lep.calibrate", "--config", str(path)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_killed_without_warning_it_goes_on_to_the_same_bits(make_job, tmp_path: Path) -> None:
+    whole, killed = (dataclasses.replace(make_job(name), save_steps=1) for name in ("whole", "killed"))
+    calibrate(whole)
+    process = run_module(killed, tmp_path)
+    while process.poll() is None and not (killed.work / "checkpoint-2/complete").is_file():
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    calibrate(killed)
+    assert sha256_file(whole.output / "manifest.json") == sha256_file(killed.output / "manifest.json")
+    assert json.loads((killed.output / "run.json").read_text())["steps_in_this_process"] <= 2
+
+
+def test_two_processes_train_as_one(make_job, tmp_path: Path, material: Path) -> None:
+    """The gradient of a step is that of all its conversations, however they are spread."""
+    data = tmp_path / "twelve.jsonl"  # three full steps
+    data.write_text("".join((material / "data.jsonl").read_text().splitlines(keepends=True)[:12]))
+    one, two = (dataclasses.replace(make_job(name), data=data) for name in ("one", "two"))
+    calibrate(one)
+    two = dataclasses.replace(two, tuning=dataclasses.replace(two.tuning, accumulation=1))
+    process = run_module(two, tmp_path, "lep.launch", "--processes", "2")
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    losses = [
+        [json.loads(line)["loss"] for line in (job.output / "log.jsonl").read_text().splitlines()] for job in (one, two)
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    name = "adapter/adapter_model.safetensors"
+    expected, found = load_file(one.output / name), load_file(two.output / name)
+    for key, tensor in expected.items():
+        torch.testing.assert_close(found[key], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_a_finished_run_is_published_again_and_stored_once(make_job) -> None:
+    job = make_job()
+    calibrate(job)
+    before = (job.output / "manifest.json").read_bytes()
+    file = Path("adapter/adapter_model.safetensors")
+    assert (job.work / file).samefile(job.output / file)
+    assert not list(job.work.glob("checkpoint-*"))
+    (job.output / "manifest.json").unlink()
+    calibrate(job)
+    assert (job.output / "manifest.json").read_bytes() == before
+    assert "steps_in_this_process" in json.loads((job.output / "run.json").read_text())
+
+
+def test_a_merged_folder_is_an_ordinary_model(make_job, tmp_path: Path) -> None:
+    job = make_job()
+    calibrate(job)
+    publish_merged(job.output, tmp_path / "merged")
+    verify(tmp_path / "merged")
+    assert not (tmp_path / "merged/adapter").exists()
+    ids = torch.tensor([[0, 7, 8, 9]])
+    from transformers import AutoModelForCausalLM
+
+    with torch.no_grad():
+        logits = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()(input_ids=ids).logits
+    torch.testing.assert_close(logits, adapter_logits(job, ids), rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_at_the_answers_is_the_models_own(material: Path) -> None:
+    from lep.model_store import load_model
+
+    model = load_model(material / "model", "float32", "cpu")
+    rows = [encode_conversation(load_tokenizer(material / "model"), talk) for talk in (TALK, TALK[:2])]
+    width = max(len(ids) for ids, _ in rows)
+    padded = {
+        "input_ids": torch.tensor([ids + [1] * (width - len(ids)) for ids, _ in rows]),
+        "labels": torch.tensor([labels + [IGNORED] * (width - len(labels)) for _, labels in rows]),
+        "attention_mask": torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in rows]),
+    }
+    with torch.no_grad():
+        loss, count = answer_loss(model, padded)
+        expected = model(**padded).loss
+    assert (loss / count).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 class KilledError(Exception):
@@ -218,7 +347,7 @@ def test_interrupted_and_uninterrupted_end_with_equal_bits(make_job, monkeypatch
 
 def test_the_loss_is_that_of_the_answers(make_job) -> None:
     """The first logged loss is the mean over the answer tokens of the first step under the parent."""
-    from lep.model_store import load_model, load_tokenizer
+    from lep.model_store import load_model
 
     job = make_job()
     calibrate(job)

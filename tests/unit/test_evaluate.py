@@ -192,13 +192,13 @@ def test_a_killed_job_goes_on_with_the_next_model(places: dict[str, Path], monke
 
 
 def test_a_calibrated_model_is_merged_first(places: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from lep import calibrate
+    from lep import adapter
 
     folder = places["root"] / "calibrated"
     (folder / "adapter").mkdir(parents=True)
     (folder / "adapter" / "adapter_config.json").write_text("{}")
     monkeypatch.setattr(
-        calibrate, "merge", lambda source, target: shutil.copytree(places["b"], target, dirs_exist_ok=True)
+        adapter, "merge", lambda source, target: shutil.copytree(places["b"], target, dirs_exist_ok=True)
     )
     models = [{"name": "plain", "path": str(places["b"])}, {"name": "merged", "path": str(folder)}]
     job = make_job(places, "merged", tasks=["rwsd", "multiq"], models=models)

@@ -25,7 +25,7 @@ LAYERS = (
     ("model_files", "model_store", "tokenizer_merge", "disk", "clean_models"),
     ("selection", "packing", "validation", "loss", "memory", "trainer", "embedding_trainer", "benchmark"),
     ("initialise", "inspect", "least_squares", "propagate", "donor"),
-    ("chat", "judge", "instructions", "calibration_data", "answers"),
+    ("adapter", "chat", "generation", "judge", "instructions", "calibration_data", "answers"),
     ("stand_in_data", "stand_ins", "pretrain", "calibrate"),
     ("harness", "evaluate", "samples", "compare", "errors"),
     ("report",),

@@ -9,7 +9,7 @@ import pytest
 from lep.calibration_data import (
     CalibrationRecipe,
     copy_records,
-    held_out,
+    is_held_out,
     join_paragraphs,
     keep_graded,
     keep_scored,
@@ -20,21 +20,22 @@ from lep.config import UserError
 from lep.corpus import read_jsonl
 from lep.instructions import InstructionRecipe, make_instructions, split_words
 from lep.manifest import publish, staging, verify
-from lep.packing import is_reserved
+from lep.selection import is_reserved
 
 FIXTURE = Path(__file__).parents[2] / "data/fixtures/corpus"
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
-    """The committed verses as a published corpus, each document under four groups, so that some are reserved."""
+    """The committed verses as a published corpus, each document cut into four groups, so that some are reserved."""
     folder = tmp_path_factory.mktemp("corpus") / "corpus"
     built = staging(folder)
     with open(built / "train.jsonl", "w", encoding="utf-8") as file:
         for number in range(4):
             for document in read_jsonl(FIXTURE / "train.jsonl"):
-                copied = {**document, "group": f"{document['group']}/{number}"}
-                file.write(json.dumps(copied, ensure_ascii=False) + "\n")
+                paragraphs = document["paragraphs"][number::4]
+                part = {**document, "group": f"{document['group']}/{number}", "paragraphs": paragraphs}
+                file.write(json.dumps(part, ensure_ascii=False) + "\n")
     publish(built, folder, recipe_version=1)
     return folder / "train.jsonl"
 
@@ -119,9 +120,9 @@ def test_graded_answers(tmp_path: Path) -> None:
 
 def test_hash_split_is_stable_and_near_its_share() -> None:
     messages = [[{"role": "user", "content": str(n)}] for n in range(4000)]
-    share = sum(held_out(m, 3) for m in messages) / 4000
+    share = sum(is_held_out(m, 3) for m in messages) / 4000
     assert 0.02 < share < 0.04
-    assert not any(held_out(m, 0) for m in messages[:100])
+    assert not any(is_held_out(m, 0) for m in messages[:100])
 
 
 def test_parquet_is_read_as_json_lines_are(tmp_path: Path) -> None:
@@ -149,6 +150,31 @@ def test_copied_texts_are_whole_paragraphs_of_reserved_documents(corpus: Path) -
     assert len({r["messages"][1]["content"] for r in records}) > 5
 
 
+def test_no_copied_text_is_read_in_pretraining_or_asked_in_the_benchmark(corpus: Path, tmp_path: Path) -> None:
+    """A paragraph that stands elsewhere too, even in other spelling, is never copied."""
+    recipe = CalibrationRecipe(kind="saiga_copy", copy_examples=10, reserve=0.3)
+    before = [line for r in copy_records(corpus, recipe) for line in r["messages"][1]["content"].split("\n")]
+    packed, asked = before[: len(before) // 2], before[len(before) // 2 :]
+    documents = list(read_jsonl(corpus))
+    group = next(d["group"] for d in documents if not is_reserved(d["group"], 0.3, 42))
+    paragraphs = [{"id": str(i), "text": f"«{text.upper()}»"} for i, text in enumerate(packed)]
+    documents.append({**documents[0], "id": "repeats", "group": group, "language": "ru", "paragraphs": paragraphs})
+    changed = write(tmp_path / "train.jsonl", documents)
+    (tmp_path / "benchmark/cp_sent_ru").mkdir(parents=True)
+    write(tmp_path / "benchmark/cp_sent_ru/test.jsonl", [{"inputs": {"text": text}} for text in asked])
+    after = copy_records(changed, recipe, [tmp_path / "benchmark"])
+    assert len(after) == 10
+    assert not set(before) & {line for r in after for line in r["messages"][1]["content"].split("\n")}
+
+
+def test_copied_texts_of_some_domains(corpus: Path) -> None:
+    domains = {document["domain"] for document in read_jsonl(corpus)}
+    recipe = CalibrationRecipe(kind="self", copy_examples=3, reserve=0.3, copy_domains=sorted(domains))
+    assert copy_records(corpus, recipe) == copy_records(corpus, CalibrationRecipe("self", copy_examples=3, reserve=0.3))
+    with pytest.raises(UserError, match="give 0 texts"):
+        copy_records(corpus, CalibrationRecipe("self", copy_examples=3, reserve=0.3, copy_domains=["none"]))
+
+
 def test_joined_paragraphs() -> None:
     assert join_paragraphs(["aaaa", "bbbb", "cccc"], 3, 9) == ["aaaa\nbbbb", "cccc"]
     assert join_paragraphs(["a", "b" * 20, "cccc"], 3, 9) == ["cccc"]
@@ -163,17 +189,20 @@ def test_the_three_data_sets(corpus: Path, instructions: Path, tmp_path: Path) -
     (tmp_path / "manifest.json").write_text("{}")
     sizes = {}
     for kind in ("self", "saiga", "saiga_copy"):
-        recipe = CalibrationRecipe(kind=kind, copy_examples=12, reserve=0.3)
+        recipe = CalibrationRecipe(kind=kind, copy_examples=12, reserve=0.3, validation_percent=20)
         make_calibration_data(instructions, answers, corpus, tmp_path / kind, recipe)
         facts = verify(tmp_path / kind)["facts"]
         lines = list(read_jsonl(tmp_path / kind / "train.jsonl"))
         assert len(lines) == facts["train"]
         assert all(line["messages"][-1]["role"] == "assistant" for line in lines)
         sizes[kind] = (facts["train"], facts.get("source/copy", 0), facts["kept"])
+        validation = list(read_jsonl(tmp_path / kind / "validation.jsonl"))
+        assert len(validation) == facts["validation"] > 0
+        assert not {json.dumps(r) for r in validation} & {json.dumps(r) for r in lines}
+        copied = sum(r["source"] == "copy" for r in lines + validation)
+        assert (copied, len(lines) + len(validation)) == (12 * (kind != "saiga"), facts["kept"] + copied)
     assert sizes["self"][2] == 20
-    assert sizes["saiga"][1] == 0
-    assert sizes["saiga_copy"][1] == sizes["self"][1] == 12
-    assert sizes["saiga_copy"][0] == sizes["saiga"][0] + 12
+    assert sizes["saiga_copy"][0] > sizes["saiga"][0]
 
 
 def test_refusals(corpus: Path, tmp_path: Path) -> None:

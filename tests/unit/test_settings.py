@@ -99,3 +99,21 @@ def test_a_subset_keeps_what_belongs_to_it() -> None:
     ):
         with pytest.raises(UserError, match=message):
             check_settings(config | {"subset": subset}, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        ({"backend": "openai"}, "calibration.judge.endpoint"),
+        ({"backend": "openai", "endpoint": "http://host:8000/v1"}, "calibration.judge.model"),
+        ({"backend": "local"}, "calibration.judge.model: backend local needs a model folder"),
+        ({"backend": "gpt"}, "use one of stand_in, openai, local"),
+    ],
+)
+def test_faults_of_the_judge_are_named(judge: dict, message: str) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["calibration"]["judge"] |= {"backend": "local", "model": "data/stand_ins/llama/instruct"}
+    check_settings(config, ROOT)
+    config["calibration"]["judge"] |= {"model": ""} | judge
+    with pytest.raises(UserError, match=message):
+        check_settings(config, ROOT)

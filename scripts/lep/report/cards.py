@@ -163,7 +163,7 @@ def _cell(score: Score | None) -> str:
 
 def _loading(folder: Path, calibration: str | None) -> str:
     if calibration:
-        merge = f".venv/bin/python -m lep.calibrate --merge {folder} --out DIR"
+        merge = f".venv/bin/python -m lep.adapter --merge {folder} --out DIR"
         return (
             "The folder holds an adapter and the matrices that were trained in full. "
             f"An ordinary model folder is made by\n\n```\n{merge}\n```"
