@@ -38,10 +38,13 @@ localrules:
     write_job,
     gather_scores,
     gather_metrics,
+    identify_run,
     make_table,
     plot_figure1,
     plot_figure2,
     plot_figure3,
+    plot_symbols,
+    plot_losses,
     build_report,
 
 
