@@ -13,17 +13,20 @@ from lep.manifest import publish, sha256_file, staging
 from lep.report import document
 from lep.report.checks import CHECKS, junit
 from lep.report.claims import write_claims
-from lep.report.document import build_report, compile_document, lay_out, passed_checks
+from lep.report.document import compile_document, lay_out, passed_checks
 from lep.report.facts import artefact_hashes, flatten, read_claims, read_pins
 from lep.report.figure3 import plot_figure3
 from lep.report.figures import plot_figure1, plot_figure2
 from lep.report.markup import number, signed
+from lep.report.method_figures import plot_losses, plot_symbols
 from lep.report.names import COLUMNS, MICRO
-from lep.report.tables import write_table
+from lep.report.tables import read_sources, write_table
 from report_fixtures import (
+    COMPARATORS,
     FAMILIES,
     PUBLISHED,
     ROOT,
+    RUN,
     SETTINGS,
     Files,
     change_rows,
@@ -32,11 +35,20 @@ from report_fixtures import (
     pdf_text,
     read_rows,
     real_families,
+    sources_of,
     with_value,
+    write_logs,
 )
 
 SOURCE = ROOT / "paper"
+FIGURES = ("figure1", "figure2", "figure3", "symbols_per_token", "loss_curves")
 Report = dict[str, object]  # the arguments of build_report, but for the target
+
+
+def build_report(families: list[dict], scores: Path, metrics: Path, published: Path, **others: object) -> None:
+    """The report from the files that its sources are read from."""
+    sources = read_sources(families, published, scores, metrics, COMPARATORS, RUN)
+    document.build_report(sources=sources, **others)
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +59,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 @pytest.fixture(scope="module")
 def report(files: Files) -> Report:
     folder = files.scores.parent
-    for n in (1, 2, 3):
-        paths = outputs(folder, f"figure{n}", "pdf", "png", "csv")
-        if n == 1:
-            plot_figure1(FAMILIES, PUBLISHED, paths, files.scores)
-        elif n == 2:
-            plot_figure2(FAMILIES, files.scores, paths)
-        else:
-            plot_figure3(FAMILIES, files.samples, paths)
+    drawn = {name: outputs(folder, name, "pdf", "png", "csv") for name in FIGURES}
+    sources = sources_of(files)
+    plot_figure1(sources, drawn["figure1"])
+    plot_figure2(sources, drawn["figure2"])
+    plot_figure3(FAMILIES, files.samples, drawn["figure3"])
+    plot_symbols(sources, drawn["symbols_per_token"])
+    plot_losses(sources, write_logs(folder / "runs"), drawn["loss_curves"])
     write_claims(FAMILIES, files.scores, files.metrics, PUBLISHED, files.answers, folder / "claims.csv", draws=20)
     (folder / "checks.xml").write_text(junit(dict.fromkeys(CHECKS)))
     return {
         "families": FAMILIES, "settings": SETTINGS, "source": SOURCE, "tables": tables(FAMILIES, files, folder),
-        "figures": [folder / f"figure{n}.pdf" for n in (1, 2, 3)], "scores": files.scores, "metrics": files.metrics,
+        "figures": [folder / f"{name}.pdf" for name in FIGURES], "scores": files.scores, "metrics": files.metrics,
         "published": PUBLISHED, "claims": folder / "claims.csv", "checks": folder / "checks.xml",
         "requirements": ROOT / "requirements.txt",
     }  # fmt: skip
@@ -79,7 +90,7 @@ def text(pdf: Path) -> str:
 
 def tables(families: list[dict], files: Files, folder: Path) -> list[Path]:
     for n in (1, 2, 3, 4):
-        write_table(n, families, PUBLISHED, {"typ": folder / f"table{n}.typ"}, files.scores, files.metrics)
+        write_table(n, sources_of(files, families), {"typ": folder / f"table{n}.typ"})
     return [folder / f"table{n}.typ" for n in (1, 2, 3, 4)]
 
 
@@ -122,6 +133,9 @@ def test_the_text_has_its_sections_tables_and_figures(text: str) -> None:
     for kind, count in (("Table", 5), ("Figure", 3)):
         for n in range(1, count + 1):
             assert f"{kind}{n}:" in text
+    for n in (1, 2):
+        assert f"FigureS{n}:" in text
+    assert plain(f"Run {RUN}.") in text
     assert "\ufffd" not in text  # every glyph has a meaning
     for title in [family[key] for family in FAMILIES for key in ("base_title", "instruct_title")]:
         assert plain(title) in text
@@ -151,7 +165,7 @@ def test_the_text_has_the_numbers_of_the_run(text: str, files: Files, report: Re
 def test_every_row_of_every_table_is_in_the_text(text: str, files: Files, tmp_path: Path) -> None:
     """Label, value, half width and the paper's value, in the row's order."""
     for n in (1, 2, 3, 4):
-        write_table(n, FAMILIES, PUBLISHED, {"csv": tmp_path / "t.csv"}, files.scores, files.metrics)
+        write_table(n, sources_of(files), {"csv": tmp_path / "t.csv"})
         for row in read_rows(tmp_path / "t.csv"):
             if not row["model"]:
                 continue

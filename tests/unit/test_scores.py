@@ -121,13 +121,16 @@ def test_missing_file_model_and_score(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing\.csv does not exist"):
         read_scores(tmp_path / "nothing.csv")
     scores = read_scores(score_file(tmp_path, {}, CHECKPOINT))
+    assert scores.of("llama/instruct") == {}
     with pytest.raises(UserError, match=r"no scores of llama/instruct.*holds llama/base, llama/bpe/cpt-050"):
-        scores.of("llama/instruct")
+        scores.need("llama/instruct", MICRO)
     assert scores.get("llama/base", "rcb") is None
     with pytest.raises(UserError, match="no rcb of llama/base"):
         scores.need("llama/base", "rcb")
-    with pytest.raises(UserError, match="no checkpoint llama/unigram/cpt-NNN"):
-        scores.checkpoints("llama", "unigram")
+    assert scores.checkpoints("llama", "unigram") == []
+    for find in (scores.last, scores.donor):
+        with pytest.raises(UserError, match="no checkpoint llama/unigram/cpt-NNN"):
+            find("llama", "unigram")
 
 
 def test_checkpoints_are_in_the_order_of_steps(tmp_path: Path) -> None:
