@@ -39,6 +39,7 @@ localrules:
     gather_scores,
     gather_metrics,
     identify_run,
+    record_config,
     make_table,
     plot_figure1,
     plot_figure2,

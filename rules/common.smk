@@ -195,6 +195,7 @@ def final_outputs():
         f"{RESULTS}/scores.csv",
         f"{RESULTS}/metrics.csv",
         f"{RESULTS}/run.json",
+        f"{RESULTS}/config.yaml",
         f"{RESULTS}/claims.csv",
         f"{RESULTS}/checks/checks.xml",
         f"{RESULTS}/paper/paper.pdf",

@@ -65,6 +65,27 @@ rule identify_run:
         "../scripts/identify_run.py"
 
 
+rule record_config:
+    input:
+        code=library("manifest"),
+    output:
+        config=report(
+            f"{RESULTS}/config.yaml",
+            caption="report/config.rst",
+            category="Configuration",
+        ),
+    log:
+        logs("record_config"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        config=config,
+    message:
+        "Recording the configuration"
+    script:
+        "../scripts/record_config.py"
+
+
 rule make_table:
     input:
         scores=rules.gather_scores.output.scores,
@@ -73,7 +94,12 @@ rule make_table:
         run=rules.identify_run.output.run,
         code=library("report.tables"),
     output:
-        csv=f"{RESULTS}/tables/table{{number}}.csv",
+        csv=report(
+            f"{RESULTS}/tables/table{{number}}.csv",
+            caption="report/table.rst",
+            category="Tables",
+            labels={"table": "{number}"},
+        ),
         tidy=f"{RESULTS}/tables/table{{number}}.tidy.csv",
         md=f"{RESULTS}/tables/table{{number}}.md",
         tex=f"{RESULTS}/tables/table{{number}}.tex",
