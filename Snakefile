@@ -45,8 +45,10 @@ localrules:
     plot_figure2,
     plot_figure3,
     plot_symbols,
-    plot_losses,
+    plot_training,
+    make_search_table,
     build_report,
+    write_model_cards,
 
 
 rule all:

@@ -8,9 +8,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from lep.fetch import read_sources
-from lep.settings import check_settings, library_files
+from lep.settings import check_settings, library_files, narrowed
 
 check_settings(config, Path(workflow.basedir))
+config |= narrowed(config)
 
 RESULTS = f"results/{config['scale']}"
 COMPUTE = config["compute"]
@@ -27,7 +28,7 @@ VOCABULARIES = sorted(
     {v for family in FAMILIES.values() for v in family["vocabularies"]}
 )
 TABLES = [1, 2, 3, 4]
-FIGURES = ["figure1", "figure2", "figure3", "symbols_per_token", "loss_curves"]
+FIGURES = ["figure1", "figure2", "figure3", "symbols_per_token"]
 
 # Every job of this run, local or on a cluster, inherits these. Only the rules that fetch use the network. The
 # allocator settings spare a page fault for every large tensor: a fifth of a CPU training step (measured).
@@ -46,7 +47,7 @@ os.environ |= {
 
 # In front of the module that trains: one process for each GPU of a job.
 LAUNCHER = (
-    f"torch.distributed.run --standalone --nproc-per-node={COMPUTE['gpus_per_job']} -m"
+    f"lep.launch --processes {COMPUTE['gpus_per_job']}"
     if COMPUTE["gpus_per_job"] > 1
     else ""
 )
@@ -62,7 +63,8 @@ wildcard_constraints:
     model_type="bpe|unigram",
     size="[0-9]+",
     number="[1-4]",
-    step="stand_ins|pretrain|answers|calibrate|evaluate|evaluate_part|samples",
+    rate="[-+.e0-9]+",
+    step="stand_ins|pretrain|pretrain_sweep|answers|calibrate|evaluate|evaluate_part|samples",
     group="daru_[a-z_]+",
     key="[^/]+",
 
@@ -192,6 +194,8 @@ def final_outputs():
             figure=FIGURES,
             format=["pdf", "png", "csv"],
         ),
+        f"{RESULTS}/figures/training.png",
+        *search_table(),
         f"{RESULTS}/scores.csv",
         f"{RESULTS}/metrics.csv",
         f"{RESULTS}/run.json",
@@ -199,4 +203,5 @@ def final_outputs():
         f"{RESULTS}/claims.csv",
         f"{RESULTS}/checks/checks.xml",
         f"{RESULTS}/paper/paper.pdf",
+        *model_cards().values(),
     ]

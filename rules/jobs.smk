@@ -3,6 +3,7 @@
 JOBS = {
     "stand_ins": stand_in_job,
     "pretrain": pretrain_job,
+    "pretrain_sweep": sweep_job,
     "answers": answer_job,
     "calibrate": calibrate_job,
     "evaluate": evaluate_job,

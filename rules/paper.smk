@@ -202,7 +202,7 @@ rule plot_symbols:
         metrics=rules.gather_metrics.output.metrics,
         published=PUBLISHED,
         run=rules.identify_run.output.run,
-        code=library("report.method_figures"),
+        code=library("report.symbols_figure"),
     output:
         pdf=f"{RESULTS}/figures/symbols_per_token.pdf",
         png=report(
@@ -222,36 +222,6 @@ rule plot_symbols:
         "Symbols per token against Micro-Avg"
     script:
         "../scripts/plot_symbols.py"
-
-
-rule plot_losses:
-    input:
-        scores=rules.gather_scores.output.scores,
-        metrics=rules.gather_metrics.output.metrics,
-        published=PUBLISHED,
-        runs=list(measured()["pretraining"].values()),
-        run=rules.identify_run.output.run,
-        code=library("report.method_figures"),
-    output:
-        pdf=f"{RESULTS}/figures/loss_curves.pdf",
-        png=report(
-            f"{RESULTS}/figures/loss_curves.png",
-            caption="report/loss_curves.rst",
-            category="Figures",
-            labels={"figure": "loss curves"},
-        ),
-        csv=f"{RESULTS}/figures/loss_curves.csv",
-    log:
-        logs("plot_losses"),
-    conda:
-        "../envs/report.yaml"
-    params:
-        **row_settings(),
-        runs=measured()["pretraining"],
-    message:
-        "Loss during embedding pre-training"
-    script:
-        "../scripts/plot_losses.py"
 
 
 rule list_errors:
@@ -306,6 +276,29 @@ rule compute_claims:
         "../scripts/compute_claims.py"
 
 
+rule write_model_cards:
+    input:
+        scores=rules.gather_scores.output.scores,
+        manifests=[
+            f"{Path(card).parent}/manifest.json" for card in model_cards().values()
+        ],
+        code=library("report.cards"),
+    output:
+        list(model_cards().values()),
+    log:
+        logs("write_model_cards"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        cards=model_cards(),
+        families=config["families"],
+        origins=card_origins(),
+    message:
+        "Writing the model cards"
+    script:
+        "../scripts/write_model_cards.py"
+
+
 rule run_checks:
     input:
         scores=rules.gather_scores.output.scores,
@@ -346,7 +339,11 @@ rule build_report:
     input:
         source=sorted(str(path) for path in Path("paper").glob("*.typ")),
         tables=expand(f"{RESULTS}/tables/table{{number}}.typ", number=TABLES),
-        figures=expand(f"{RESULTS}/figures/{{figure}}.pdf", figure=FIGURES),
+        figures=[
+            *expand(f"{RESULTS}/figures/{{figure}}.pdf", figure=FIGURES),
+            training_figures()["all"]["pdf"],
+        ],
+        search=search_table()[:1],
         scores=rules.gather_scores.output.scores,
         metrics=rules.gather_metrics.output.metrics,
         published=PUBLISHED,

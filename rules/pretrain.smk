@@ -14,6 +14,7 @@ rule pack_corpus:
         times("pack_corpus/{family}/{vocabulary}")
     conda:
         "../envs/train.yaml"
+    threads: config["pretraining"]["packing_threads"]
     params:
         recipe=packing_recipe(),
     message:
@@ -48,10 +49,40 @@ rule pretrain:
         runtime=COMPUTE["runtime_minutes"],
     params:
         launcher=LAUNCHER,
+        limit=time_limit(),
     message:
         "Pre-training the embeddings of {wildcards.family}/{wildcards.vocabulary}"
+    # `exec`: a signal reaches the training and not a shell that waits for it.
     shell:
-        "python -m {params.launcher} lep.pretrain --config {input.job} > {log} 2>&1"
+        "exec python -m {params.launcher} lep.pretrain --config {input.job} {params.limit} > {log} 2>&1"
+
+
+rule pretrain_sweep:
+    input:
+        job=job_file("pretrain_sweep", "{family}", "{vocabulary}", "{rate}"),
+        model=model("{family}", "{vocabulary}", "init"),
+        data=rules.pack_corpus.output.manifest,
+        validation=documents("validation"),
+    output:
+        manifest=f"{RESULTS}/sweep/{{family}}/{{vocabulary}}/{{rate}}/manifest.json",
+    log:
+        logs("pretrain_sweep/{family}/{vocabulary}/{rate}"),
+    benchmark:
+        times("pretrain_sweep/{family}/{vocabulary}/{rate}")
+    conda:
+        "../envs/train.yaml"
+    threads: COMPUTE["threads"]
+    resources:
+        gpu=COMPUTE["gpus_per_job"],
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=COMPUTE["runtime_minutes"],
+    params:
+        launcher=LAUNCHER,
+        limit=time_limit(),
+    message:
+        "Trying learning rate {wildcards.rate} for {wildcards.family}/{wildcards.vocabulary}"
+    shell:
+        "exec python -m {params.launcher} lep.pretrain --config {input.job} {params.limit} > {log} 2>&1"
 
 
 rule select_donor:
@@ -71,3 +102,59 @@ rule select_donor:
         "Choosing the donor {wildcards.family}/{wildcards.vocabulary}"
     script:
         "../scripts/select_donor.py"
+
+
+rule plot_training:
+    input:
+        manifests=list(pretraining_runs().values()),
+        code=library("report.training"),
+    output:
+        png=report(
+            [paths["png"] for paths in training_figures().values()],
+            caption="report/training.rst",
+            category="Training",
+        ),
+        others=[
+            paths[kind]
+            for paths in training_figures().values()
+            for kind in ("pdf", "csv")
+        ],
+    log:
+        logs("plot_training"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        families=config["families"],
+        runs=pretraining_runs(),
+        figures=training_figures(),
+    message:
+        "Curves of the embedding pre-training"
+    script:
+        "../scripts/plot_training.py"
+
+
+rule make_search_table:
+    input:
+        manifests=[
+            manifest
+            for rates in sweep_manifests().values()
+            for manifest in rates.values()
+        ],
+        code=library("report.training"),
+    output:
+        csv=report(
+            f"{RESULTS}/tables/learning_rates.csv",
+            caption="report/learning_rates.rst",
+            category="Training",
+        ),
+        md=f"{RESULTS}/tables/learning_rates.md",
+    log:
+        logs("make_search_table"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        runs=sweep_manifests(),
+    message:
+        "Table of learning rates"
+    script:
+        "../scripts/make_search_table.py"

@@ -11,7 +11,7 @@ if __name__ == "__main__":
     with job(snakemake.log[0]):
         files = {name: snakemake.input[name] for name in ("published", "scores", "metrics")}
         rows = {name: snakemake.params[name] for name in ("families", "comparators")}
-        names = ("tables", "figures", "claims", "checks", "manifests", "requirements", "errors")
+        names = ("tables", "figures", "claims", "checks", "manifests", "requirements", "errors", "search")
         build_report(
             sources=read_sources(**rows, **files, run=read_run(snakemake.input.run)),
             settings=snakemake.params.settings,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from lep.config import parse_job
 from lep.log import job
-from lep.packing import PackingRecipe, pack_corpus
+from lep.packing import pack_corpus
+from lep.selection import PackingRecipe
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
@@ -13,4 +14,5 @@ if __name__ == "__main__":
             tokenizer=Path(snakemake.input.tokenizer).parent,
             target=Path(snakemake.output[0]).parent,
             recipe=parse_job(PackingRecipe, dict(snakemake.params.recipe), "pretraining.packing"),
+            threads=snakemake.threads,
         )

@@ -1,8 +1,8 @@
 """Rule plot_symbols: symbols per token against Micro-Avg."""
 
 from lep.log import job
-from lep.report.method_figures import plot_symbols
 from lep.report.run_id import read_run
+from lep.report.symbols_figure import plot_symbols
 from lep.report.tables import read_sources
 
 if __name__ == "__main__":

@@ -80,3 +80,35 @@ def report_settings():
             for key in ("compute", "vocabulary", "pretraining", "evaluation")
         },
     }
+
+
+def model_cards():
+    """{model: its card} of every adapted model."""
+    found = {
+        f"{f}/{v}/{step}": model(f, v, step)
+        for f, v in adapted()
+        for step in ("donor", *METHODS)
+    }
+    found |= measured()["calibration"]
+    return {name: f"{folder(manifest)}/README.md" for name, manifest in found.items()}
+
+
+def card_origins():
+    """What the cards say of a family's parents, and of the data."""
+    calibration = config["calibration"]
+    data = calibration["dataset"]
+    return {
+        name: {
+            **{
+                role: {"licence": "unknown", **family[role]}
+                for role in ("base", "instruct")
+            },
+            "corpus": [source["name"] for source in config["corpus"]["sources"]],
+            "instructions": (
+                f"{data['repository']} at {data['revision']}"
+                if calibration["source"] == "hub"
+                else "stand-in instructions made from the corpus"
+            ),
+        }
+        for name, family in FAMILIES.items()
+    }

@@ -14,7 +14,7 @@ from lep.config import STRICT, UserError
 from lep.corpus import read_jsonl
 from lep.instructions import write_jsonl
 from lep.manifest import MANIFEST, publish, staging
-from lep.packing import is_reserved
+from lep.selection import is_reserved
 
 RECIPE_VERSION = 1
 ROLES = {"bot": "assistant", "assistant": "assistant", "user": "user", "system": "system"}

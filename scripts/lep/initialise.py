@@ -134,16 +134,22 @@ def averaging_matrix(old: ByteView, new: ByteView) -> tuple[csr_matrix, np.ndarr
     return matrix, mean_rows, facts
 
 
-def averaged_rows(operator: Operator, old: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-    """Rows `start` to `stop` of T x old, (stop - start, d) float64; mean rows are left at zero.
+def averaged_rows(operator: Operator, old: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
+    """The given rows of T x old, (len(rows), d) float64; mean rows are left at zero.
 
-    Reads only those rows of `old` (any dtype) that the block needs.
+    Reads only those rows of `old` (any dtype) that they need.
     """
-    indptr = operator.matrix.indptr[start : stop + 1]
-    span = slice(indptr[0], indptr[-1])
-    used, local = np.unique(operator.matrix.indices[span], return_inverse=True)
-    block = csr_matrix((operator.matrix.data[span], local, indptr - indptr[0]), shape=(stop - start, len(used)))
-    return torch.from_numpy(block @ old[torch.from_numpy(used)].to(torch.float64).numpy())
+    block = operator.matrix[rows]
+    used, local = np.unique(block.indices, return_inverse=True)
+    if not len(used):
+        return torch.zeros((len(rows), old.shape[1]), dtype=torch.float64)
+    return torch.nn.functional.embedding_bag(
+        torch.from_numpy(local),
+        old[torch.from_numpy(used)].to(torch.float64),
+        torch.from_numpy(block.indptr[:-1].astype(np.int64)),
+        mode="sum",
+        per_sample_weights=torch.from_numpy(block.data),
+    )
 
 
 def apply_operator(operator: Operator, old: torch.Tensor) -> torch.Tensor:
@@ -163,7 +169,7 @@ def apply_operator(operator: Operator, old: torch.Tensor) -> torch.Tensor:
     mean = sum(part.to(torch.float64).sum(0) for part in old[:tokens].split(BLOCK_ROWS)) / tokens
     new = torch.empty((rows, old.shape[1]), dtype=old.dtype)
     for start in tqdm(range(0, rows, BLOCK_ROWS), desc="initial rows", mininterval=5, disable=None):
-        block = averaged_rows(operator, old, start, min(start + BLOCK_ROWS, rows))
+        block = averaged_rows(operator, old, np.arange(start, min(start + BLOCK_ROWS, rows)))
         block[torch.linalg.vector_norm(block, dim=1) < EMPTY_NORM] = mean
         new[start : start + len(block)] = block.to(old.dtype)
     return new

@@ -1,8 +1,14 @@
-"""Cross-entropy over a large vocabulary without ever holding all logits."""
+"""Cross-entropy over a large vocabulary without ever holding all logits, and the hidden states it is made from."""
+
+import functools
+import importlib.util
 
 import torch
+from torch.nn import functional
 
-POSITIONS_AT_ONCE = 256  # keeps a chunk's logits in the cache of a CPU core at a few thousand rows
+IGNORED = -100  # target of a position that does not count
+_POSITIONS_ON_CPU = 256  # keeps a chunk's logits in the cache of a CPU core at a few thousand rows
+_POSITIONS_ON_GPU = 2048  # 2 GB of float32 logits at 256,000 rows
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -15,17 +21,19 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for start in range(0, len(targets), chunk):
             part, target = hidden[start : start + chunk], targets[start : start + chunk, None]
+            counts = target != IGNORED
+            target = target.clamp_min(0)
             scores = (part @ weight.T).float()
             normaliser = scores.logsumexp(-1, keepdim=True)
-            total += (normaliser - scores.gather(1, target)).sum()
+            total += ((normaliser - scores.gather(1, target)) * counts).sum()
             scores.sub_(normaliser).exp_()  # now probabilities, then d loss / d scores
             scores.scatter_add_(1, target, scores.new_full(target.shape, -1.0))
             scores = scores.to(weight.dtype)
-            hidden_gradient[start : start + chunk] = scores @ weight
+            hidden_gradient[start : start + chunk] = (scores @ weight) * counts
             if weight_gradient.dtype == weight.dtype:
-                weight_gradient.addmm_(scores.T, part)
+                weight_gradient.addmm_(scores.T, part * counts)
             else:
-                weight_gradient += scores.T @ part
+                weight_gradient += scores.T @ (part * counts)
         ctx.save_for_backward(hidden_gradient, weight_gradient.to(weight.dtype))
         return total
 
@@ -35,8 +43,48 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return hidden_gradient * gradient, weight_gradient * gradient, None, None
 
 
+def positions_at_once(device: torch.device) -> int:
+    """Positions whose logits exist at a time."""
+    return _POSITIONS_ON_GPU if device.type == "cuda" else _POSITIONS_ON_CPU
+
+
 def chunked_cross_entropy(
-    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, chunk: int = POSITIONS_AT_ONCE
+    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, chunk: int | None = None
 ) -> torch.Tensor:
-    """Summed cross-entropy in nats of `targets` (n,) under the head `weight` (V, d) at `hidden` (n, d)."""
+    """Summed cross-entropy in nats of `targets` (n,) under the head `weight` (V, d) at `hidden` (n, d).
+
+    Targets that are `IGNORED` add nothing. `chunk` positions have logits at a time.
+    """
+    chunk = chunk or positions_at_once(hidden.device)
     return _ChunkedCrossEntropy.apply(hidden, weight, targets, chunk)
+
+
+def summed_cross_entropy(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """As `chunked_cross_entropy`; on a GPU by Liger's kernel where that package is installed."""
+    if hidden.is_cuda and (liger := _liger()):
+        return liger(weight, hidden, targets)
+    return chunked_cross_entropy(hidden, weight, targets)
+
+
+@functools.cache
+def _liger():
+    if importlib.util.find_spec("liger_kernel") is None:
+        return None
+    from liger_kernel.transformers.fused_linear_cross_entropy import LigerFusedLinearCrossEntropyLoss
+
+    return LigerFusedLinearCrossEntropyLoss(ignore_index=IGNORED, reduction="sum", accum_dtype=torch.float32)
+
+
+def body_dtype(model: torch.nn.Module) -> torch.dtype:
+    """The number type that the body of a causal language model computes in."""
+    return model.base_model.norm.weight.dtype
+
+
+def final_hidden(model: torch.nn.Module, ids: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
+    """Hidden states in front of the head, (batch, length, d), of ids (batch, length), in the body's number type.
+
+    The matrices may be wider than the body (float32 beside bfloat16). `positions` that start anew at a document
+    keep the attention inside it.
+    """
+    embedded = functional.embedding(ids, model.get_input_embeddings().weight).to(body_dtype(model))
+    return model.base_model(inputs_embeds=embedded, position_ids=positions, use_cache=False).last_hidden_state

@@ -92,14 +92,7 @@ def is_tied(folder: Path) -> bool:
 
 def tokenizer_sha256(folder: Path) -> str:
     """Hash of what a tokenizer does: `tokenizer.json` without run-time settings, in canonical form."""
-    path = tokenizer_file(folder)
-    state = read_json(path)
-    state = {key: value for key, value in state.items() if key not in ("version", "truncation", "padding")}
-    merges = state.get("model", {}).get("merges")
-    if merges:  # older files write a merge as one string with a space
-        merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
-        state["model"] = {**state["model"], "merges": merges}
-    return sha256_json(state)
+    return _tokenizer_sha256(*_state(folder))
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
@@ -123,10 +116,22 @@ def _state(folder: Path) -> tuple[Path, tuple]:
 
 
 @functools.lru_cache(maxsize=_OPEN_TOKENIZERS)
-def _load_tokenizer(folder: Path, state: tuple) -> "PreTrainedTokenizerFast":
-    from transformers import AutoTokenizer
+def _tokenizer_sha256(folder: Path, state: tuple) -> str:
+    content = read_json(tokenizer_file(folder))
+    content = {key: value for key, value in content.items() if key not in ("version", "truncation", "padding")}
+    merges = content.get("model", {}).get("merges")
+    if merges:  # older files write a merge as one string with a space
+        merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+        content["model"] = {**content["model"], "merges": merges}
+    return sha256_json(content)
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+@functools.lru_cache(maxsize=_OPEN_TOKENIZERS)
+def _load_tokenizer(folder: Path, state: tuple) -> "PreTrainedTokenizerFast":
+    # Not AutoTokenizer: it would import model code for seconds, and may rebuild what tokenizer.json already says.
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
 
 
 @functools.lru_cache(maxsize=_OPEN_TOKENIZERS)

@@ -3,14 +3,15 @@
 A document becomes BOS + text + EOS. All documents form one stream. A block starts at the first
 position that follows BOS, EOS or a newline token and is not itself EOS or a newline token, and takes
 exactly `block_size` tokens. The search goes on behind it, so the tokens up to the next paragraph are
-dropped, and counted.
+dropped, and counted. Text is read as a stream and blocks lie in memory-mapped files, so that memory is constant.
 """
 
-import hashlib
+import dataclasses
 import json
 import os
+import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy
@@ -19,26 +20,12 @@ from tokenizers import Tokenizer
 
 from lep.config import STRICT, UserError
 from lep.corpus import text_of
-from lep.manifest import publish, staging
+from lep.manifest import MANIFEST, publish, sha256_file, sha256_json, staging, write_json, write_text
+from lep.selection import PackingRecipe, Selection, select_documents, selected
 
-RECIPE_VERSION = 1
-BLOCKS = "blocks.npy"
+RECIPE_VERSION = 2
+_SHARDS = "blocks-*.npy"
 _BATCH = 512  # documents encoded in one call
-
-
-@dataclass(frozen=True, config=STRICT)
-class PackingRecipe:
-    """What decides the blocks.
-
-    `block_size` in tokens. `language_weights` are the wanted shares of characters by language; as many
-    documents are used as the scarcest language allows. Empty: every document. A share of `reserve` of the
-    groups of documents is left out, for the copy task of the calibration.
-    """
-
-    block_size: int
-    language_weights: dict[str, float] | None = None
-    reserve: float = 0.05
-    seed: int = 42
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -50,30 +37,33 @@ class SpecialIds:
     newline: frozenset[int]
 
 
-def pack_corpus(documents: Path, tokenizer: Path, target: Path, recipe: PackingRecipe) -> None:
-    """Encode the documents of a JSONL file with the tokenizer of a folder and publish `target/blocks.npy`.
+def pack_corpus(documents: Path, tokenizer: Path, target: Path, recipe: PackingRecipe, threads: int = 1) -> None:
+    """Encode the documents of a JSONL file with the tokenizer of a folder and publish `target/blocks-NNNNN.npy`.
 
-    The array has shape (blocks, block_size), uint16 where the ids fit, else uint32, little-endian. The
-    manifest's facts count documents, characters, tokens, and dropped tokens.
+    Each file has shape (blocks, block_size), uint16 where the ids fit, else uint32, little-endian. Memory does not
+    grow with the text. A packing that was killed goes on behind its last whole file. The manifest's facts count
+    documents, characters, tokens, and what was left out: reserved and unused text, dropped tokens.
     """
     from lep.model_files import tokenizer_sha256  # brings torch
 
-    encoder, special = load_encoder(tokenizer)
-    chosen = choose_documents(documents, recipe)
-    dtype = numpy.dtype("<u2" if encoder.get_vocab_size() <= 2**16 else "<u4")
-    packer = Packer(recipe.block_size, special)
-    counts = Counter(documents=len(chosen))
-    folder = staging(target)
-    with open(folder / BLOCKS, "wb") as file:
-        _write_header(file, 0, recipe.block_size, dtype)
-        for tokens in encode_documents(_read_at(documents, chosen), encoder, special, counts):
-            file.write(packer.add(tokens).astype(dtype).tobytes())
-        _write_header(file, packer.blocks, recipe.block_size, dtype)
-    if not packer.blocks:
+    os.environ |= {"TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false", "RAYON_NUM_THREADS": str(threads)}
+    identity = {
+        "recipe": vars(recipe),
+        "version": RECIPE_VERSION,
+        "tokenizer": tokenizer_sha256(tokenizer),
+        "corpus": sha256_file(documents.parent / MANIFEST),
+    }
+    work = open_shards(target, identity)
+    selection = select_documents(documents, recipe)
+    counts = _pack(documents, tokenizer, work, recipe, selection)
+    if not counts["blocks"]:
         raise UserError(
             f"{documents} gives no block of {recipe.block_size} tokens; add text or set a smaller "
             "pretraining.block_size"
         )
+    folder = staging(target)
+    for path in sorted(work.glob(_SHARDS)):
+        os.replace(path, folder / path.name)
     publish(
         folder,
         target,
@@ -82,22 +72,97 @@ def pack_corpus(documents: Path, tokenizer: Path, target: Path, recipe: PackingR
         seed=recipe.seed,
         config=dict(vars(recipe)),
         facts={
+            **selection.counts,
             **counts,
-            "blocks": packer.blocks,
-            "tokens": packer.tokens,
-            "dropped_tokens": packer.dropped,
+            "dropped_tokens": counts["tokens"] - counts["blocks"] * recipe.block_size,
             "tokenizer_sha256": tokenizer_sha256(tokenizer),
         },
     )
+    shutil.rmtree(work)
 
 
-def open_blocks(folder: Path) -> numpy.ndarray:
-    """The blocks of a packed folder, memory-mapped: shape (blocks, block_size)."""
-    path = folder / BLOCKS
+def _pack(documents: Path, tokenizer: Path, work: Path, recipe: PackingRecipe, selection: Selection) -> Counter:
+    """Write the files that `work` lacks; returns the counts of all."""
+    encoder, special = load_encoder(tokenizer)
+    dtype = numpy.dtype("<u2" if encoder.get_vocab_size() <= 2**16 else "<u4")
+    counts: Counter = Counter(documents=0, characters=0, tokens=0, blocks=0)
+    position, number = (0, 0), 0  # (pass over the file, byte offset), file
+    while position is not None:
+        record = work / f"{number:05d}.json"
+        if not record.is_file():
+            batches = encode_documents(selected(documents, selection, position), encoder, special)
+            found = _write_shard(
+                work / f"blocks-{number:05d}.npy", batches, Packer(recipe.block_size, special), dtype, recipe
+            )
+            write_json(record, found)
+        found = json.loads(record.read_text(encoding="utf-8"))
+        counts.update(found["counts"])
+        position, number = found["next"], number + 1
+    return counts
+
+
+def _write_shard(
+    path: Path, batches: Iterator["Batch"], packer: "Packer", dtype: numpy.dtype, recipe: PackingRecipe
+) -> dict:
+    """Blocks of the next documents, at most about `shard_tokens`; what was counted, and where the next file begins."""
+    counts: Counter = Counter()
+    following = None
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "wb") as file:
+        _write_header(file, 0, recipe.block_size, dtype)
+        for batch in batches:
+            counts.update(documents=batch.documents, characters=batch.characters)
+            file.write(packer.add(batch.tokens).astype(dtype).tobytes())
+            if packer.blocks * recipe.block_size >= recipe.shard_tokens:
+                following = batch.end
+                break
+        _write_header(file, packer.blocks, recipe.block_size, dtype)
+        file.flush()
+        os.fsync(file.fileno())
+    if packer.blocks:
+        os.replace(partial, path)
+    else:
+        partial.unlink()
+    return {"counts": {**counts, "tokens": packer.tokens, "blocks": packer.blocks}, "next": following}
+
+
+def open_shards(target: Path, identity: dict) -> Path:
+    """The folder beside `target` where a packing keeps its files until it is complete; another packing's is emptied."""
+    work = target.with_name(f".{target.name}.shards")
+    path, wanted = work / "identity", sha256_json(identity)
+    if not path.is_file() or path.read_text(encoding="utf-8") != wanted:
+        shutil.rmtree(work, ignore_errors=True)
+        write_text(path, wanted)
+    return work
+
+
+class Blocks:
+    """Blocks of tokens in one or several memory-mapped arrays of shape (blocks, block_size)."""
+
+    def __init__(self, arrays: Sequence[numpy.ndarray]) -> None:
+        self._arrays = arrays
+        self._ends = numpy.cumsum([len(array) for array in arrays])
+        self.block_size = arrays[0].shape[1]
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def take(self, indices: Sequence[int]) -> numpy.ndarray:
+        """The blocks of these indices, shape (n, block_size)."""
+        places = numpy.searchsorted(self._ends, indices, side="right")
+        starts = numpy.concatenate([[0], self._ends])
+        return numpy.stack([self._arrays[k][i - starts[k]] for k, i in zip(places, indices, strict=True)])
+
+
+def open_blocks(folder: Path) -> Blocks:
+    """The blocks of a packed folder."""
+    paths = sorted(folder.glob(_SHARDS))
+    if not paths:
+        raise UserError(f"{folder} holds no packed blocks; run the packing again")
     try:
-        return numpy.load(path, mmap_mode="r", allow_pickle=False)
-    except (FileNotFoundError, ValueError) as error:
-        raise UserError(f"{path} is not a file of packed blocks ({error}); run the packing again") from None
+        return Blocks([numpy.load(path, mmap_mode="r", allow_pickle=False) for path in paths])
+    except ValueError as error:
+        raise UserError(f"{folder} holds damaged blocks ({error}); run the packing again") from None
 
 
 class Packer:
@@ -174,90 +239,38 @@ def encode_document(document: dict, encoder: Tokenizer, special: SpecialIds) -> 
     return [special.bos, *encoder.encode(text, add_special_tokens=False).ids, special.eos], len(text)
 
 
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """The token stream of a few documents; `end` is the position behind them."""
+
+    tokens: numpy.ndarray
+    documents: int
+    characters: int
+    end: tuple[int, int]
+
+
 def encode_documents(
-    documents: Iterable[dict], encoder: Tokenizer, special: SpecialIds, counts: Counter
-) -> Iterator[numpy.ndarray]:
-    """The token stream of documents in pieces; `counts["characters"]` grows with it."""
+    documents: Iterable[tuple[dict, tuple[int, int]]], encoder: Tokenizer, special: SpecialIds
+) -> Iterator[Batch]:
+    """The token stream of documents, given with the position behind each, in batches."""
     texts: list[str] = []
-    for document in documents:
+    end = (0, 0)
+    for document, end in documents:
         texts.append(text_of(document).strip())
         if len(texts) == _BATCH:
-            yield _encode_batch(texts, encoder, special, counts)
+            yield _encode_batch(texts, encoder, special, end)
             texts = []
     if texts:
-        yield _encode_batch(texts, encoder, special, counts)
+        yield _encode_batch(texts, encoder, special, end)
 
 
-def is_reserved(group: str, fraction: float, seed: int) -> bool:
-    """True for the groups of documents that pre-training never sees: a hash of seed and group decides."""
-    digest = hashlib.sha256(f"{seed}/reserve/{group}".encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64 < fraction
-
-
-def choose_documents(path: Path, recipe: PackingRecipe) -> list[int]:
-    """Byte offsets of the documents to use, in the order of the run.
-
-    The order is a hash of seed, id and language, so that adding a document moves no other. With
-    language weights each language gives its share of characters, in that order.
-    """
-    index = []  # (hash, language, characters, offset)
-    offset = 0
-    with open(path, "rb") as file:
-        for line in file:
-            document = json.loads(line)
-            if is_reserved(document["group"], recipe.reserve, recipe.seed):
-                offset += len(line)
-                continue
-            key = f"{recipe.seed}/{document['id']}/{document['language']}".encode()
-            characters = sum(len(paragraph["text"]) for paragraph in document["paragraphs"])
-            digest = hashlib.blake2b(key, digest_size=8).digest()
-            index.append((digest, document["language"], characters, offset))
-            offset += len(line)
-    index.sort()
-    if not recipe.language_weights:
-        return [entry[3] for entry in index]
-    budget = _budgets(index, recipe.language_weights, path)
-    chosen = []
-    for _, language, characters, offset in index:
-        if budget.get(language, 0) > 0:
-            budget[language] -= characters
-            chosen.append(offset)
-    return chosen
-
-
-def _budgets(index: list[tuple], weights: dict[str, float], path: Path) -> dict[str, float]:
-    present: Counter = Counter()
-    for _, language, characters, _ in index:
-        present[language] += characters
-    wanted = {language: weight for language, weight in weights.items() if weight > 0}
-    for language in wanted:
-        if not present[language]:
-            raise UserError(
-                f"{path} has no text in {language!r} but pretraining.language_weights asks for it; "
-                f"use languages out of {sorted(present)}"
-            )
-    if not wanted:
-        raise UserError("pretraining.language_weights has no positive weight; give at least one language a share")
-    total = min(present[language] / weight for language, weight in wanted.items())
-    return {language: weight * total for language, weight in wanted.items()}
-
-
-def _encode_batch(texts: list[str], encoder: Tokenizer, special: SpecialIds, counts: Counter) -> numpy.ndarray:
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    counts["characters"] += sum(map(len, texts))
+def _encode_batch(texts: list[str], encoder: Tokenizer, special: SpecialIds, end: tuple[int, int]) -> Batch:
     ids: list[int] = []
     for encoding in encoder.encode_batch_fast(texts, add_special_tokens=False):
         ids.append(special.bos)
         ids += encoding.ids
         ids.append(special.eos)
-    return numpy.array(ids, numpy.int64)
-
-
-def _read_at(path: Path, offsets: list[int]) -> Iterator[dict]:
-    with open(path, "rb") as file:
-        for offset in offsets:
-            file.seek(offset)
-            yield json.loads(file.readline())
+    return Batch(numpy.array(ids, numpy.int64), len(texts), sum(map(len, texts)), end)
 
 
 def _write_header(file, blocks: int, block_size: int, dtype: numpy.dtype) -> None:

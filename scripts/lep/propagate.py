@@ -22,7 +22,7 @@ from tqdm import tqdm
 from lep.compute import prepare_torch, resolve_device
 from lep.config import UserError
 from lep.initialise import BLOCK_ROWS, Operator, averaged_rows, build_operator, read_operator
-from lep.least_squares import Blocks, Fit, fit_projection, held_out
+from lep.least_squares import Blocks, Fit, fit_projection, hold_out
 from lep.log import job, logger
 from lep.manifest import MANIFEST
 from lep.model_files import byte_view, check_ids, check_shapes, is_tied
@@ -30,7 +30,7 @@ from lep.model_store import Embeddings, derive_model, load_tokenizer, read_matri
 from lep.tokenizer_merge import merge_tokenizers
 from lep.tokenizers import ByteView
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 METHODS = ("swap", "overlap", "conversion")
 
 
@@ -141,7 +141,7 @@ def _propagate_matrix(plan: _Plan, method: str, which: str) -> tuple[torch.Tenso
     if method != "swap":
         blocks, rows = _fitted_rows(plan, method, read_matrix(plan.base, which), instruct)
         fitted = f"{method} of the {which} matrix" + (f" ({rows} shared tokens)" if method == "overlap" else "")
-        fit = fit_projection(blocks, held_out(rows, plan.seed), fitted)
+        fit = fit_projection(blocks, *hold_out(rows, plan.seed), fitted)
         logger.info("%s %s: %s", method, which, fit.facts(which))
     new = instruct.new_zeros((max(plan.tokens, len(donor)), donor.shape[1]))
     _project(donor, fit.projection if fit else None, new, plan.device)
@@ -153,11 +153,11 @@ def _propagate_matrix(plan: _Plan, method: str, which: str) -> tuple[torch.Tenso
 
 
 def _project(donor: torch.Tensor, projection: torch.Tensor | None, new: torch.Tensor, device: str) -> None:
-    """new[:len(donor)] = donor x P; 16-bit rows are multiplied in float32, others in float64."""
+    """new[:len(donor)] = donor x P, multiplied in float32 (donors of float64: in float64)."""
     if projection is None:
         new[: len(donor)] = donor.to(new.dtype)
         return
-    wide = torch.float32 if donor.dtype in (torch.float16, torch.bfloat16) else torch.float64
+    wide = torch.promote_types(donor.dtype, torch.float32)
     projection = projection.to(device, wide)
     for start in tqdm(range(0, len(donor), BLOCK_ROWS), desc="projected rows", mininterval=5, disable=None):
         rows = donor[start : start + BLOCK_ROWS]
@@ -169,13 +169,14 @@ def _fitted_rows(plan: _Plan, method: str, base: torch.Tensor, instruct: torch.T
     known = plan.instruct_ids >= 0
     if method == "overlap":
         ids = plan.operator.shared[known[plan.operator.shared]]
-        return lambda: _overlap_blocks(plan, ids, base, instruct), len(ids)
+        return lambda rows: _overlap_blocks(plan, ids[rows], base, instruct), len(ids)
     # Rows that average nothing, or a token that the instruct model has not, say nothing about the map.
     matrix = plan.operator.matrix
     usable = np.diff(matrix.indptr) > 0
     unknown = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[~known[matrix.indices]]
     usable[unknown] = False
-    return lambda: _conversion_blocks(plan, usable, base, instruct), int(usable.sum())
+    ids = np.flatnonzero(usable)
+    return lambda rows: _conversion_blocks(plan, ids[rows], base, instruct), len(ids)
 
 
 def _overlap_blocks(
@@ -188,16 +189,14 @@ def _overlap_blocks(
 
 
 def _conversion_blocks(
-    plan: _Plan, usable: np.ndarray, base: torch.Tensor, instruct: torch.Tensor
+    plan: _Plan, ids: np.ndarray, base: torch.Tensor, instruct: torch.Tensor
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    ids = np.maximum(plan.instruct_ids, 0)
-    in_order = np.array_equal(ids, np.arange(len(ids)))
-    aligned = instruct[: len(ids)] if in_order else instruct[torch.from_numpy(ids)]
-    for start in tqdm(range(0, len(usable), BLOCK_ROWS), desc="fitted rows", mininterval=5, disable=None):
-        stop = min(start + BLOCK_ROWS, len(usable))
-        pair = (averaged_rows(plan.operator, old, start, stop).to(plan.device) for old in (base, aligned))
-        keep = torch.from_numpy(usable[start:stop]).to(plan.device)
-        yield tuple(rows if keep.all() else rows[keep] for rows in pair)
+    places = np.maximum(plan.instruct_ids, 0)
+    in_order = np.array_equal(places, np.arange(len(places)))
+    aligned = instruct[: len(places)] if in_order else instruct[torch.from_numpy(places)]
+    for start in tqdm(range(0, len(ids), BLOCK_ROWS), desc="fitted rows", mininterval=5, disable=None):
+        block = ids[start : start + BLOCK_ROWS]
+        yield tuple(averaged_rows(plan.operator, old, block).to(plan.device) for old in (base, aligned))
 
 
 def _check_models(base: Path, instruct: Path, donor: Path) -> None:

@@ -23,8 +23,9 @@ def check_settings(config: dict, root: Path) -> None:
     """
     schema = yaml.safe_load((root / SCHEMA).read_text(encoding="utf-8"))
     faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
-    messages = [line for fault in faults for line in _explain(fault)]
+    messages = [line for fault in faults for line in _explain(fault)] or _subset_faults(config)
     if not messages:
+        config = narrowed(config)
         checks = (
             _family_faults,
             _source_faults,
@@ -36,6 +37,24 @@ def check_settings(config: dict, root: Path) -> None:
         messages = [message for check in checks for message in check(config, root)]
     if messages:
         raise UserError("the configuration is not valid:\n" + "\n".join(f"  {message}" for message in messages))
+
+
+def narrowed(config: dict) -> dict:
+    """The configuration with the families and vocabularies of `subset` alone; an empty list keeps all."""
+    wanted, kept = config["subset"]["families"], config["subset"]["vocabularies"]
+    families, left_out = [], set()
+    for family in config["families"]:
+        dropped = {v for v in family["vocabularies"] if kept and v not in kept}
+        vocabularies = [v for v in family["vocabularies"] if v not in dropped]
+        if (wanted and family["name"] not in wanted) or not vocabularies:
+            dropped = set(family["vocabularies"])
+        else:
+            calibrated = [row for row in family["calibrated"] if row["vocabulary"] not in dropped]
+            families.append(family | {"vocabularies": vocabularies, "calibrated": calibrated})
+        left_out |= {f"{family['name']}/{v}" for v in dropped}
+    sweep = config["pretraining"]["sweep"]
+    sweep = sweep | {"runs": [run for run in sweep["runs"] if run not in left_out]}
+    return config | {"families": families, "pretraining": config["pretraining"] | {"sweep": sweep}}
 
 
 def library_files(root: Path, *modules: str) -> list[str]:
@@ -68,6 +87,22 @@ def _explain(fault: ValidationError) -> list[str]:
 def _unknown(key: str, name: str, allowed: list[str]) -> str:
     close = difflib.get_close_matches(name, allowed, n=1)
     return f"{key}: unknown key; " + (f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(allowed)}")
+
+
+def _subset_faults(config: dict) -> list[str]:
+    known = {
+        "families": [family["name"] for family in config["families"]],
+        "vocabularies": sorted({v for family in config["families"] for v in family["vocabularies"]}),
+    }
+    faults = [
+        f"subset.{kind}: {name!r} is not known; use some of {', '.join(names)}"
+        for kind, names in known.items()
+        for name in config["subset"][kind]
+        if name not in names
+    ]
+    if not faults and not narrowed(config)["families"]:
+        faults.append("subset: none of these families has one of these vocabularies")
+    return faults
 
 
 def _family_faults(config: dict, root: Path) -> list[str]:
@@ -114,10 +149,23 @@ def _source_faults(config: dict, root: Path) -> list[str]:
 
 
 def _schedule_faults(config: dict, root: Path) -> list[str]:
-    fractions = config["pretraining"]["fractions"]
+    settings = config["pretraining"]
+    faults, fractions = [], settings["fractions"]
     if fractions != sorted(set(fractions)) or fractions[-1] != 1:
-        return [f"pretraining.fractions: must rise and end with 1.0, found {fractions}"]
-    return []
+        faults.append(f"pretraining.fractions: must rise and end with 1.0, found {fractions}")
+    runs = [f"{family['name']}/{v}" for family in config["families"] for v in family["vocabularies"]]
+    faults += [
+        f"pretraining.sweep.runs: {run} is not trained here; use some of {', '.join(runs)}"
+        for run in settings["sweep"]["runs"]
+        if run not in runs
+    ]
+    processes = max(1, config["compute"]["gpus_per_job"])
+    if settings["batch_size"] % processes:
+        faults.append(
+            f"pretraining.batch_size: {settings['batch_size']} sequences cannot be shared by {processes} GPUs "
+            f"(compute.gpus_per_job); use a multiple of {processes}"
+        )
+    return faults
 
 
 def _benchmark_faults(config: dict, root: Path) -> list[str]:

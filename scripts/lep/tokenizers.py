@@ -9,7 +9,7 @@ import json
 import re
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 
 from lep.config import UserError
 
@@ -27,7 +27,17 @@ def byte_alphabet() -> list[str]:
 
 
 _ALPHABET = byte_alphabet()
-_BYTE_OF = {character: byte for byte, character in enumerate(_ALPHABET)}
+
+
+class _ByteOf(dict):
+    """Code point of the byte behind a character of the alphabet; of other characters one that is no byte."""
+
+    def __missing__(self, code_point: int) -> int:
+        return 0xFFFF
+
+
+_CHARACTER_OF = dict(enumerate(_ALPHABET))
+_BYTE_OF = _ByteOf({ord(character): byte for byte, character in enumerate(_ALPHABET)})
 
 
 class ByteView:
@@ -39,18 +49,18 @@ class ByteView:
 
     def __init__(self, tokenizer: "Tokenizer | PreTrainedTokenizerFast") -> None:
         backend: Tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
-        state = json.loads(backend.to_str())
-        self.kind = _kind(state)
+        self.kind = _kind(backend)
         self.backend = backend
         self._model = backend.model
-        self._byte_fallback = bool(state["model"].get("byte_fallback")) or "ByteFallback" in str(state.get("decoder"))
+        self._byte_fallback = _has_byte_fallback(backend)
         self.ids: dict[str, int] = backend.get_vocab(with_added_tokens=True)
         self.tokens: list[str | None] = [None] * (1 + max(self.ids.values(), default=-1))
         for token, index in self.ids.items():
             self.tokens[index] = token
-        self.added = {token["content"]: token["id"] for token in state["added_tokens"]}
-        self.specials = {token["id"] for token in state["added_tokens"] if token["special"]}
-        self.specials |= {self.ids[name] for name in (_unknown(state["model"]),) if name in self.ids}
+        added = backend.get_added_tokens_decoder()
+        self.added = {token.content: index for index, token in added.items()}
+        self.specials = {index for index, token in added.items() if token.special}
+        self.specials |= {self.ids[name] for name in (_unknown(backend.model),) if name in self.ids}
         self.data = [self._bytes_at(index) for index in range(len(self.tokens))]
         self._by_bytes = self._index()
 
@@ -79,7 +89,7 @@ class ByteView:
         write are left out, so the list is empty where it can write nothing.
         """
         if self.kind == BYTE_LEVEL:
-            ids = self._tokenize("".join(_ALPHABET[byte] for byte in data))
+            ids = self._tokenize(data.decode("latin-1").translate(_CHARACTER_OF))
         else:
             ids = self._split_text(data)
         if self.joined(ids) == data:
@@ -105,19 +115,19 @@ class ByteView:
         if token in self.added:
             return token.encode()
         if self.kind == BYTE_LEVEL:
-            known = all(character in _BYTE_OF for character in token)
-            return bytes(_BYTE_OF[character] for character in token) if known else token.encode()
+            try:
+                return token.translate(_BYTE_OF).encode("latin-1")
+            except UnicodeEncodeError:  # not of the alphabet: a token that was put in as plain text
+                return token.encode()
         piece = _BYTE_PIECE.fullmatch(token) if self._byte_fallback else None
         return bytes([int(piece[1], 16)]) if piece else token.replace(SPACE, " ").encode()
 
     def _index(self) -> dict[bytes, int]:
-        def is_byte_piece(index: int) -> bool:
-            return self.kind == SENTENCEPIECE and _BYTE_PIECE.fullmatch(self.tokens[index]) is not None
-
-        found: dict[bytes, int] = {}
-        for index in sorted((i for i, d in enumerate(self.data) if d is not None), key=is_byte_piece):
-            found.setdefault(self.data[index], index)
-        return found
+        """The lowest id of each byte string; a byte piece only where no piece of text has the same bytes."""
+        known = [index for index, data in enumerate(self.data) if data is not None]
+        if self.kind == SENTENCEPIECE:
+            known.sort(key=lambda index: _BYTE_PIECE.fullmatch(self.tokens[index]) is not None)
+        return {self.data[index]: index for index in reversed(known)}
 
     def _tokenize(self, text: str) -> list[int]:
         return [token.id for token in self._model.tokenize(text)]
@@ -158,15 +168,15 @@ def _shared(new: ByteView, old: ByteView, index: int) -> bool:
     return new.counterpart(old, index) is not None
 
 
-def _kind(state: dict) -> str:
-    parts = json.dumps([state.get(part) for part in ("normalizer", "pre_tokenizer", "decoder")], ensure_ascii=False)
-    if state["model"]["type"] not in ("BPE", "Unigram"):
+def _kind(backend: Tokenizer) -> str:
+    if type(backend.model) not in (models.BPE, models.Unigram):
         raise UserError(
-            f"tokenizers of type {state['model']['type']} are not supported; use a BPE or Unigram tokenizer"
+            f"tokenizers of type {type(backend.model).__name__} are not supported; use a BPE or Unigram tokenizer"
         )
+    parts = "".join(_state(part) for part in (backend.normalizer, backend.pre_tokenizer, backend.decoder))
     if '"ByteLevel"' in parts:
         return BYTE_LEVEL
-    if SPACE in parts or '"Metaspace"' in parts or state["model"].get("byte_fallback"):
+    if SPACE in parts or '"Metaspace"' in parts or _has_byte_fallback(backend):
         return SENTENCEPIECE
     raise UserError(
         "the tokenizer is neither byte-level nor of SentencePiece's kind (no ByteLevel, Metaspace or ▁ in its "
@@ -174,7 +184,17 @@ def _kind(state: dict) -> str:
     )
 
 
-def _unknown(model: dict) -> str | None:
-    if model["type"] == "Unigram":
-        return model["vocab"][model["unk_id"]][0] if model.get("unk_id") is not None else None
-    return model.get("unk_token")
+def _state(component: object) -> str:
+    """The JSON of a tokenizer's component, without the vocabulary that the whole tokenizer's JSON would hold."""
+    return "" if component is None else component.__getstate__().decode()
+
+
+def _has_byte_fallback(backend: Tokenizer) -> bool:
+    return bool(getattr(backend.model, "byte_fallback", False)) or '"ByteFallback"' in _state(backend.decoder)
+
+
+def _unknown(model: models.Model) -> str | None:
+    if isinstance(model, models.BPE):
+        return model.unk_token
+    state = json.loads(_state(model))
+    return None if state.get("unk_id") is None else state["vocab"][state["unk_id"]][0]

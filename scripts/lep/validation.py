@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from lep.config import STRICT, UserError
 from lep.corpus import read_jsonl
+from lep.loss import body_dtype, final_hidden
 from lep.packing import encode_document, load_encoder
 
 _POSITIONS_AT_ONCE = 2048  # positions whose logits exist at a time
@@ -91,7 +92,7 @@ def split_windows(ids: list[int], window: int) -> list[list[int]]:
 
 def _negative_log_likelihood(model: torch.nn.Module, windows: list[list[int]], batch_size: int) -> float:
     device = next(model.parameters()).device
-    head = model.get_output_embeddings()
+    head = model.get_output_embeddings().weight.to(body_dtype(model))
     total = 0.0
     windows = sorted(windows, key=len, reverse=True)  # little padding
     for start in range(0, len(windows), batch_size):
@@ -103,11 +104,11 @@ def _negative_log_likelihood(model: torch.nn.Module, windows: list[list[int]], b
             valid[row, : len(window)] = True
         ids, valid = ids.to(device), valid.to(device)[:, 1:]
         # Padding stands behind the text, where causal attention never looks.
-        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][valid]
+        hidden = final_hidden(model, ids)[:, :-1][valid]
         for part, targets in zip(
             hidden.split(_POSITIONS_AT_ONCE), ids[:, 1:][valid].split(_POSITIONS_AT_ONCE), strict=True
         ):
-            total += functional.cross_entropy(head(part).float(), targets, reduction="sum").item()
+            total += functional.cross_entropy((part @ head.T).float(), targets, reduction="sum").item()
     return total
 
 

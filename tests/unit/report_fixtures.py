@@ -111,16 +111,6 @@ def published_sources() -> Sources:
     return Sources(published_families(rows), rows, comparators=published_comparators(rows), run=RUN)
 
 
-def write_logs(folder: Path) -> dict[str, Path]:
-    """Training logs, and the folder of each run."""
-    runs = {f"{f['name']}/{v}": folder / f["name"] / v for f in FAMILIES for v in f["vocabularies"]}
-    for number, path in enumerate(runs.values()):
-        path.mkdir(parents=True)
-        lines = [{"step": step, "loss": 6 - step / 50 + number / 10} for step in (1, 60, 120)]
-        (path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return runs
-
-
 def models_of(family: Family) -> dict[str, tuple[int | None, int, dict[str, float]]]:
     """(step, shots, level by group) of each evaluated model."""
     published = read_published(PUBLISHED)

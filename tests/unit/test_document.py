@@ -18,8 +18,8 @@ from lep.report.facts import artefact_hashes, flatten, read_claims, read_pins
 from lep.report.figure3 import plot_figure3
 from lep.report.figures import plot_figure1, plot_figure2
 from lep.report.markup import number, signed
-from lep.report.method_figures import plot_losses, plot_symbols
 from lep.report.names import COLUMNS, MICRO
+from lep.report.symbols_figure import plot_symbols
 from lep.report.tables import read_sources, write_table
 from report_fixtures import (
     COMPARATORS,
@@ -37,11 +37,10 @@ from report_fixtures import (
     real_families,
     sources_of,
     with_value,
-    write_logs,
 )
 
 SOURCE = ROOT / "paper"
-FIGURES = ("figure1", "figure2", "figure3", "symbols_per_token", "loss_curves")
+FIGURES = ("figure1", "figure2", "figure3", "symbols_per_token")
 Report = dict[str, object]  # the arguments of build_report, but for the target
 
 
@@ -65,7 +64,6 @@ def report(files: Files) -> Report:
     plot_figure2(sources, drawn["figure2"])
     plot_figure3(FAMILIES, files.samples, drawn["figure3"])
     plot_symbols(sources, drawn["symbols_per_token"])
-    plot_losses(sources, write_logs(folder / "runs"), drawn["loss_curves"])
     write_claims(FAMILIES, files.scores, files.metrics, PUBLISHED, files.answers, folder / "claims.csv", draws=20)
     (folder / "checks.xml").write_text(junit(dict.fromkeys(CHECKS)))
     return {
@@ -133,13 +131,28 @@ def test_the_text_has_its_sections_tables_and_figures(text: str) -> None:
     for kind, count in (("Table", 5), ("Figure", 3)):
         for n in range(1, count + 1):
             assert f"{kind}{n}:" in text
-    for n in (1, 2):
-        assert f"FigureS{n}:" in text
+    assert "FigureS1:" in text
     assert plain(f"Run {RUN}.") in text
     assert "\ufffd" not in text  # every glyph has a meaning
     for title in [family[key] for family in FAMILIES for key in ("base_title", "instruct_title")]:
         assert plain(title) in text
     assert plain("What was never run here.") in text
+
+
+def test_curves_and_learning_rates_stand_behind_the_papers_figures(report: Report, tmp_path: Path) -> None:
+    curves = tmp_path / "training.pdf"
+    shutil.copyfile(report["figures"][0], curves)
+    search = tmp_path / "learning_rates.csv"
+    search.write_text(
+        "run,learning_rate,steps,tokens,bits_per_character,loss_per_token,lowest\n"
+        "llama/bpe,0.0001,20,1280,2.2000,4.4000,no\nllama/bpe,0.0002,20,1280,2.1000,4.2000,yes\n"
+    )
+    figures = [*report["figures"], curves]
+    build_report(**report | {"figures": figures, "search": [search]}, target=tmp_path / "out" / "paper.pdf")
+    text = plain(pdf_text(tmp_path / "out" / "paper.pdf"))
+    assert plain("Figure S2: Bits per character during embedding pre-training") in text
+    assert plain("Table 6: Search of the learning rate") in text
+    assert plain("llama/bpe 0.0002 20 2.1000 4.2000") in text
 
 
 def test_the_text_has_the_numbers_of_the_run(text: str, files: Files, report: Report) -> None:

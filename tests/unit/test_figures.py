@@ -8,12 +8,12 @@ from pathlib import Path
 import matplotlib
 import pytest
 from lep.config import UserError
-from lep.report import figure3, figures, method_figures
+from lep.report import figure3, figures, symbols_figure
 from lep.report.figure3 import EMPTY, plot_figure3, printable, wrap
 from lep.report.figures import plot_figure1, plot_figure2
-from lep.report.method_figures import plot_losses, plot_symbols
 from lep.report.names import MICRO, PUBLISHED_TITLES
 from lep.report.style import SERIES
+from lep.report.symbols_figure import plot_symbols
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -30,7 +30,6 @@ from report_fixtures import (
     read_rows,
     sources_of,
     with_value,
-    write_logs,
 )
 
 KINDS = ("pdf", "png", "csv")
@@ -55,7 +54,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     save = figures.save
     monkeypatch.setattr(figures, "save", keep)
     monkeypatch.setattr(figure3, "save", keep)
-    monkeypatch.setattr(method_figures, "save", keep)
+    monkeypatch.setattr(symbols_figure, "save", keep)
     return seen
 
 
@@ -111,14 +110,12 @@ def draw(n: int, files: Files, folder: Path) -> dict[str, Path]:
         plot_figure2(sources_of(files), paths)
     elif n == 3:
         plot_figure3(FAMILIES, files.samples, paths, RUN)
-    elif n == 4:
-        plot_symbols(sources_of(files), paths)
     else:
-        plot_losses(sources_of(files), write_logs(folder / "runs"), paths)
+        plot_symbols(sources_of(files), paths)
     return paths
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_files_are_written_and_the_same_on_every_run(files: Files, tmp_path: Path, n: int) -> None:
     first = {kind: path.read_bytes() for kind, path in draw(n, files, tmp_path / "new" / "folder").items()}
     assert first["pdf"].startswith(b"%PDF")
@@ -280,35 +277,15 @@ def test_symbols_against_scores(files: Files, tmp_path: Path, drawn: list[Figure
     assert_no_overlap(drawn[0])
 
 
-def test_loss_curves_are_the_logs_and_the_heldout_bits(files: Files, tmp_path: Path, drawn: list[Figure]) -> None:
-    rows = read_rows(draw(5, files, tmp_path)["csv"])
-    own = [row for row in rows if (row["family"], row["vocabulary"]) == ("llama", "unigram")]
-    logged = [json.loads(x) for x in (tmp_path / "runs/llama/unigram/log.jsonl").read_text().splitlines()]
-    found = [(int(r["step"]), float(r["value"])) for r in own if r["loss"] == "training_loss_per_token"]
-    assert found == [(x["step"], pytest.approx(x["loss"])) for x in logged]
-    bits = [(int(r["step"]), float(r["value"])) for r in own if r["loss"] == "heldout_bits_per_character"]
-    assert bits == [(0, 4.21), (30, 3.2), (60, 3.0), (120, 2.87)]
-    assert [len(axis.lines) for axis in drawn[0].axes] == [3, 4, 3, 4]
-    assert_nothing_is_cut(drawn[0])
-    assert_no_overlap(drawn[0])
-
-
 def test_ticks_tell_values_apart(files: Files, tmp_path: Path, drawn: list[Figure]) -> None:
     """Two ticks of an axis never have the same text."""
-    for n in (1, 2, 4, 5):
+    for n in (1, 2, 4):
         draw(n, files, tmp_path / str(n))
     for figure in drawn:
         boxes_of(figure)
         for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
             texts = [text for text in (tick.label1.get_text() for tick in axis.get_major_ticks()) if text]
             assert len(set(texts)) == len(texts)
-
-
-def test_a_missing_training_log_is_told(files: Files, tmp_path: Path) -> None:
-    runs = write_logs(tmp_path)
-    (runs["llama/bpe"] / "log.jsonl").unlink()
-    with pytest.raises(UserError, match=r"llama/bpe/log\.jsonl is no training log .*run the pre-training again"):
-        plot_losses(sources_of(files), runs, outputs(tmp_path, "x", *KINDS))
 
 
 def test_figure3_holds_every_text(files: Files, tmp_path: Path, drawn: list[Figure]) -> None:

@@ -16,12 +16,12 @@ FILE_LINES, FUNCTION_LINES, MAIN_LINES = 400, 70, 12
 # From the ground up: a module imports from its own row or from rows above it, never from below.
 LAYERS = (
     ("config",),
-    ("manifest", "log", "compute"),
+    ("manifest", "log", "compute", "stop", "distributed", "launch"),
     ("normalise", "schema_docs", "settings"),
     ("readers", "fetch", "corpus"),
     ("tokenizers", "sentencepiece", "vocabulary", "symbols"),
     ("model_files", "model_store", "tokenizer_merge", "disk", "clean_models"),
-    ("packing", "validation", "loss", "trainer", "benchmark"),
+    ("selection", "packing", "validation", "loss", "memory", "trainer", "embedding_trainer", "benchmark"),
     ("initialise", "inspect", "least_squares", "propagate", "donor"),
     ("chat", "judge", "instructions", "calibration_data", "answers"),
     ("stand_in_data", "stand_ins", "pretrain", "calibrate"),

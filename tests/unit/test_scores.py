@@ -121,7 +121,7 @@ def test_missing_file_model_and_score(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing\.csv does not exist"):
         read_scores(tmp_path / "nothing.csv")
     scores = read_scores(score_file(tmp_path, {}, CHECKPOINT))
-    assert scores.of("llama/instruct") == {}
+    assert scores.get("llama/instruct", MICRO) is None
     with pytest.raises(UserError, match=r"no scores of llama/instruct.*holds llama/base, llama/bpe/cpt-050"):
         scores.need("llama/instruct", MICRO)
     assert scores.get("llama/base", "rcb") is None

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
-from lep.settings import library_files
+import yaml
+from lep.config import UserError
+from lep.settings import check_settings, library_files, narrowed
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,3 +56,46 @@ def test_modules_of_the_library(module: str, needs: str, spares: str) -> None:
     assert f"scripts/{needs}" in found
     assert f"scripts/{spares}" not in found
     assert (ROOT / "scripts" / spares).is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sweep": {"runs": ["llama/bqe"], "learning_rates": [0.1], "share": 0.2}}, "sweep.runs"),
+        ({"sweep": {"runs": ["llama2/bpe"], "learning_rates": [0.1], "share": 0.2}}, "llama2/bpe is not trained here"),
+        ({"batch_size": 15}, "15 sequences cannot be shared by 2 GPUs"),
+        ({"packing": "mask"}, "pretraining.packing: 'mask' is not known; use one of paper, masked"),
+        ({"accumulation": 2}, "pretraining.accumulation: unknown key"),
+    ],
+)
+def test_faults_of_the_pretraining_are_named(change: dict, message: str) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["compute"]["gpus_per_job"] = 2
+    check_settings(config, ROOT)
+    config["pretraining"] |= change
+    with pytest.raises(UserError, match=message):
+        check_settings(config, ROOT)
+
+
+def test_a_subset_keeps_what_belongs_to_it() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    assert narrowed(config) == config
+    config["pretraining"]["sweep"]["runs"] = ["mistral/bpe", "llama/extended"]
+    config["subset"] = {"families": ["llama"], "vocabularies": ["extended", "unigram"]}
+    check_settings(config, ROOT)
+    found = narrowed(config)
+    assert [(family["name"], family["vocabularies"]) for family in found["families"]] == [
+        ("llama", ["unigram", "extended"])
+    ]
+    assert [row["vocabulary"] for row in found["families"][0]["calibrated"]] == ["extended"]
+    assert found["pretraining"]["sweep"]["runs"] == ["llama/extended"]
+    for subset, message in (
+        (
+            {"families": ["lama"], "vocabularies": []},
+            "subset.families: 'lama' is not known; use some of mistral, llama",
+        ),
+        ({"families": ["mistral"], "vocabularies": ["optimized"]}, "none of these families"),
+        ({"families": [], "vocabularies": ["bpe"]}, "report.samples: no family has"),
+    ):
+        with pytest.raises(UserError, match=message):
+            check_settings(config | {"subset": subset}, ROOT)

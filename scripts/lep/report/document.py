@@ -30,13 +30,14 @@ def build_report(
     manifests: Paths = (),
     requirements: Path | None = None,
     errors: Path | None = None,
+    search: Paths = (),
 ) -> None:
     """Write the report's PDF.
 
     `source` is the folder of the Typst files, `tables` the Typst fragments table1.typ to table4.typ, `figures` the
-    PDFs of the figures, `manifests` the artefacts to list by hash, named relative to the parent of
-    `target`'s folder, `errors` the table of wrong answers. Raises `UserError` for a missing number, a failed check or
-    an error in the source.
+    PDFs of the figures, where wanted training.pdf as well; `manifests` the artefacts to list by hash, named
+    relative to the parent of `target`'s folder, `errors` the table of wrong answers, `search` that of learning rates.
+    Raises `UserError` for a missing number, a failed check or an error in the source.
     """
     facts = collect_facts(sources, settings, read_claims(claims))
     facts |= {
@@ -45,6 +46,8 @@ def build_report(
         "hash_digits": str(HASH_DIGITS),
         "pins": read_pins(requirements) if requirements else [],
         "errors": read_errors(errors) if errors else [],
+        "search": [row for path in as_paths(search) for row in read_errors(path)],
+        "figures": [Path(path).name for path in as_paths(figures)],
     }
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

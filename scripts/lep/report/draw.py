@@ -12,9 +12,9 @@ from lep.config import UserError
 from lep.log import job, logger
 from lep.report.figure3 import plot_figure3
 from lep.report.figures import plot_figure1, plot_figure2
-from lep.report.method_figures import plot_symbols
 from lep.report.run_id import identify_run, label_files
 from lep.report.scores import published_comparators, published_families, read_published
+from lep.report.symbols_figure import plot_symbols
 from lep.report.tables import Sources, read_sources, write_table
 
 PUBLISHED = Path("data/published_scores.csv")

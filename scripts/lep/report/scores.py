@@ -63,19 +63,19 @@ class Scores:
     entries: dict[str, dict[str, Score]]
 
     def of(self, model: str) -> Mapping[str, Score]:
-        """All scores of a model; none where it was not evaluated."""
-        return self.entries.get(model, {})
-
-    def get(self, model: str, name: str) -> Score | None:
-        """One score; None where the model was not evaluated, or on other tasks only."""
-        return self.of(model).get(name)
-
-    def need(self, model: str, name: str) -> Score:
-        """One score; `UserError` where it is missing."""
-        score = self.get(model, name)
+        """All scores of a model; `UserError` where it was not evaluated."""
         if model not in self.entries:
             known = ", ".join(sorted(self.entries)) or "no model"
             raise UserError(f"{self.path} has no scores of {model}; evaluate it. The file holds {known}")
+        return self.entries[model]
+
+    def get(self, model: str, name: str) -> Score | None:
+        """One score; None where the model was not evaluated, or on other tasks only."""
+        return self.entries.get(model, {}).get(name)
+
+    def need(self, model: str, name: str) -> Score:
+        """One score; `UserError` where it is missing."""
+        score = self.of(model).get(name)
         if score is None:
             raise UserError(f"{self.path} has no {name} of {model}; evaluate it on all tasks")
         return score

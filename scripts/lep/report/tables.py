@@ -190,8 +190,8 @@ def _row(sources: Sources, family: Family, section: str, labels: tuple[str, ...]
 
 
 def _cells(sources: Sources, model: str) -> dict[str, Cell]:
-    scores = sources.scores.of(model) if sources.scores else {}
-    return {name: Cell(s.value, s.low, s.high) for name in COLUMNS if (s := scores.get(name))}
+    scores = sources.scores
+    return {n: Cell(s.value, s.low, s.high) for n in COLUMNS if scores and (s := scores.get(model, n))}
 
 
 def _table1(sources: Sources) -> Table:
@@ -248,8 +248,7 @@ def _best_calibrated(sources: Sources, family: Family) -> tuple[Row, Family]:
 
 
 def _with_arrows(sources: Sources, row: Row, family: Family) -> Row:
-    before = sources.scores.of(family.instruct) if sources.scores else {}
-    change = {name: arrow(before.get(name), cell) for name, cell in row.cells.items()}
+    change = {name: arrow(sources.scores.get(family.instruct, name), cell) for name, cell in row.cells.items()}
     original = find_published(sources.published, 1, family)
     paper = {
         name: "↑" if value > original.values[name] else "↓"

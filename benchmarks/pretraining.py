@@ -1,0 +1,234 @@
+"""Speed and memory of embedding pre-training, against `transformers.Trainer` as it comes, side by side in one run.
+
+    python benchmarks/pretraining.py                       # a 5M-parameter Llama, 8,192 rows, on the CPU
+    python benchmarks/pretraining.py --part 8b --part 135m # on a GPU: the shapes of Llama-3-8B and SmolLM2-135M
+
+Both train the same random weights on the same tokens with the same batch, optimiser and frozen body. The baseline
+takes the model's own loss. Each measurement is a process of its own, and the two take turns; the fastest counts. On a
+GPU also model FLOP utilisation: of what must be computed (forward and backward through the activations of the body,
+forward and both backwards of the head, attention), against the measured rate of large bfloat16 matrix products.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy
+import torch
+from transformers import TrainerCallback
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is trained, and how: sequences of `length` tokens, `batch` of them a step, `micro` at a time."""
+
+    rows: int
+    width: int
+    layers: int
+    heads: int
+    groups: int
+    intermediate: int
+    length: int
+    batch: int
+    micro: int
+    steps: int
+    tied: bool = False
+
+    @property
+    def body(self) -> int:
+        """Parameters of all matrices of the body."""
+        head = self.width // self.heads
+        attention = 2 * self.width * head * (self.heads + self.groups)
+        return self.layers * (attention + 3 * self.width * self.intermediate)
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of one training token that must be done; causal attention counts half."""
+        attention = 3 * 2 * self.layers * self.length * self.width
+        return 4 * self.body + attention + 6 * self.rows * self.width
+
+
+PARTS = {
+    "cpu": Shape(8192, 192, 4, 6, 6, 512, length=256, batch=16, micro=16, steps=10),
+    "8b": Shape(174817, 4096, 32, 32, 8, 14336, length=1024, batch=32, micro=8, steps=8),
+    "135m": Shape(49152, 576, 30, 9, 3, 1536, length=1024, batch=64, micro=32, steps=20, tied=True),
+}
+SKIPPED = 2  # steps that warm up
+WAYS = ("baseline", "ours", "ours, compiled")
+
+
+def make_model(shape: Shape, device: str) -> torch.nn.Module:
+    """Random weights of a Llama: float32 on the CPU, bfloat16 on a GPU."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=shape.rows, hidden_size=shape.width, intermediate_size=shape.intermediate,
+        num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.groups,
+        max_position_embeddings=shape.length, tie_word_embeddings=shape.tied,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16 if device == "cuda" else torch.float32)
+    with torch.device(device):
+        model = LlamaForCausalLM(config)
+    torch.set_default_dtype(torch.float32)
+    return model
+
+
+def make_tokens(shape: Shape) -> numpy.ndarray:
+    """Blocks of tokens whose frequencies fall as in a text."""
+    draws = numpy.random.default_rng(0).zipf(1.2, (shape.batch * 4, shape.length))
+    return (draws % shape.rows).astype(numpy.uint32)
+
+
+def settings(shape: Shape) -> dict:
+    """What both trainings are told."""
+    return {"learning_rate": 1e-4, "warmup_steps": 1, "weight_decay": 0.1, "batch_size": shape.batch}
+
+
+def ours(shape: Shape, device: str, work: Path, clock: TrainerCallback, compiled: bool) -> None:
+    from lep.embedding_trainer import Execution, Optimisation, TrainedEmbeddings, make_trainer
+    from lep.packing import Blocks
+    from lep.trainer import Schedule
+
+    model = TrainedEmbeddings(make_model(shape, device))
+    schedule = Schedule(work, log_steps=10, save_steps=10**6, visit_steps=set(), visit=lambda model, step: None)
+    trainer = make_trainer(
+        model, Blocks([make_tokens(shape)]), shape.steps, schedule, Optimisation(**settings(shape)),
+        Execution(micro_batch_size=shape.micro, compile=compiled), work=work, seed=0, document_start=1,
+    )  # fmt: skip
+    trainer._save_checkpoint = lambda *_: None  # the baseline saves nothing either
+    schedule.on_save = lambda *_, **__: None
+    trainer.add_callback(clock)
+    trainer.train()
+
+
+def baseline(shape: Shape, device: str, work: Path, clock: TrainerCallback) -> None:
+    from transformers import Trainer, TrainingArguments
+
+    model = make_model(shape, device).requires_grad_(False)
+    for matrix in (model.get_input_embeddings(), model.get_output_embeddings()):
+        matrix.requires_grad_(True)
+    told = settings(shape)
+    arguments = TrainingArguments(
+        output_dir=str(work), max_steps=shape.steps, per_device_train_batch_size=shape.micro,
+        gradient_accumulation_steps=told.pop("batch_size") // shape.micro, lr_scheduler_type="cosine", adam_beta2=0.95,
+        adam_epsilon=1e-5, use_cpu=device == "cpu", report_to="none", save_strategy="no", disable_tqdm=True, **told,
+    )  # fmt: skip
+    ids = torch.from_numpy(make_tokens(shape).astype(numpy.int64))
+    data = [{"input_ids": row, "labels": row} for row in ids]
+    Trainer(model, arguments, train_dataset=data, callbacks=[clock]).train()
+
+
+def worker(way: str, shape: Shape, device: str, threads: int) -> None:
+    """One measured training in a process of its own; prints a JSON object."""
+
+    class Clock(TrainerCallback):
+        started = ended = 0.0
+
+        def on_step_end(self, args, state, control, **kwargs) -> None:
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if state.global_step == SKIPPED:
+                self.started = time.perf_counter()
+            self.ended = time.perf_counter()
+
+    torch.set_num_threads(threads)
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        if way == "baseline":
+            baseline(shape, device, Path(folder), clock)
+        else:
+            ours(shape, device, Path(folder), clock, way.endswith("compiled"))
+    tokens = (shape.steps - SKIPPED) * shape.batch * shape.length
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if device == "cuda":
+        peak = torch.cuda.max_memory_allocated()
+    print(json.dumps({"tokens_per_second": tokens / (clock.ended - clock.started), "peak_gb": peak / 1e9}))
+
+
+def measure(way: str, part: str, shape: Shape, device: str, threads: int) -> dict[str, float]:
+    """Tokens a second and peak memory of one training."""
+    command = [sys.executable, "-P", __file__, "--worker", way, "--part", part, "--shape", json.dumps(asdict(shape))]
+    command += ["--device", device, "--threads", str(threads)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        print(f"{way} failed: {done.stderr.splitlines()[-1] if done.stderr else done.returncode}", file=sys.stderr)
+        return {"tokens_per_second": 0.0, "peak_gb": 0.0}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def matrix_rate() -> float:
+    """FLOP/s of a large bfloat16 matrix product on the GPU, the fastest of several."""
+    a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
+    seconds = []
+    for _ in range(20):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        a @ a
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return 2 * 8192**3 / min(seconds)
+
+
+def rows(part: str, shape: Shape, device: str, threads: int, rounds: int) -> Iterator[str]:
+    """The table of one part."""
+    ways = WAYS if device == "cuda" else WAYS[:2]
+    best: dict[str, dict[str, float]] = {}
+    for _ in range(rounds):
+        for way in ways:
+            found = measure(way, part, shape, device, threads)
+            if way not in best or found["tokens_per_second"] > best[way]["tokens_per_second"]:
+                best[way] = found
+    rate = matrix_rate() if device == "cuda" else None
+    yield "| way | tokens / s | ratio | peak GB | ratio |" + (" MFU |" if rate else "")
+    yield "|---|---:|---:|---:|---:|" + ("---:|" if rate else "")
+    first = best["baseline"]
+    for way, found in best.items():
+        ratios = [found[key] / first[key] if first[key] else float("nan") for key in found]
+        speed = found["tokens_per_second"]
+        line = f"| {way} | {speed:,.0f} | {ratios[0]:.2f} | {found['peak_gb']:.2f} | {ratios[1]:.2f} |"
+        yield line + (f" {100 * speed * shape.flops / rate:.1f}% |" if rate else "")
+    if rate:
+        yield f"\n{torch.cuda.get_device_name()}: {rate / 1e12:.0f} TFLOP/s in bfloat16 matrix products"
+
+
+def main() -> None:
+    """Command line of the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=PARTS, action="append", help="default: cpu")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--micro", type=int, help="sequences at a time, where a card holds more or fewer")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    for hidden in ("--worker", "--shape", "--device"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.worker:
+        worker(given.worker, Shape(**json.loads(given.shape)), given.device, given.threads)
+        return
+    for part in given.part or ["cpu"]:
+        shape = PARTS[part]
+        if given.micro:
+            shape = Shape(**asdict(shape) | {"micro": given.micro})
+        device = "cpu" if part == "cpu" else "cuda"
+        if device == "cuda" and not torch.cuda.is_available():
+            parser.error(f"part {part} needs a GPU")
+        parameters = shape.body + (1 if shape.tied else 2) * shape.rows * shape.width
+        print(
+            f"\n{part}: {parameters / 1e6:,.1f}M parameters, {shape.rows:,} rows, {shape.batch} sequences of "
+            f"{shape.length} tokens a step, {shape.micro} at a time, {given.threads} threads, "
+            f"torch {torch.__version__}\n"
+        )
+        for row in rows(part, shape, device, given.threads, given.rounds):
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()

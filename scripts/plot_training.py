@@ -1,0 +1,14 @@
+"""Rule plot_training: bits per character during embedding pre-training, of all runs and of each."""
+
+from pathlib import Path
+
+from lep.log import job
+from lep.report.training import plot_training
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        plot_training(
+            families=snakemake.params.families,
+            runs={run: Path(manifest).parent for run, manifest in snakemake.params.runs.items()},
+            outputs=snakemake.params.figures,
+        )

@@ -1,0 +1,18 @@
+"""Rule write_model_cards: a README.md in the folder of each adapted model."""
+
+from pathlib import Path
+
+from lep.log import job
+from lep.report.cards import parse_origins, write_cards
+from lep.report.names import parse_families
+from lep.report.scores import read_scores
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        families = parse_families(snakemake.params.families)
+        write_cards(
+            models={name: Path(card).parent for name, card in snakemake.params.cards.items()},
+            families=families,
+            origins=parse_origins(snakemake.params.origins),
+            scores=read_scores(snakemake.input.scores, families),
+        )

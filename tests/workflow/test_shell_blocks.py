@@ -1,0 +1,75 @@
+"""Every command that README and docs show works: run on the ci results where that is quick, else as a dry run.
+
+`make paper`, `make test` and the set-up are what continuous integration runs in full; they are left out here.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, no_network
+
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+EXEMPT = {"make paper", "make test", "make .venv/.installed"}
+DRY = ("paper", "plan", "report", "clean-models", "envs")  # targets of make whose ARGS go to Snakemake
+# What stands for the reader's own folders; relative to the results of the ci run.
+FOLDERS = {
+    "--base": "models/llama/base",
+    "--instruct": "models/llama/instruct",
+    "--donor": "models/llama/optimized/donor",
+    "--against": "models/llama/base",
+    "--merge": "calibrated/llama/optimized/conversion/self",
+    "": "models/llama/optimized/conversion",
+}
+
+
+def commands() -> list[str]:
+    """The lines of all shell blocks, continued lines joined, without comments."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"^```(?:sh|bash)?\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+            lines = block.replace("\\\n", " ").splitlines()
+            found += [" ".join(shlex.quote(word) for word in shlex.split(line, comments=True)) for line in lines]
+    return [line for line in dict.fromkeys(found) if line and line not in EXEMPT]
+
+
+def with_folders(words: list[str], results: Path, out: Path) -> list[str]:
+    """The command with the places of folders filled in."""
+    filled, flag = [], ""
+    for word in words:
+        if re.fullmatch(r"[A-Z_]*DIR", word):
+            word = str(out) if flag == "--out" else str(results / FOLDERS[flag])
+        flag = word if word.startswith("--") else ""
+        filled.append(word)
+    return filled
+
+
+def arguments(line: str, results: Path, out: Path) -> list[str]:
+    """What is run for a line of the documentation."""
+    words = [word.replace("results/mini", "results/ci") for word in shlex.split(line)]
+    if words[0] == "make":
+        values = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+        target = next(word for word in words[1:] if "=" not in word)
+        if target in DRY:
+            values = {"SCALE": "ci", **values, "ARGS": f"{values.get('ARGS', '')} --dry-run"}
+        return ["make", "-o", ".venv/.installed", target, *(f"{key}={value}" for key, value in values.items())]
+    if words[0] == ".venv/bin/snakemake":
+        return [sys.executable, "-m", "snakemake", *words[1:], "--dry-run"]
+    assert words[0] == ".venv/bin/python", f"README and docs show {line!r}; say here how to test it"
+    return [sys.executable, *with_folders(words[1:], results, out)]
+
+
+@pytest.mark.parametrize("line", commands())
+def test_command(line: str, checkout: Path, finished: Path, tmp_path: Path) -> None:
+    if not (checkout / ".venv").exists():
+        (checkout / ".venv").symlink_to(Path(sys.prefix))
+    command = [*no_network(), *arguments(line, finished, tmp_path / "out")]
+    environment = os.environ | {"PYTHONPATH": str(checkout / "scripts"), "HF_HUB_OFFLINE": "1"}
+    result = subprocess.run(
+        command, cwd=checkout, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert result.returncode == 0, f"{shlex.join(command)}\n{result.stdout[-3000:]}{result.stderr[-3000:]}"
