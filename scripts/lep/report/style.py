@@ -76,7 +76,7 @@ def look() -> Iterator[None]:
 def save(
     figure: Figure, outputs: dict[str, Path], header: Sequence[str], rows: Sequence[Sequence[object]], run: str = ""
 ) -> None:
-    """Write `pdf`, `png` and `csv` (the plotted data), each with the run's id; equal data gives equal bytes."""
+    """Write `pdf`, `png` and `csv` (the plotted data), each with the run's id if given; equal data gives equal bytes."""
     for path in outputs.values():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(outputs["pdf"], metadata={"CreationDate": None, "Keywords": run})
@@ -84,7 +84,8 @@ def save(
     pyplot.close(figure)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*header, "run"])
+    writer.writerow([*header, *(["run"] if run else [])])
     for row in rows:
-        writer.writerow([*(f"{x:.6f}" if isinstance(x, float) else "" if x is None else x for x in row), run])
+        cells = [f"{x:.6f}" if isinstance(x, float) else "" if x is None else x for x in row]
+        writer.writerow([*cells, *([run] if run else [])])
     write_text(outputs["csv"], text.getvalue())
