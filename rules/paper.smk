@@ -58,7 +58,7 @@ rule identify_run:
         "../envs/report.yaml"
     params:
         name=config["scale"],
-        root=RESULTS,
+        root=lambda wildcards, output: str(Path(output.run).parent),
     message:
         "Giving the run its id"
     script:

@@ -370,6 +370,12 @@ def test_symbols_are_a_gap_without_metrics(files: Files) -> None:
     assert not any(note.startswith("–:") for note in table.notes)
 
 
+def test_a_vocabulary_that_was_not_measured_is_a_gap(files: Files, tmp_path: Path) -> None:
+    metrics = change_rows(files.metrics, tmp_path / "m.csv", lambda row: None if row["model"] == "llama/bpe" else row)
+    table = build_table(2, read_sources(FAMILIES, PUBLISHED, files.scores, metrics, COMPARATORS))
+    assert [row.model.split("/")[1] for row in table.rows if "symbols_per_token" not in row.cells] == ["bpe"]
+
+
 def test_an_evaluated_comparator_has_scores_and_no_difference(tmp_path: Path, files: Files) -> None:
     """The paper does not say which revisions it scored."""
     rows = read_rows(files.scores)

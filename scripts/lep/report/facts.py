@@ -133,6 +133,8 @@ def _first(sources: Sources, table: Table, family: Family) -> dict:
 
 def _second(sources: Sources, table: Table, family: Family) -> dict:
     scores, metrics = sources.scores, sources.metrics
+    for vocabulary in ("original", *family.vocabularies):
+        metrics.need("vocabulary", f"{family.name}/{vocabulary}", SYMBOLS)  # a gap in the table, but not in the text
     rows = dict(zip(("original", *family.vocabularies), [r for r in table.rows if r.peers == family.name], strict=True))
     best = max(family.vocabularies, key=lambda v: scores.need(rows[v].model, MICRO).value)
     most = max(family.vocabularies, key=lambda v: rows[v].cells[SYMBOLS].value)

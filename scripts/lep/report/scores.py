@@ -130,6 +130,10 @@ class Metrics:
         text, line = self.entries[kind, model, name]
         return _number(text, f"{self.path}, line {line}: value")
 
+    def get(self, kind: str, model: str, name: str) -> float | None:
+        """One fact as a number; None where it is missing."""
+        return self.need(kind, model, name) if (kind, model, name) in self.entries else None
+
     def models(self, kind: str, name: str) -> list[str]:
         """Models that have the fact."""
         return [key[1] for key in self.entries if (key[0], key[2]) == (kind, name)]

@@ -76,7 +76,7 @@ def look() -> Iterator[None]:
 def save(
     figure: Figure, outputs: dict[str, Path], header: Sequence[str], rows: Sequence[Sequence[object]], run: str = ""
 ) -> None:
-    """Write `pdf`, `png` and `csv` (the plotted data), each with the run's id if given; equal data gives equal bytes."""
+    """Write `pdf`, `png` and `csv` (the plotted data), each with the run's id; equal data gives equal bytes."""
     for path in outputs.values():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(outputs["pdf"], metadata={"CreationDate": None, "Keywords": run})

@@ -282,8 +282,9 @@ def _table2(sources: Sources) -> Table:
             row = _row(sources, family, family.shown("base"), labels, model, table=2, vocabulary=vocabulary)
             if last:
                 row.cells[LAST] = Cell(last.value, last.low, last.high)
-            if sources.metrics:
-                row.cells[SYMBOLS] = Cell(sources.metrics.need("vocabulary", f"{family.name}/{vocabulary}", SYMBOLS))
+            symbols = sources.metrics and sources.metrics.get("vocabulary", f"{family.name}/{vocabulary}", SYMBOLS)
+            if symbols is not None:
+                row.cells[SYMBOLS] = Cell(symbols)
             rows.append(row)
     notes = []
     titles = ("Vocabulary", "Step") if sources.scores else ("Vocabulary",)
