@@ -20,7 +20,7 @@ from lep.report.figures import plot_figure1, plot_figure2
 from lep.report.markup import number, signed
 from lep.report.names import COLUMNS, MICRO
 from lep.report.symbols_figure import plot_symbols
-from lep.report.tables import read_sources, write_table
+from lep.report.tables import build_table, read_sources, write_table
 from report_fixtures import (
     COMPARATORS,
     FAMILIES,
@@ -227,6 +227,9 @@ def test_facts_by_hand(report: Report, files: Files, tmp_path: Path, monkeypatch
     assert (t2["symbols_original"], t2["symbols_most"], t2["symbols_vocabulary"]) == ("2.10", "3.41", "BPE")
     assert (t2["paper_symbols_original"], t2["paper_symbols_most"]) == ("2.89", "4.40")
     assert (t2["bits_before"], t2["bits_after"]) == ("4.21", "2.87")
+    assert t2["symbols_gain"] == "+1.31"
+    (bpe,) = (row for row in build_table(2, sources_of(files)).rows if row.model.startswith("llama/bpe/"))
+    assert t2["symbols_score"] == number(score_of(files, bpe.model))
     trained = [row for row in read_rows(files.scores) if row["name"] == MICRO and row["model"].startswith("llama/")]
     trained = [row for row in trained if "/cpt-" in row["model"]]
     top = max(trained, key=lambda row: float(row["value"]))
@@ -303,6 +306,36 @@ def test_missing_settings_stop_the_report(report: Report, tmp_path: Path, key: s
     for settings in ({k: v for k, v in SETTINGS.items() if k != key}, SETTINGS | {key: None}):
         with pytest.raises(UserError, match=f"settings lack {key};"):
             build_report(**report | {"settings": settings}, target=tmp_path / "paper.pdf")
+
+
+def test_no_number_of_the_text_stands_in_its_source(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the digits of all facts and tables taken away, only the numbers of headings, figures, tables and pages and
+    the count of the checks are left."""
+
+    def blank(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: blank(inner) if key != "figures" else inner for key, inner in value.items()}
+        if isinstance(value, list):
+            return [blank(inner) for inner in value]
+        return re.sub(r"\d", "Q", value) if isinstance(value, str) else value
+
+    facts = blank(facts_of(report, tmp_path, monkeypatch))
+    root = tmp_path / "root"
+    root.mkdir()
+    lay_out(root, SOURCE, report["tables"], report["figures"], facts)
+    for n in (1, 2, 3, 4):
+        body = f'#figure(table[Q], kind: table, caption: [Q]) #label("table-{n}")'
+        (root / "tables" / f"table{n}.typ").write_text(body)
+    compile_document(root, tmp_path / "blank.pdf")
+    text = plain(pdf_text(tmp_path / "blank.pdf"))
+    assert "Q" in text
+    references, headings = r"(?:Figure|Table)S?\d", r"(?<!\d)\d(?:\.\d)?(?=[A-Z])"
+    counted, pages = f"All{len(CHECKS)}integritychecks", r"\d+(?=LearnedEmbedding|$)"
+    for numbered in (references, counted, headings, pages):
+        text = re.sub(numbered, "", text)
+    assert re.findall(r".{0,20}\d.{0,10}", text) == []
 
 
 def test_a_fact_that_is_missing_in_the_file_stops_typst(

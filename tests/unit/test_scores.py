@@ -159,7 +159,7 @@ def test_metrics(tmp_path: Path) -> None:
     rows = [("vocabulary", "llama/bpe", "symbols_per_token", "3.41"), ("vocabulary", "llama/bpe", "kind", "byte-level")]
     metrics = read_metrics(metric_file(tmp_path, *rows, ("propagation", "llama/bpe", "symbols_per_token", "1")))
     assert metrics.need("vocabulary", "llama/bpe", "symbols_per_token") == 3.41
-    assert metrics.models("vocabulary", "symbols_per_token") == ["llama/bpe"]
+    assert metrics.get("vocabulary", "llama/unigram", "symbols_per_token") is None
     with pytest.raises(UserError, match="line 3: value is 'byte-level'; a finite number"):
         metrics.need("vocabulary", "llama/bpe", "kind")
     with pytest.raises(UserError, match="no row vocabulary,llama/unigram,symbols_per_token"):

@@ -145,7 +145,7 @@ def _second(sources: Sources, table: Table, family: Family) -> dict:
         "symbols_original": number(rows["original"].cells[SYMBOLS].value, 2),
         "symbols_most": number(rows[most].cells[SYMBOLS].value, 2),
         "symbols_vocabulary": VOCABULARIES[most],
-        "symbols_gain": number(rows[most].cells[SYMBOLS].value - rows["original"].cells[SYMBOLS].value, 2),
+        "symbols_gain": signed(rows[most].cells[SYMBOLS].value - rows["original"].cells[SYMBOLS].value, 2),
         "symbols_score": number(scores.need(rows[most].model, MICRO).value),
         "paper_symbols_original": _paper(rows["original"], SYMBOLS, 2),
         "paper_symbols_most": _paper(rows[most], SYMBOLS, 2),

@@ -134,10 +134,6 @@ class Metrics:
         """One fact as a number; None where it is missing."""
         return self.need(kind, model, name) if (kind, model, name) in self.entries else None
 
-    def models(self, kind: str, name: str) -> list[str]:
-        """Models that have the fact."""
-        return [key[1] for key in self.entries if (key[0], key[2]) == (kind, name)]
-
 
 def read_scores(path: str | Path, families: list[Family] | None = None) -> Scores:
     """Read and check `scores.csv`; with `families`, models of another family are refused."""
