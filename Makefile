@@ -7,7 +7,7 @@ ARGS   ?=
 OVERLAY   = $(if $(filter-out mini,$(SCALE)),--configfile configs/$(SCALE).yaml)
 SNAKEMAKE = .venv/bin/snakemake $(OVERLAY) --cores $(CORES)
 
-.PHONY: help paper test plan report lint format docs envs clean clean-models
+.PHONY: help paper test plan figures explain report lint format docs envs clean clean-models
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,12 @@ test: .venv/.installed  ## lint and every test that needs neither GPU nor SLURM
 
 plan: .venv/.installed  ## count the jobs that would run now, without running them
 	$(SNAKEMAKE) $(ARGS) --dry-run --quiet host rules
+
+figures: .venv/.installed  ## tables and figures from scores alone: SOURCE=published or SCORES=path/scores.csv
+	.venv/bin/python -m lep.report.draw $(if $(SOURCE),--source $(SOURCE)) $(if $(SCORES),--scores $(SCORES) $(OVERLAY)) $(ARGS)
+
+explain: .venv/.installed  ## where a number comes from: CELL=table3/llama/extended/conversion/daru_copy_ru
+	.venv/bin/python -m lep.explain $(CELL) --results results/$(SCALE) $(ARGS)
 
 report: .venv/.installed  ## Snakemake's own report of a finished run: results/SCALE/report.zip
 	$(SNAKEMAKE) --report results/$(SCALE)/report.zip $(ARGS)

@@ -18,6 +18,9 @@ RESULTS = f"results/{config['scale']}"
 COMPUTE = config["compute"]
 PACKAGES = read_sources(Path(workflow.basedir) / "data/sources.csv")
 FAMILIES = {family["name"]: family for family in config["families"]}
+COMPARATORS = {
+    other["name"]: other for other in config["comparators"] if other["model"]
+}
 METHODS = config["propagation"]["methods"]
 CHECKPOINTS = [
     f"cpt-{round(100 * fraction):03d}"
@@ -27,7 +30,7 @@ VOCABULARIES = sorted(
     {v for family in FAMILIES.values() for v in family["vocabularies"]}
 )
 TABLES = [1, 2, 3, 4]
-FIGURES = [1, 2, 3]
+FIGURES = ["figure1", "figure2", "figure3", "symbols_per_token"]
 
 # Every job of this run, local or on a cluster, inherits these. Only the rules that fetch use the network. The
 # allocator settings spare a page fault for every large tensor: a fifth of a CPU training step (measured).
@@ -49,7 +52,7 @@ signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 wildcard_constraints:
-    family="|".join(FAMILIES),
+    family="|".join([*FAMILIES, *COMPARATORS]),
     role="base|instruct",
     vocabulary="|".join([*VOCABULARIES, "original"]),
     calibration="self|saiga_copy|saiga",
@@ -125,14 +128,27 @@ def is_local(reference):
 
 
 def trained_here(family):
-    return FAMILIES[family]["stand_in"] and config["stand_ins"] == "trained"
+    return (
+        family in FAMILIES
+        and FAMILIES[family]["stand_in"]
+        and config["stand_ins"] == "trained"
+    )
+
+
+def model_source(family, role):
+    """The configured reference of a source model; a comparator is a family of an instruct model alone."""
+    return (
+        COMPARATORS[family]["model"]
+        if family in COMPARATORS
+        else FAMILIES[family][role]
+    )
 
 
 def source_model(wildcards):
     """The folder that the model store imports a source model from."""
     if trained_here(wildcards.family):
         return f"{RESULTS}/stand_ins/{wildcards.family}/{wildcards.role}/manifest.json"
-    reference = FAMILIES[wildcards.family][wildcards.role]
+    reference = model_source(wildcards.family, wildcards.role)
     if is_local(reference):
         return f"{reference['path']}/config.json"
     return f"{RESULTS}/sources/models/{wildcards.family}/{wildcards.role}/manifest.json"
@@ -175,11 +191,11 @@ def final_outputs():
         *expand(
             f"{RESULTS}/tables/table{{number}}.{{format}}",
             number=TABLES,
-            format=["csv", "md", "tex"],
+            format=["csv", "tidy.csv", "md", "tex"],
         ),
         *expand(
-            f"{RESULTS}/figures/figure{{number}}.{{format}}",
-            number=FIGURES,
+            f"{RESULTS}/figures/{{figure}}.{{format}}",
+            figure=FIGURES,
             format=["pdf", "png", "csv"],
         ),
         f"{RESULTS}/figures/data_card.png",
@@ -188,6 +204,8 @@ def final_outputs():
         *search_table(),
         f"{RESULTS}/scores.csv",
         f"{RESULTS}/metrics.csv",
+        f"{RESULTS}/run.json",
+        f"{RESULTS}/config.yaml",
         f"{RESULTS}/claims.csv",
         f"{RESULTS}/checks/checks.xml",
         f"{RESULTS}/paper/paper.pdf",

@@ -40,14 +40,67 @@ rule gather_metrics:
         "../scripts/gather_metrics.py"
 
 
+rule identify_run:
+    input:
+        files=[
+            rules.gather_scores.output.scores,
+            rules.gather_metrics.output.metrics,
+            rules.sample_answers.output.samples,
+            PUBLISHED,
+            *all_manifests(),
+        ],
+        code=library("report.run_id"),
+    output:
+        run=f"{RESULTS}/run.json",
+    log:
+        logs("identify_run"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        name=config["scale"],
+        root=lambda wildcards, output: str(Path(output.run).parent),
+    message:
+        "Giving the run its id"
+    script:
+        "../scripts/identify_run.py"
+
+
+rule record_config:
+    input:
+        code=library("manifest"),
+    output:
+        config=report(
+            f"{RESULTS}/config.yaml",
+            caption="report/config.rst",
+            category="Configuration",
+        ),
+    log:
+        logs("record_config"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        config=config,
+    message:
+        "Recording the configuration"
+    script:
+        "../scripts/record_config.py"
+
+
 rule make_table:
     input:
         scores=rules.gather_scores.output.scores,
         metrics=rules.gather_metrics.output.metrics,
         published=PUBLISHED,
+        run=rules.identify_run.output.run,
         code=library("report.tables"),
     output:
-        csv=f"{RESULTS}/tables/table{{number}}.csv",
+        csv=report(
+            f"{RESULTS}/tables/table{{number}}.csv",
+            caption="report/table.rst",
+            category="Tables",
+            labels={"table": "{number}"},
+        ),
+        tidy=f"{RESULTS}/tables/table{{number}}.tidy.csv",
         md=f"{RESULTS}/tables/table{{number}}.md",
         tex=f"{RESULTS}/tables/table{{number}}.tex",
         typ=f"{RESULTS}/tables/table{{number}}.typ",
@@ -56,7 +109,7 @@ rule make_table:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        **row_settings(),
     message:
         "Table {wildcards.number}"
     script:
@@ -67,6 +120,7 @@ rule plot_figure1:
     input:
         scores=rules.gather_scores.output.scores,
         published=PUBLISHED,
+        run=rules.identify_run.output.run,
         code=library("report.figures"),
     output:
         pdf=f"{RESULTS}/figures/figure1.pdf",
@@ -74,6 +128,7 @@ rule plot_figure1:
             f"{RESULTS}/figures/figure1.png",
             caption="report/figure1.rst",
             category="Figures",
+            labels={"figure": "1: best models"},
         ),
         csv=f"{RESULTS}/figures/figure1.csv",
     log:
@@ -81,7 +136,7 @@ rule plot_figure1:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        **row_settings(),
     message:
         "Figure 1: Micro-Avg of the best models"
     script:
@@ -91,6 +146,8 @@ rule plot_figure1:
 rule plot_figure2:
     input:
         scores=rules.gather_scores.output.scores,
+        published=PUBLISHED,
+        run=rules.identify_run.output.run,
         code=library("report.figures"),
     output:
         pdf=f"{RESULTS}/figures/figure2.pdf",
@@ -98,6 +155,7 @@ rule plot_figure2:
             f"{RESULTS}/figures/figure2.png",
             caption="report/figure2.rst",
             category="Figures",
+            labels={"figure": "2: Micro-Avg over training steps"},
         ),
         csv=f"{RESULTS}/figures/figure2.csv",
     log:
@@ -105,7 +163,7 @@ rule plot_figure2:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        **row_settings(),
     message:
         "Figure 2: Micro-Avg over training steps"
     script:
@@ -115,6 +173,7 @@ rule plot_figure2:
 rule plot_figure3:
     input:
         samples=rules.sample_answers.output.samples,
+        run=rules.identify_run.output.run,
         code=library("report.figure3"),
     output:
         pdf=f"{RESULTS}/figures/figure3.pdf",
@@ -122,6 +181,7 @@ rule plot_figure3:
             f"{RESULTS}/figures/figure3.png",
             caption="report/figure3.rst",
             category="Figures",
+            labels={"figure": "3: sample answers"},
         ),
         csv=f"{RESULTS}/figures/figure3.csv",
     log:
@@ -136,12 +196,41 @@ rule plot_figure3:
         "../scripts/plot_figure3.py"
 
 
+rule plot_symbols:
+    input:
+        scores=rules.gather_scores.output.scores,
+        metrics=rules.gather_metrics.output.metrics,
+        published=PUBLISHED,
+        run=rules.identify_run.output.run,
+        code=library("report.symbols_figure"),
+    output:
+        pdf=f"{RESULTS}/figures/symbols_per_token.pdf",
+        png=report(
+            f"{RESULTS}/figures/symbols_per_token.png",
+            caption="report/symbols_per_token.rst",
+            category="Figures",
+            labels={"figure": "symbols per token"},
+        ),
+        csv=f"{RESULTS}/figures/symbols_per_token.csv",
+    log:
+        logs("plot_symbols"),
+    conda:
+        "../envs/report.yaml"
+    params:
+        **row_settings(),
+    message:
+        "Symbols per token against Micro-Avg"
+    script:
+        "../scripts/plot_symbols.py"
+
+
 rule list_errors:
     input:
         samples=[
             f"{RESULTS}/evaluation/{family}/{config['report']['samples']['vocabulary']}/calibration/samples.jsonl.gz"
             for family in sampled_models()
         ],
+        run=rules.identify_run.output.run,
         code=library("errors"),
     output:
         csv=f"{RESULTS}/tables/errors.csv",
@@ -165,6 +254,7 @@ rule compute_claims:
         metrics=rules.gather_metrics.output.metrics,
         published=PUBLISHED,
         samples=[f"{folder}/samples.jsonl.gz" for folder in evaluation_folders()],
+        run=rules.identify_run.output.run,
         code=library("report.claims"),
     output:
         claims=report(
@@ -221,6 +311,7 @@ rule run_checks:
         ],
         manifests=all_manifests(),
         tables=expand(f"{RESULTS}/tables/table{{number}}.md", number=TABLES),
+        run=rules.identify_run.output.run,
         code=library("report.checks"),
     output:
         checks=f"{RESULTS}/checks/checks.xml",
@@ -231,7 +322,7 @@ rule run_checks:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        **row_settings(),
         propagated={
             model(f, v, method): model(f, "instruct")
             for f, v in adapted()
@@ -249,7 +340,7 @@ rule build_report:
         source=sorted(str(path) for path in Path("paper").glob("*.typ")),
         tables=expand(f"{RESULTS}/tables/table{{number}}.typ", number=TABLES),
         figures=[
-            *expand(f"{RESULTS}/figures/figure{{number}}.pdf", number=FIGURES),
+            *expand(f"{RESULTS}/figures/{{figure}}.pdf", figure=FIGURES),
             training_figures()["all"]["pdf"],
         ],
         search=search_table()[:1],
@@ -261,6 +352,7 @@ rule build_report:
         checks=rules.run_checks.output.checks,
         manifests=all_manifests(),
         requirements="requirements.txt",
+        run=rules.identify_run.output.run,
         code=library("report.document"),
     output:
         pdf=report(
@@ -271,7 +363,7 @@ rule build_report:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        **row_settings(),
         settings=report_settings(),
     message:
         "Building the PDF"

@@ -4,13 +4,16 @@ from pathlib import Path
 
 from lep.log import job
 from lep.report.document import build_report
+from lep.report.run_id import read_run
+from lep.report.tables import read_sources
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        names = ("tables", "figures", "scores", "metrics", "published", "claims", "checks", "manifests", "requirements")
-        names += ("errors", "search")
+        files = {name: snakemake.input[name] for name in ("published", "scores", "metrics")}
+        rows = {name: snakemake.params[name] for name in ("families", "comparators")}
+        names = ("tables", "figures", "claims", "checks", "manifests", "requirements", "errors", "search")
         build_report(
-            families=snakemake.params.families,
+            sources=read_sources(**rows, **files, run=read_run(snakemake.input.run)),
             settings=snakemake.params.settings,
             source=Path(snakemake.input.source[0]).parent,
             **{name: snakemake.input[name] for name in names},

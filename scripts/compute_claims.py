@@ -2,6 +2,7 @@
 
 from lep.log import job
 from lep.report.claims import write_claims
+from lep.report.run_id import read_run
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
@@ -12,4 +13,5 @@ if __name__ == "__main__":
             target=snakemake.output[0],
             draws=snakemake.params.draws,
             seed=snakemake.params.seed,
+            run=read_run(snakemake.input.run),
         )

@@ -2,6 +2,7 @@
 
 from lep.errors import list_errors
 from lep.log import job
+from lep.report.run_id import read_run
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
@@ -10,4 +11,5 @@ if __name__ == "__main__":
             models=snakemake.params.models,
             per_task=snakemake.params.per_task,
             outputs=dict(snakemake.output.items()),
+            run=read_run(snakemake.input.run),
         )

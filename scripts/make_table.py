@@ -1,15 +1,15 @@
 """Rule make_table: one of Tables 1 to 4 as CSV, Markdown, LaTeX and Typst."""
 
 from lep.log import job
-from lep.report.tables import write_table
+from lep.report.run_id import read_run
+from lep.report.tables import read_sources, write_table
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
+        files = {name: snakemake.input[name] for name in ("published", "scores", "metrics")}
+        rows = {name: snakemake.params[name] for name in ("families", "comparators")}
         write_table(
             number=int(snakemake.wildcards.number),
-            families=snakemake.params.families,
-            published=snakemake.input.published,
+            sources=read_sources(**rows, **files, run=read_run(snakemake.input.run)),
             outputs=dict(snakemake.output.items()),
-            scores=snakemake.input.get("scores"),
-            metrics=snakemake.input.get("metrics"),
         )

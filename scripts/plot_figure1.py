@@ -2,12 +2,14 @@
 
 from lep.log import job
 from lep.report.figures import plot_figure1
+from lep.report.run_id import read_run
+from lep.report.tables import read_sources
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
+        files = {name: snakemake.input[name] for name in ("published", "scores")}
+        rows = {name: snakemake.params[name] for name in ("families", "comparators")}
         plot_figure1(
-            families=snakemake.params.families,
-            published=snakemake.input.published,
+            sources=read_sources(**rows, **files, run=read_run(snakemake.input.run)),
             outputs=dict(snakemake.output.items()),
-            scores=snakemake.input.get("scores"),
         )

@@ -2,6 +2,7 @@
 
 from lep.log import job
 from lep.report.figure3 import plot_figure3
+from lep.report.run_id import read_run
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
@@ -9,4 +10,5 @@ if __name__ == "__main__":
             families=snakemake.params.families,
             samples=snakemake.input.samples,
             outputs=dict(snakemake.output.items()),
+            run=read_run(snakemake.input.run),
         )

@@ -2,14 +2,17 @@
 
 from lep.log import job
 from lep.report.checks import run_checks
+from lep.report.run_id import read_run
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         names = ("scores", "metrics", "published", "training", "heldout", "manifests", "tables")
         run_checks(
             families=snakemake.params.families,
+            comparators=snakemake.params.comparators,
             **{name: snakemake.input[name] for name in names},
             propagated=snakemake.params.propagated,
             donors=snakemake.params.donors,
             target=snakemake.output[0],
+            run=read_run(snakemake.input.run),
         )

@@ -24,7 +24,7 @@ def evaluations():
             (family, v, "calibration")
             for v in dict.fromkeys(c[0] for c in calibrations(family))
         ]
-    return jobs
+    return jobs + [(other, "original", "instruct") for other in COMPARATORS]
 
 
 def evaluated_models(family, vocabulary, stage):

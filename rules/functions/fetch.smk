@@ -38,7 +38,7 @@ def dataset_reference(name):
 
 
 def model_reference(family, role):
-    reference = FAMILIES[family][role]
+    reference = model_source(family, role)
     return reference | {
         "revision": pinned("model", reference["path"], reference["revision"])
     }
@@ -49,6 +49,7 @@ def unpinned_references():
     models = [
         family[role] for family in FAMILIES.values() for role in ("base", "instruct")
     ]
+    models += [other["model"] for other in COMPARATORS.values()]
     found = {f"model:{m['path']}": m["revision"] for m in models if not is_local(m)}
     for name, dataset in hub_datasets().items():
         if name != "instructions" or config["calibration"]["source"] == "hub":

@@ -44,6 +44,7 @@ def all_manifests():
     models = [
         model(family, role) for family in FAMILIES for role in ("base", "instruct")
     ]
+    models += [model(other, "instruct") for other in COMPARATORS]
     models += [
         model(f, v, step)
         for f, v in adapted()
@@ -60,6 +61,11 @@ def all_manifests():
         *found,
         *folders,
     ]
+
+
+def row_settings():
+    """Which models the tables show."""
+    return {key: config[key] for key in ("families", "comparators")}
 
 
 def report_settings():

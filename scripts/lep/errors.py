@@ -18,7 +18,9 @@ EMPTY = "(empty)"
 _DRAWN = frozenset(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x180), *range(0x400, 0x460)])) | frozenset("–—‘’“”„…№")
 
 
-def list_errors(samples: Sequence[Path], models: Sequence[str], per_task: int, outputs: dict[str, Path]) -> None:
+def list_errors(
+    samples: Sequence[Path], models: Sequence[str], per_task: int, outputs: dict[str, Path], run: str = ""
+) -> None:
     """Write the worst answers of `models`, `per_task` of each task, as `outputs["csv"]` and `outputs["md"]`.
 
     `samples` are `samples.jsonl.gz` files. An answer that is right is never listed; of equal scores the earlier item
@@ -27,12 +29,13 @@ def list_errors(samples: Sequence[Path], models: Sequence[str], per_task: int, o
     lines = [line for path in samples for line in read_lines(path) if line["model"] in models]
     rows = [row for model in models for row in worst((x for x in lines if x["model"] == model), per_task)]
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, (*COLUMNS, "run"), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(row | {"run": run} for row in rows)
     write_text(outputs["csv"], text.getvalue())
     table = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     table += ["| " + " | ".join(row[column].replace("|", "\\|") for column in COLUMNS) + " |" for row in rows]
+    table += ["", f"Run `{run}`."] if run else []
     write_text(outputs["md"], "\n".join(table) + "\n")
 
 

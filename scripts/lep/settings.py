@@ -1,6 +1,7 @@
 """Checks of the workflow's configuration, done before any rule is planned; imports nothing heavy."""
 
 import ast
+import csv
 import difflib
 from pathlib import Path
 
@@ -26,7 +27,15 @@ def check_settings(config: dict, root: Path) -> None:
     messages = messages or _subset_faults(config) + _original_faults(config)
     if not messages:
         config = narrowed(config)
-        checks = (_family_faults, _source_faults, _schedule_faults, _benchmark_faults, _judge_faults, _report_faults)
+        checks = (
+            _family_faults,
+            _source_faults,
+            _schedule_faults,
+            _benchmark_faults,
+            _judge_faults,
+            _comparator_faults,
+            _report_faults,
+        )
         messages = [message for check in checks for message in check(config, root)]
     if messages:
         raise UserError("the configuration is not valid:\n" + "\n".join(f"  {message}" for message in messages))
@@ -200,6 +209,28 @@ def _judge_faults(config: dict, root: Path) -> list[str]:
             f"found {judge['model']!r}"
         ]
     return []
+
+
+def _comparator_faults(config: dict, root: Path) -> list[str]:
+    names = [entry["name"] for entry in (*config["families"], *config["comparators"])]
+    faults = [
+        f"comparators: {name} is named twice, here or in families"
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    ]
+    with open(root / "data/published_scores.csv", encoding="utf-8", newline="") as file:
+        known = [row["model"] for row in csv.DictReader(file) if row["family"] == "comparator"]
+    for other in config["comparators"]:
+        where = f"comparators.{other['name']}"
+        if other["published"] is not None and other["published"] not in known:
+            faults.append(
+                f"{where}.published: {other['published']!r} is not in the paper; use null or one of {', '.join(known)}"
+            )
+        if other["published"] is None and other["model"] is None:
+            faults.append(f"{where}: has neither published values nor a model; name one of them")
+        if other["model"]:
+            faults += _model_faults(other["model"]["path"], f"{where}.model.path", root, {"stand_in": False}, config)
+    return faults
 
 
 def _report_faults(config: dict, root: Path) -> list[str]:

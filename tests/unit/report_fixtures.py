@@ -13,7 +13,15 @@ from pathlib import Path
 from darumeru import metrics
 from darumeru.specs import GROUPS, SPECS
 from lep.report.names import METHODS, Family, parse_families
-from lep.report.scores import METRIC_COLUMNS, SCORE_COLUMNS, find_published, read_published
+from lep.report.scores import (
+    METRIC_COLUMNS,
+    SCORE_COLUMNS,
+    find_published,
+    published_comparators,
+    published_families,
+    read_published,
+)
+from lep.report.tables import Sources, read_sources
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "data" / "published_scores.csv"
@@ -46,6 +54,11 @@ FAMILIES = [
         "controls": ["saiga", "saiga_copy"],
     },
 ]
+COMPARATORS = [
+    {"name": f"other{number}", "title": title, "published": title, "model": None}
+    for number, title in enumerate(("Saiga (LLaMa-3-8B)", "Vikhr-5.2 (Mistral-7B)", "Qwen-2 7B", "Mistral Nemo (12B)"))
+]
+RUN = "test-0123456789ab"
 SETTINGS = {
     "scale": "test",
     "seed": 42,
@@ -85,6 +98,17 @@ def make_files(folder: Path, items: int = 24, draws: int = 200) -> Files:
         file.writelines(json.dumps(line) + "\n" for line in lines)
     files.samples.write_text("".join(json.dumps(s, ensure_ascii=False) + "\n" for s in _samples()), encoding="utf-8")
     return files
+
+
+def sources_of(files: Files, families: list[dict] = FAMILIES, scores: Path | None = None) -> Sources:
+    """What tables and figures are made from."""
+    return read_sources(families, PUBLISHED, scores or files.scores, files.metrics, COMPARATORS, RUN)
+
+
+def published_sources() -> Sources:
+    """The paper's values alone."""
+    rows = read_published(PUBLISHED)
+    return Sources(published_families(rows), rows, comparators=published_comparators(rows), run=RUN)
 
 
 def models_of(family: Family) -> dict[str, tuple[int | None, int, dict[str, float]]]:
@@ -132,8 +156,16 @@ def with_value(row: dict, model: str, name: str, **values: str) -> dict:
 def real_families() -> list[dict]:
     """`FAMILIES` as if they were the paper's own models."""
     titles = {"mistral": ("Mistral-7B", "OpenChat-3.5"), "llama": ("LLaMa-3-8B", "LLaMa-3-8B Instruct")}
-    keys = ("base_title", "instruct_title")
-    return [f | dict(zip(keys, titles[f["name"]], strict=True)) | {"stand_in": False} for f in FAMILIES]
+    ids = {
+        "mistral": ("mistralai/Mistral-7B-v0.1", "openchat/openchat-3.5-0106"),
+        "llama": ("meta-llama/Meta-Llama-3-8B", "meta-llama/Meta-Llama-3-8B-Instruct"),
+    }
+    families = []
+    for family in FAMILIES:
+        named = dict(zip(("base_title", "instruct_title"), titles[family["name"]], strict=True))
+        base, instruct = ({"path": path, "revision": "unpinned"} for path in ids[family["name"]])
+        families.append(family | named | {"stand_in": False, "base": base, "instruct": instruct})
+    return families
 
 
 def outputs(folder: Path, name: str, *kinds: str) -> dict[str, Path]:
@@ -199,6 +231,7 @@ def _metric_rows() -> list[dict]:
         for v in family.vocabularies:
             for name, bits in {"init": 4.21, "cpt-025": 3.2, "cpt-050": 3.0, "cpt-100": 2.87}.items():
                 rows.append(("pretraining", f"{family.name}/{v}/{name}", "bits_per_character", bits))
+                rows.append(("pretraining", f"{family.name}/{v}/{name}", "step", STEPS.get(name, 0)))
     return [dict(zip(METRIC_COLUMNS, row, strict=True)) for row in rows]
 
 

@@ -13,17 +13,20 @@ from lep.manifest import publish, sha256_file, staging
 from lep.report import document
 from lep.report.checks import CHECKS, junit
 from lep.report.claims import write_claims
-from lep.report.document import build_report, compile_document, lay_out, passed_checks
+from lep.report.document import compile_document, lay_out, passed_checks
 from lep.report.facts import artefact_hashes, flatten, read_claims, read_pins
 from lep.report.figure3 import plot_figure3
 from lep.report.figures import plot_figure1, plot_figure2
 from lep.report.markup import number, signed
 from lep.report.names import COLUMNS, MICRO
-from lep.report.tables import write_table
+from lep.report.symbols_figure import plot_symbols
+from lep.report.tables import build_table, read_sources, write_table
 from report_fixtures import (
+    COMPARATORS,
     FAMILIES,
     PUBLISHED,
     ROOT,
+    RUN,
     SETTINGS,
     Files,
     change_rows,
@@ -32,11 +35,19 @@ from report_fixtures import (
     pdf_text,
     read_rows,
     real_families,
+    sources_of,
     with_value,
 )
 
 SOURCE = ROOT / "paper"
+FIGURES = ("figure1", "figure2", "figure3", "symbols_per_token")
 Report = dict[str, object]  # the arguments of build_report, but for the target
+
+
+def build_report(families: list[dict], scores: Path, metrics: Path, published: Path, **others: object) -> None:
+    """The report from the files that its sources are read from."""
+    sources = read_sources(families, published, scores, metrics, COMPARATORS, RUN)
+    document.build_report(sources=sources, **others)
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +58,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 @pytest.fixture(scope="module")
 def report(files: Files) -> Report:
     folder = files.scores.parent
-    for n in (1, 2, 3):
-        paths = outputs(folder, f"figure{n}", "pdf", "png", "csv")
-        if n == 1:
-            plot_figure1(FAMILIES, PUBLISHED, paths, files.scores)
-        elif n == 2:
-            plot_figure2(FAMILIES, files.scores, paths)
-        else:
-            plot_figure3(FAMILIES, files.samples, paths)
+    drawn = {name: outputs(folder, name, "pdf", "png", "csv") for name in FIGURES}
+    sources = sources_of(files)
+    plot_figure1(sources, drawn["figure1"])
+    plot_figure2(sources, drawn["figure2"])
+    plot_figure3(FAMILIES, files.samples, drawn["figure3"])
+    plot_symbols(sources, drawn["symbols_per_token"])
     write_claims(FAMILIES, files.scores, files.metrics, PUBLISHED, files.answers, folder / "claims.csv", draws=20)
     (folder / "checks.xml").write_text(junit(dict.fromkeys(CHECKS)))
     return {
         "families": FAMILIES, "settings": SETTINGS, "source": SOURCE, "tables": tables(FAMILIES, files, folder),
-        "figures": [folder / f"figure{n}.pdf" for n in (1, 2, 3)], "scores": files.scores, "metrics": files.metrics,
+        "figures": [folder / f"{name}.pdf" for name in FIGURES], "scores": files.scores, "metrics": files.metrics,
         "published": PUBLISHED, "claims": folder / "claims.csv", "checks": folder / "checks.xml",
         "requirements": ROOT / "requirements.txt",
     }  # fmt: skip
@@ -79,7 +88,7 @@ def text(pdf: Path) -> str:
 
 def tables(families: list[dict], files: Files, folder: Path) -> list[Path]:
     for n in (1, 2, 3, 4):
-        write_table(n, families, PUBLISHED, {"typ": folder / f"table{n}.typ"}, files.scores, files.metrics)
+        write_table(n, sources_of(files, families), {"typ": folder / f"table{n}.typ"})
     return [folder / f"table{n}.typ" for n in (1, 2, 3, 4)]
 
 
@@ -122,6 +131,8 @@ def test_the_text_has_its_sections_tables_and_figures(text: str) -> None:
     for kind, count in (("Table", 5), ("Figure", 3)):
         for n in range(1, count + 1):
             assert f"{kind}{n}:" in text
+    assert "FigureS1:" in text
+    assert plain(f"Run {RUN}.") in text
     assert "\ufffd" not in text  # every glyph has a meaning
     for title in [family[key] for family in FAMILIES for key in ("base_title", "instruct_title")]:
         assert plain(title) in text
@@ -139,7 +150,7 @@ def test_curves_and_learning_rates_stand_behind_the_papers_figures(report: Repor
     figures = [*report["figures"], curves]
     build_report(**report | {"figures": figures, "search": [search]}, target=tmp_path / "out" / "paper.pdf")
     text = plain(pdf_text(tmp_path / "out" / "paper.pdf"))
-    assert plain("Figure 4: Bits per character during embedding pre-training") in text
+    assert plain("Figure S2: Bits per character during embedding pre-training") in text
     assert plain("Table 6: Search of the learning rate") in text
     assert plain("llama/bpe 0.0002 20 2.1000 4.2000") in text
 
@@ -167,7 +178,7 @@ def test_the_text_has_the_numbers_of_the_run(text: str, files: Files, report: Re
 def test_every_row_of_every_table_is_in_the_text(text: str, files: Files, tmp_path: Path) -> None:
     """Label, value, half width and the paper's value, in the row's order."""
     for n in (1, 2, 3, 4):
-        write_table(n, FAMILIES, PUBLISHED, {"csv": tmp_path / "t.csv"}, files.scores, files.metrics)
+        write_table(n, sources_of(files), {"csv": tmp_path / "t.csv"})
         for row in read_rows(tmp_path / "t.csv"):
             if not row["model"]:
                 continue
@@ -216,6 +227,9 @@ def test_facts_by_hand(report: Report, files: Files, tmp_path: Path, monkeypatch
     assert (t2["symbols_original"], t2["symbols_most"], t2["symbols_vocabulary"]) == ("2.10", "3.41", "BPE")
     assert (t2["paper_symbols_original"], t2["paper_symbols_most"]) == ("2.89", "4.40")
     assert (t2["bits_before"], t2["bits_after"]) == ("4.21", "2.87")
+    assert t2["symbols_gain"] == "+1.31"
+    (bpe,) = (row for row in build_table(2, sources_of(files)).rows if row.model.startswith("llama/bpe/"))
+    assert t2["symbols_score"] == number(score_of(files, bpe.model))
     trained = [row for row in read_rows(files.scores) if row["name"] == MICRO and row["model"].startswith("llama/")]
     trained = [row for row in trained if "/cpt-" in row["model"]]
     top = max(trained, key=lambda row: float(row["value"]))
@@ -292,6 +306,36 @@ def test_missing_settings_stop_the_report(report: Report, tmp_path: Path, key: s
     for settings in ({k: v for k, v in SETTINGS.items() if k != key}, SETTINGS | {key: None}):
         with pytest.raises(UserError, match=f"settings lack {key};"):
             build_report(**report | {"settings": settings}, target=tmp_path / "paper.pdf")
+
+
+def test_no_number_of_the_text_stands_in_its_source(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the digits of all facts and tables taken away, only the numbers of headings, figures, tables and pages and
+    the count of the checks are left."""
+
+    def blank(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: blank(inner) if key != "figures" else inner for key, inner in value.items()}
+        if isinstance(value, list):
+            return [blank(inner) for inner in value]
+        return re.sub(r"\d", "Q", value) if isinstance(value, str) else value
+
+    facts = blank(facts_of(report, tmp_path, monkeypatch))
+    root = tmp_path / "root"
+    root.mkdir()
+    lay_out(root, SOURCE, report["tables"], report["figures"], facts)
+    for n in (1, 2, 3, 4):
+        body = f'#figure(table[Q], kind: table, caption: [Q]) #label("table-{n}")'
+        (root / "tables" / f"table{n}.typ").write_text(body)
+    compile_document(root, tmp_path / "blank.pdf")
+    text = plain(pdf_text(tmp_path / "blank.pdf"))
+    assert "Q" in text
+    references, headings = r"(?:Figure|Table)S?\d", r"(?<!\d)\d(?:\.\d)?(?=[A-Z])"
+    counted, pages = f"All{len(CHECKS)}integritychecks", r"\d+(?=LearnedEmbedding|$)"
+    for numbered in (references, counted, headings, pages):
+        text = re.sub(numbered, "", text)
+    assert re.findall(r".{0,20}\d.{0,10}", text) == []
 
 
 def test_a_fact_that_is_missing_in_the_file_stops_typst(

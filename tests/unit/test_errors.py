@@ -73,9 +73,10 @@ def test_both_files_list_the_models_in_order(tmp_path: Path) -> None:
         with gzip.open(tmp_path / f"{name}.gz", "wt", encoding="utf-8") as file:
             file.writelines(json.dumps(entry) + "\n" for entry in lines)
     outputs = {"csv": tmp_path / "errors.csv", "md": tmp_path / "errors.md"}
-    list_errors([tmp_path / "a.gz", tmp_path / "b.gz"], ["family/b", "family/a"], 2, outputs)
+    list_errors([tmp_path / "a.gz", tmp_path / "b.gz"], ["family/b", "family/a"], 2, outputs, "mini-0123")
     with open(outputs["csv"], encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["model"] for row in rows] == ["family/b", "family/a"]
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == (*COLUMNS, "run")
+    assert "Run `mini-0123`." in outputs["md"].read_text()
     assert "| да\\|нет |" in outputs["md"].read_text(encoding="utf-8")

@@ -8,11 +8,12 @@ from pathlib import Path
 import matplotlib
 import pytest
 from lep.config import UserError
-from lep.report import figure3, figures
+from lep.report import figure3, figures, symbols_figure
 from lep.report.figure3 import EMPTY, plot_figure3, printable, wrap
 from lep.report.figures import plot_figure1, plot_figure2
 from lep.report.names import MICRO, PUBLISHED_TITLES
 from lep.report.style import SERIES
+from lep.report.symbols_figure import plot_symbols
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -20,11 +21,14 @@ from matplotlib.transforms import Bbox
 from report_fixtures import (
     FAMILIES,
     PUBLISHED,
+    RUN,
     Files,
     change_rows,
     make_files,
     outputs,
+    published_sources,
     read_rows,
+    sources_of,
     with_value,
 )
 
@@ -50,6 +54,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     save = figures.save
     monkeypatch.setattr(figures, "save", keep)
     monkeypatch.setattr(figure3, "save", keep)
+    monkeypatch.setattr(symbols_figure, "save", keep)
     return seen
 
 
@@ -100,21 +105,24 @@ def write_samples(path: Path, *texts: str, prompt: str = "Вопрос?", family
 def draw(n: int, files: Files, folder: Path) -> dict[str, Path]:
     paths = outputs(folder, f"figure{n}", *KINDS)
     if n == 1:
-        plot_figure1(FAMILIES, PUBLISHED, paths, files.scores)
+        plot_figure1(sources_of(files), paths)
     elif n == 2:
-        plot_figure2(FAMILIES, files.scores, paths)
+        plot_figure2(sources_of(files), paths)
+    elif n == 3:
+        plot_figure3(FAMILIES, files.samples, paths, RUN)
     else:
-        plot_figure3(FAMILIES, files.samples, paths)
+        plot_symbols(sources_of(files), paths)
     return paths
 
 
-@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_files_are_written_and_the_same_on_every_run(files: Files, tmp_path: Path, n: int) -> None:
     first = {kind: path.read_bytes() for kind, path in draw(n, files, tmp_path / "new" / "folder").items()}
     assert first["pdf"].startswith(b"%PDF")
     assert first["png"].startswith(b"\x89PNG")
     assert b"CreationDate" not in first["pdf"]
     assert b"/FontFile2" in first["pdf"]  # embedded
+    assert all(RUN.encode() in data for data in first.values())
     with matplotlib.rc_context({"font.size": 20, "savefig.dpi": 50, "lines.linewidth": 9, "axes.facecolor": "red"}):
         again = draw(n, files, tmp_path / "again")  # whatever the user's own settings are
     assert {kind: path.read_bytes() for kind, path in again.items()} == first
@@ -158,7 +166,7 @@ def test_figure1_draws_the_scores_and_the_papers_values(files: Files, tmp_path: 
 
 def test_figure1_of_the_paper_alone(tmp_path: Path, drawn: list[Figure]) -> None:
     paths = outputs(tmp_path, "figure1", *KINDS)
-    plot_figure1(FAMILIES, PUBLISHED, paths)
+    plot_figure1(published_sources(), paths)
     rows = read_rows(paths["csv"])
     assert {row["panel"] for row in rows} == {"paper"}
     assert [float(row["micro_avg"]) for row in rows] == [0.607, 0.61, 0.608, 0.587, 0.613, 0.639, 0.632, 0.618]
@@ -177,7 +185,7 @@ def test_figure2_draws_the_checkpoints(files: Files, tmp_path: Path, drawn: list
 
     scores = change_rows(files.scores, tmp_path / "scores.csv", change)
     paths = outputs(tmp_path, "figure2", *KINDS)
-    plot_figure2(FAMILIES, scores, paths)
+    plot_figure2(sources_of(files, scores=scores), paths)
     rows = read_rows(paths["csv"])
     micro = {row["model"]: row for row in read_rows(scores) if row["name"] == MICRO}
     wanted = [m for m in micro if "/cpt-" in m or m.endswith("/base")]
@@ -195,23 +203,89 @@ def test_figure2_draws_the_checkpoints(files: Files, tmp_path: Path, drawn: list
     for axis, family in zip(figure.axes, FAMILIES, strict=True):
         assert axis.get_title() == family["base_title"]
         base = float(micro[f"{family['name']}/base"]["value"])
-        dashed, *lines = axis.lines
+        dashed, *lines = [line for line in axis.lines if line.get_linestyle() != "None" or line.get_marker() == "o"]
+        moved: set[float] = set()
         assert list(dashed.get_ydata()) == pytest.approx([base] * 2)
         for vocabulary, (line, ring) in zip(
             family["vocabularies"], zip(lines[::2], lines[1::2], strict=True), strict=True
         ):
             own = [row for row in rows if (row["family"], row["vocabulary"]) == (family["name"], vocabulary)]
-            assert list(line.get_xdata()) == [30, 60, 120]
+            assert list(line.get_xdata()) == pytest.approx([30, 60, 120], abs=4)  # aside of the others
+            moved.add(round(line.get_xdata()[0], 3))
             assert list(line.get_ydata()) == pytest.approx([float(row["micro_avg"]) for row in own], abs=1e-6)
             assert line.get_color() == SERIES[vocabulary]["color"]
             (donor,) = [row for row in own if row["donor"] == "yes"]
-            assert (ring.get_xdata()[0], ring.get_ydata()[0]) == pytest.approx(
-                (int(donor["step"]), float(donor["micro_avg"])), abs=1e-6
-            )
+            ringed = [30, 60, 120].index(int(donor["step"]))
+            assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (line.get_xdata()[ringed], line.get_ydata()[ringed])
+            assert ring.get_ydata()[0] == pytest.approx(float(donor["micro_avg"]), abs=1e-6)
+        assert len(moved) == len(family["vocabularies"])  # no point hides another
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["Original, without training", "BPE", "Unigram", "Extended", "Optimized", "donor (best)"]
     assert_nothing_is_cut(figure)
     assert_no_overlap(figure)
+
+
+def test_figure2_of_the_paper_has_levels_and_no_steps(tmp_path: Path, drawn: list[Figure]) -> None:
+    paths = outputs(tmp_path, "figure2", *KINDS)
+    plot_figure2(published_sources(), paths)
+    rows = read_rows(paths["csv"])
+    assert {row["step"] for row in rows} == {""}
+    paper = [row for row in read_rows(PUBLISHED) if row["table"] == "2"]
+    assert [float(row["micro_avg"]) for row in rows] == [float(row["micro_avg"]) for row in paper]
+    marks = [line for axis in drawn[0].axes for line in axis.lines if len(line.get_xdata()) == 1]
+    assert [line.get_ydata()[0] for line in marks] == [
+        float(r["micro_avg"]) for r in paper if r["vocabulary"] != "original"
+    ]
+    assert {line.get_linestyle() for line in marks} == {"None"}  # no curve is made up
+    assert not any(tick for axis in drawn[0].axes for tick in axis.get_xticks())
+    assert_nothing_is_cut(drawn[0])
+    assert_no_overlap(drawn[0])
+
+
+def test_figure2_of_incomplete_scores_leaves_out_what_is_missing(files: Files, tmp_path: Path) -> None:
+    missing = ("llama/base", "llama/bpe/cpt")
+    path = change_rows(files.scores, tmp_path / "s.csv", lambda r: None if r["model"].startswith(missing) else r)
+    paths = outputs(tmp_path, "figure2", *KINDS)
+    plot_figure2(sources_of(files, scores=path), paths)
+    found = {(row["family"], row["vocabulary"]) for row in read_rows(paths["csv"])}
+    assert not {("llama", "original"), ("llama", "bpe")} & found
+    assert {("llama", "unigram"), ("mistral", "original")} <= found
+
+
+def test_symbols_against_scores(files: Files, tmp_path: Path, drawn: list[Figure]) -> None:
+    rows = read_rows(draw(4, files, tmp_path)["csv"])
+    ours = [row for row in rows if row["panel"] == "this run"]
+    micro = {row["model"]: row["value"] for row in read_rows(files.scores) if row["name"] == MICRO}
+    symbols = {row["model"]: row["value"] for row in read_rows(files.metrics) if row["name"] == "symbols_per_token"}
+    assert len(ours) == 9
+    for row in ours:
+        assert row["micro_avg"] == micro[row["model"]]
+        assert float(row["symbols_per_token"]) == float(symbols[f"{row['family']}/{row['vocabulary']}"])
+    paper = [row for row in read_rows(PUBLISHED) if row["table"] == "2"]
+    theirs = [row for row in rows if row["panel"] == "paper (8B)"]
+    assert [(float(r["symbols_per_token"]), float(r["micro_avg"])) for r in theirs] == [
+        (float(r["symbols_per_token"]), float(r["micro_avg"])) for r in paper
+    ]
+    points = [
+        line for axis in drawn[0].axes[:2] for line in axis.lines if line.get_marker() not in ("None", "_", "|", "")
+    ]
+    points = [line for line in points if line.get_color() in {style["color"] for style in SERIES.values()}]
+    assert sorted(line.get_ydata()[0] for line in points) == pytest.approx(
+        sorted(float(r["micro_avg"]) for r in ours), abs=1e-6
+    )
+    assert_nothing_is_cut(drawn[0])
+    assert_no_overlap(drawn[0])
+
+
+def test_ticks_tell_values_apart(files: Files, tmp_path: Path, drawn: list[Figure]) -> None:
+    """Two ticks of an axis never have the same text."""
+    for n in (1, 2, 4):
+        draw(n, files, tmp_path / str(n))
+    for figure in drawn:
+        boxes_of(figure)
+        for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+            texts = [text for text in (tick.label1.get_text() for tick in axis.get_major_ticks()) if text]
+            assert len(set(texts)) == len(texts)
 
 
 def test_figure3_holds_every_text(files: Files, tmp_path: Path, drawn: list[Figure]) -> None:

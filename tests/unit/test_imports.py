@@ -29,6 +29,7 @@ LAYERS = (
     ("stand_in_data", "stand_ins", "pretrain", "calibrate"),
     ("harness", "evaluate", "samples", "compare", "errors"),
     ("report",),
+    ("explain",),
 )
 # Who may import the tasks of Darumeru: what runs them, reads their scores or fetches their records.
 KNOW_THE_BENCHMARK = {"harness", "evaluate", "compare", "errors", "fetch"}

@@ -121,13 +121,16 @@ def test_missing_file_model_and_score(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing\.csv does not exist"):
         read_scores(tmp_path / "nothing.csv")
     scores = read_scores(score_file(tmp_path, {}, CHECKPOINT))
+    assert scores.get("llama/instruct", MICRO) is None
     with pytest.raises(UserError, match=r"no scores of llama/instruct.*holds llama/base, llama/bpe/cpt-050"):
-        scores.of("llama/instruct")
+        scores.need("llama/instruct", MICRO)
     assert scores.get("llama/base", "rcb") is None
     with pytest.raises(UserError, match="no rcb of llama/base"):
         scores.need("llama/base", "rcb")
-    with pytest.raises(UserError, match="no checkpoint llama/unigram/cpt-NNN"):
-        scores.checkpoints("llama", "unigram")
+    assert scores.checkpoints("llama", "unigram") == []
+    for find in (scores.last, scores.donor):
+        with pytest.raises(UserError, match="no checkpoint llama/unigram/cpt-NNN"):
+            find("llama", "unigram")
 
 
 def test_checkpoints_are_in_the_order_of_steps(tmp_path: Path) -> None:
@@ -156,7 +159,7 @@ def test_metrics(tmp_path: Path) -> None:
     rows = [("vocabulary", "llama/bpe", "symbols_per_token", "3.41"), ("vocabulary", "llama/bpe", "kind", "byte-level")]
     metrics = read_metrics(metric_file(tmp_path, *rows, ("propagation", "llama/bpe", "symbols_per_token", "1")))
     assert metrics.need("vocabulary", "llama/bpe", "symbols_per_token") == 3.41
-    assert metrics.models("vocabulary", "symbols_per_token") == ["llama/bpe"]
+    assert metrics.get("vocabulary", "llama/unigram", "symbols_per_token") is None
     with pytest.raises(UserError, match="line 3: value is 'byte-level'; a finite number"):
         metrics.need("vocabulary", "llama/bpe", "kind")
     with pytest.raises(UserError, match="no row vocabulary,llama/unigram,symbols_per_token"):

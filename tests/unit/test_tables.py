@@ -2,6 +2,8 @@
 
 import csv
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,25 +12,29 @@ from lep.donor import select_donor
 from lep.manifest import publish, read_manifest, staging
 from lep.report.document import compile_document
 from lep.report.markup import number, signed
-from lep.report.names import COLUMNS, MICRO, parse_families
-from lep.report.scores import Score, read_metrics, read_published, read_scores
-from lep.report.tables import Cell, Sources, Table, arrow, build_table, write_table
+from lep.report.names import COLUMNS, MICRO
+from lep.report.scores import Score
+from lep.report.tables import Cell, Table, arrow, build_table, read_sources, write_table
 from report_fixtures import (
+    COMPARATORS,
     FAMILIES,
     PUBLISHED,
     ROOT,
+    RUN,
     Files,
     change_rows,
     make_files,
     outputs,
     pdf_text,
+    published_sources,
     read_rows,
     real_families,
+    sources_of,
     with_value,
     write_rows,
 )
 
-KINDS = ("csv", "md", "tex", "typ")
+KINDS = ("csv", "tidy", "md", "tex", "typ")
 TABLES = (1, 2, 3, 4)
 VOCABULARIES = {"mistral": ["bpe", "unigram", "extended"], "llama": ["bpe", "unigram", "extended", "optimized"]}
 TABLE4 = {
@@ -51,14 +57,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 def build(n: int, files: Files, families: list[dict] = FAMILIES, scores: Path | None = None) -> Table:
-    parsed = parse_families(families)
-    read = read_scores(scores or files.scores, parsed)
-    return build_table(n, Sources(parsed, read_published(PUBLISHED), read, read_metrics(files.metrics)))
+    return build_table(n, sources_of(files, families, scores))
 
 
 def write(n: int, folder: Path, files: Files | None, families: list[dict] = FAMILIES) -> dict[str, Path]:
     paths = outputs(folder, f"table{n}", *KINDS)
-    write_table(n, families, PUBLISHED, paths, files and files.scores, files and files.metrics)
+    write_table(n, sources_of(files, families) if files else published_sources(), paths)
     return paths
 
 
@@ -314,7 +318,7 @@ def test_models_without_all_tasks_show_a_gap(tmp_path: Path, files: Files) -> No
 
     path = change_rows(files.scores, tmp_path / "scores.csv", cut)
     paths = outputs(tmp_path, "table3", *KINDS)
-    write_table(3, FAMILIES, PUBLISHED, paths, path, files.metrics)
+    write_table(3, sources_of(files, scores=path), paths)
     first = read_rows(paths["csv"])[0]
     assert [first[column] == "" for column in COLUMNS] == [True, False, False, True, False, False]
     assert [cell.strip() == "–" for cell in markdown_rows(paths["md"])[0][3:9]] == [
@@ -329,16 +333,120 @@ def test_models_without_all_tasks_show_a_gap(tmp_path: Path, files: Files) -> No
     assert "not evaluated on all tasks" not in write(3, tmp_path, files)["md"].read_text()
 
 
-def test_refusals(tmp_path: Path, files: Files) -> None:
-    path = change_rows(
-        files.scores, tmp_path / "scores.csv", lambda row: None if row["model"] == "llama/extended/swap" else row
+def without(files: Files, folder: Path, *models: str) -> Path:
+    return change_rows(
+        files.scores, folder / "scores.csv", lambda row: None if row["model"].startswith(models) else row
     )
-    with pytest.raises(UserError, match="no scores of llama/extended/swap"):
-        build(3, files, scores=path)
+
+
+def test_a_model_that_was_not_evaluated_is_a_visible_gap(tmp_path: Path, files: Files) -> None:
+    scores = without(files, tmp_path, "llama/extended/swap")
+    table = build(3, files, scores=scores)
+    (row,) = [row for row in table.rows if row.model == "llama/extended/swap"]
+    assert row.cells == {}
+    assert "Not evaluated: llama/extended/swap." in table.notes
+    assert len(table.rows) == len(build(3, files).rows)
+    paths = outputs(tmp_path, "table3", *KINDS)
+    write_table(3, sources_of(files, scores=scores), paths)
+    (line,) = [line for line in read_rows(paths["csv"]) if line["model"] == "llama/extended/swap"]
+    assert {line[column] for column in COLUMNS} == {""}
+    assert line["paper_micro_avg"] == "0.592"
+    assert "this run" not in {x["source"] for x in read_rows(paths["tidy"]) if x["model"] == "llama/extended/swap"}
+
+
+def test_missing_checkpoints_and_candidates_are_named(tmp_path: Path, files: Files) -> None:
+    scores = without(files, tmp_path, "llama/bpe/cpt", "llama/optimized/conversion/saiga_copy")
+    assert "Not evaluated: llama/bpe/donor." in build(2, files, scores=scores).notes
+    assert (
+        "Not considered, as they have no Micro-Avg: llama/optimized/conversion/saiga_copy."
+        in build(1, files, scores=scores).notes
+    )
+
+
+def test_symbols_are_a_gap_without_metrics(files: Files) -> None:
+    table = build_table(2, read_sources(FAMILIES, PUBLISHED, files.scores, comparators=COMPARATORS))
+    assert not any("symbols_per_token" in row.cells for row in table.rows)
+    assert any("no metrics.csv was given" in note for note in table.notes)
+    assert not any(note.startswith("–:") for note in table.notes)
+
+
+def test_a_vocabulary_that_was_not_measured_is_a_gap(files: Files, tmp_path: Path) -> None:
+    metrics = change_rows(files.metrics, tmp_path / "m.csv", lambda row: None if row["model"] == "llama/bpe" else row)
+    table = build_table(2, read_sources(FAMILIES, PUBLISHED, files.scores, metrics, COMPARATORS))
+    assert [row.model.split("/")[1] for row in table.rows if "symbols_per_token" not in row.cells] == ["bpe"]
+
+
+def test_an_evaluated_comparator_has_scores_and_no_difference(tmp_path: Path, files: Files) -> None:
+    """The paper does not say which revisions it scored."""
+    rows = read_rows(files.scores)
+    rows += [row | {"model": "qwen/instruct"} for row in rows if row["model"] == "llama/instruct"]
+    scores = write_rows(tmp_path / "scores.csv", tuple(rows[0]), rows)
+    model = {"path": "Qwen/Qwen2-7B-Instruct", "revision": "unpinned"}
+    others = [COMPARATORS[0], COMPARATORS[2] | {"name": "qwen", "model": model}]
+    table = build_table(1, read_sources(real_families(), PUBLISHED, scores, files.metrics, others))
+    saiga, qwen = (row for row in table.rows if row.kind == "comparator")
+    assert (saiga.labels, qwen.labels) == (("Saiga (LLaMa-3-8B), published only",), ("Qwen-2 7B",))
+    assert not saiga.cells
+    assert (saiga.published[MICRO], qwen.published[MICRO]) == (0.608, 0.613)
+    assert qwen.cells[MICRO].value == pytest.approx(
+        next(r for r in table.rows if r.model == "llama/instruct").cells[MICRO].value
+    )
+    assert table.delta(qwen, MICRO) is None
+
+
+@pytest.mark.parametrize("path", ["meta-llama/Llama-3.1-8B", "/models/Meta-Llama-3-8B"])
+def test_another_model_than_the_papers_has_no_difference(files: Files, path: str) -> None:
+    """Whatever its title says: only the hub ids of the published rows give one."""
+    mistral, llama = real_families()
+    table = build(3, files, [mistral, llama | {"base": {"path": path, "revision": "unpinned"}}])
+    assert {row.model.split("/")[0] for row in table.rows if table.delta(row, MICRO) is not None} == {"mistral"}
+
+
+def test_the_tidy_table_holds_every_value_once(tmp_path: Path, files: Files) -> None:
+    for n in TABLES:
+        paths = write(n, tmp_path, files)
+        tidy, wide = read_rows(paths["tidy"]), read_rows(paths["csv"])
+        found = {(line["label"], line["group"], line["source"] != "this run", line["column"]): line for line in tidy}
+        assert len(found) == len(tidy)
+        labels = [name for name in wide[0] if name in ("label", "vocabulary", "step", "lep", "calibration")]
+        count = 0
+        for row in wide:
+            label = " / ".join(row[name] for name in labels)
+            for column in [
+                name for name in row if name.removeprefix("paper_") in (*COLUMNS, "symbols_per_token", "last_micro_avg")
+            ]:
+                if row[column]:
+                    line = found[label, row["group"], column.startswith("paper_"), column.removeprefix("paper_")]
+                    assert (line["value"], line["model"], line["run"]) == (row[column], row["model"], RUN)
+                    assert line["low"] == row.get(f"{column}_low", "")
+                    count += 1
+        assert count == len(tidy)
+
+
+def test_every_format_carries_the_run(tmp_path: Path, files: Files) -> None:
+    for path in write(4, tmp_path, files).values():
+        assert RUN in path.read_text(), path
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex with booktabs and xcolor")
+def test_latex_compiles(tmp_path: Path, files: Files) -> None:
+    names = [write(n, tmp_path, files, families)["tex"].rename(tmp_path / f"{n}-{real}.tex").name
+             for real, families in enumerate((FAMILIES, real_families())) for n in TABLES]  # fmt: skip
+    body = "\n".join(rf"\input{{{name}}}\clearpage" for name in names)
+    packages = r"\usepackage{booktabs,xcolor}\usepackage[margin=1cm,landscape]{geometry}"
+    head = rf"\documentclass{{article}}{packages}\begin{{document}}"
+    (tmp_path / "all.tex").write_text(f"{head}\n{body}\n\\end{{document}}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-1500:]
+    assert not re.findall(r"Overfull \\hbox \((\d{2,})", result.stdout), "a table is wider than the page"
+
+
+def test_refusals(tmp_path: Path, files: Files) -> None:
     with pytest.raises(UserError, match="no Table 5"):
         build(5, files)
     with pytest.raises(UserError, match="unknown table format 'html'"):
-        write_table(1, FAMILIES, PUBLISHED, {"html": tmp_path / "x"}, files.scores)
+        write_table(1, sources_of(files), {"html": tmp_path / "x"})
 
 
 def test_numbers() -> None:

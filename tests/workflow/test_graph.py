@@ -63,7 +63,7 @@ def test_tokenizers_need_no_model(checkout: Path) -> None:
 
 def test_evaluation_is_spread_over_a_cluster(checkout: Path) -> None:
     """At paper scale one job scores one model on one group of tasks; small scales save the start-up."""
-    for overlay, parts in (("ci", None), ("paper", 5 * (4 + 7 * (4 + 3) + 14))):
+    for overlay, parts in (("ci", None), ("paper", 5 * (4 + 4 + 7 * (4 + 3) + 14))):
         result = dry_run("--configfile", f"configs/{overlay}.yaml", cwd=checkout)
         found = re.search(r"^evaluate_part +(\d+)$", result.stdout, re.MULTILINE)
         assert (int(found[1]) if found else None) == parts
@@ -110,6 +110,10 @@ BAD = {
     "originals": (
         {"vocabulary": {"originals": [{"family": "gpt", "package": "llama-models"}]}},
         r"vocabulary\.originals: gpt must be named once and be one of the families mistral, llama",
+    ),
+    "comparator": (
+        {"comparators": [{"name": "llama", "title": "X", "published": "Saiga", "model": None}]},
+        r"(?s)comparators: llama is named twice.*comparators\.llama\.published: 'Saiga' is not in the paper; use null",
     ),
     "source": (
         {"corpus": {"sources": [{"name": "mine", "reader": "documents", "path": "absent.jsonl"}]}},
@@ -158,7 +162,8 @@ def test_unpinned_sources_are_locked_and_the_lock_is_used(checkout: Path) -> Non
     references = command.split()
     assert "model:meta-llama/Meta-Llama-3-8B" in references
     assert "dataset:RefalMachine/darumeru@refs/convert/parquet" in references
-    assert not [reference for reference in references if "saiga" in reference]  # its commit is known
+    assert "model:Qwen/Qwen2-7B-Instruct" in references  # a comparator
+    assert not [reference for reference in references if "saiga_scored" in reference]  # its commit is known
     lock = checkout / "data" / "sources.lock"
     lock.write_text(json.dumps({reference: f"{number:040x}" for number, reference in enumerate(references)}))
     targets = ["sources/benchmark", "sources/models/llama/base", "sources/datasets/darulm"]

@@ -1,11 +1,14 @@
 """A complete run of the ci overlay: what it leaves, what runs again, that it survives a kill and repeats itself."""
 
 import csv
+import hashlib
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -30,16 +33,45 @@ def compared(results: Path) -> dict[str, bytes]:
 
 def test_everything_is_there(finished: Path) -> None:
     for number in (1, 2, 3, 4):
-        for kind in ("csv", "md", "tex"):
+        for kind in ("csv", "tidy.csv", "md", "tex"):
             assert (finished / f"tables/table{number}.{kind}").stat().st_size > 200
-    for number in (1, 2, 3):
+    for name in ("figure1", "figure2", "figure3", "symbols_per_token", "training"):
         for kind in ("pdf", "png", "csv"):
-            assert (finished / f"figures/figure{number}.{kind}").stat().st_size > 100
+            assert (finished / f"figures/{name}.{kind}").stat().st_size > 100
     assert (finished / "paper/paper.pdf").read_bytes().startswith(b"%PDF")
     suite = ElementTree.parse(finished / "checks/checks.xml").getroot()
     assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
     assert int(suite.get("tests")) > 5
     assert "," in (finished / "claims.csv").read_text(encoding="utf-8")
+
+
+def test_every_generated_file_carries_the_run(finished: Path) -> None:
+    run = json.loads((finished / "run.json").read_text(encoding="utf-8"))["run"]
+    assert run.startswith("ci-")
+    files = [path for folder in ("tables", "figures", "checks") for path in (finished / folder).iterdir()]
+    files = [
+        path for path in files if not path.name.startswith(("training", "learning_rates"))
+    ]  # made before the run is whole
+    for path in [*files, finished / "claims.csv", finished / "paper/paper.pdf"]:
+        assert run.encode() in path.read_bytes(), path
+
+
+def test_a_cell_is_explained_and_repeats_itself(finished: Path, checkout: Path) -> None:
+    """From a number of Table 3 to its raw data, and the same number when that cell alone is scored again."""
+    cell = "table3/llama/optimized/conversion/daru_copy_ru"
+    command = [sys.executable, "-m", "lep.explain", cell, "--results", "results/ci"]
+    environment = os.environ | {"PYTHONPATH": str(checkout / "scripts"), "HF_HUB_OFFLINE": "1"}
+    told = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    row = next(
+        r for r in csv.DictReader((finished / "tables/table3.csv").open()) if r["model"] == "llama/optimized/conversion"
+    )
+    assert f"value     {row['daru_copy_ru']} " in told.stdout
+    assert "MISSING" not in told.stdout
+    read = dict(re.findall(r"raw data as read: (\S+), sha256 ([0-9a-f]{64})", told.stdout))
+    assert read["train.jsonl"] == hashlib.sha256((finished / "corpus/train.jsonl").read_bytes()).hexdigest()
+    again = subprocess.run([*command, "--again"], cwd=checkout, env=environment, capture_output=True, text=True)
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "equal"), again.stderr
 
 
 def test_every_job_has_a_log(finished: Path) -> None:

@@ -55,6 +55,8 @@ def arguments(line: str, results: Path, out: Path) -> list[str]:
     if words[0] == "make":
         values = dict(word.split("=", 1) for word in words[1:] if "=" in word)
         target = next(word for word in words[1:] if "=" not in word)
+        if target in ("figures", "explain"):
+            values = {"SCALE": "ci", **values}
         if target in DRY:
             values = {"SCALE": "ci", **values, "ARGS": f"{values.get('ARGS', '')} --dry-run"}
         return ["make", "-o", ".venv/.installed", target, *(f"{key}={value}" for key, value in values.items())]

@@ -5,17 +5,18 @@ A check is a plain function that raises `CheckError` with what is wrong; unlike 
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 from lep.config import UserError
 from lep.log import logger
 from lep.manifest import read_manifest, verify, write_text
-from lep.report.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Family, micro_average, parse_families
-from lep.report.scores import Metrics, Paths, Published, Scores, as_paths, read_metrics, read_published, read_scores
+from lep.report.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Comparator, Family, micro_average
+from lep.report.scores import Metrics, Paths, Published, Scores, as_paths
 from lep.report.special_rows import differing_rows
+from lep.report.tables import read_sources
 
 ROUNDING = 0.001  # the paper's values have three digits
 OVERLAP_FROM = 40  # characters; shorter paragraphs may recur by chance, such as names and greetings
@@ -43,6 +44,7 @@ class Facts:
     propagated: dict[Path, Path]
     donors: dict[str, Path]
     tables: list[Path]
+    comparators: list[Comparator] = field(default_factory=list)
 
 
 def run_checks(
@@ -57,33 +59,36 @@ def run_checks(
     propagated: dict[str, str] | None = None,
     donors: dict[str, str] | None = None,
     tables: Paths = (),
+    comparators: Sequence[dict] = (),
+    run: str = "",
 ) -> None:
     """Run all checks and write `target`. Raises `UserError` with every failure where one failed.
 
     `training` and `heldout` are JSONL files of documents, `manifests` published folders or their manifest.json,
     `tables` rendered tables (Markdown), `propagated` maps folders of LEP models to those of their instruct models.
     """
-    parsed = parse_families(families)
+    sources = read_sources(families, published, scores, metrics, comparators)
     facts = Facts(
-        parsed, read_scores(scores, parsed), read_metrics(metrics), read_published(published), as_paths(training),
+        sources.families, sources.scores, sources.metrics, sources.published, as_paths(training),
         as_paths(heldout), [_folder(path) for path in as_paths(manifests)],
         {_folder(a): _folder(b) for a, b in (propagated or {}).items()},
-        {name: _folder(path) for name, path in (donors or {}).items()}, as_paths(tables),
+        {name: _folder(path) for name, path in (donors or {}).items()}, as_paths(tables), sources.comparators,
     )  # fmt: skip
     failures = {name: _failure(check, facts) for name, check in CHECKS.items()}
-    write_text(target, junit(failures))
+    write_text(target, junit(failures, run))
     for name, failure in failures.items():
         logger.info("%s %s", "failed" if failure else "passed", name)
     if failed := [f"  {name}: {failure}" for name, failure in failures.items() if failure]:
         raise UserError(f"{len(failed)} of {len(failures)} integrity checks failed:\n" + "\n".join(failed))
 
 
-def junit(failures: dict[str, str | None]) -> str:
+def junit(failures: dict[str, str | None], run: str = "") -> str:
     """JUnit XML of named checks; a value is the message of a failure, None where the check passed."""
     count = sum(failure is not None for failure in failures.values())
     suite = ElementTree.Element(
         "testsuite", name="integrity", tests=str(len(failures)), failures=str(count), errors="0"
     )
+    ElementTree.SubElement(ElementTree.SubElement(suite, "properties"), "property", name="run", value=run)
     for name, failure in failures.items():
         case = ElementTree.SubElement(suite, "testcase", classname="integrity", name=name)
         if failure is not None:
@@ -96,8 +101,7 @@ def junit(failures: dict[str, str | None]) -> str:
 def check_rows_complete(facts: Facts) -> None:
     """Every model of the configuration has a score for each task, each group and the Micro-Avg."""
     for model in expected_models(facts):
-        scores = facts.scores.of(model)
-        missing = [name for name in (*TASKS, *COLUMNS) if name not in scores]
+        missing = [name for name in (*TASKS, *COLUMNS) if not facts.scores.get(model, name)]
         _require(not missing, f"{model} has no {', '.join(missing)}")
 
 
@@ -144,7 +148,7 @@ def check_validation_improves(facts: Facts) -> None:
     name = "bits_per_character"
     for family in facts.families:
         for vocabulary in family.vocabularies:
-            last = facts.scores.checkpoints(family.name, vocabulary)[-1][1]
+            last = facts.scores.last(family.name, vocabulary)
             before = facts.metrics.need("pretraining", f"{family.name}/{vocabulary}/init", name)
             after = facts.metrics.need("pretraining", last, name)
             _require(after < before, f"{last}: {after} bits per character, {before} before training")
@@ -212,10 +216,11 @@ CHECKS: dict[str, Callable[[Facts], None]] = {
 
 def expected_models(facts: Facts) -> list[str]:
     """Names of all models that the configuration has evaluated."""
-    models = []
+    models = [other.instruct for other in facts.comparators if other.model]
     for family in facts.families:
         models += [family.base, family.instruct, *(family.tuned("original", c) for c in family.controls)]
         for vocabulary in family.vocabularies:
+            facts.scores.last(family.name, vocabulary)
             models += [name for _, name in facts.scores.checkpoints(family.name, vocabulary)]
             models += [family.propagated(vocabulary, method) for method in ("swap", "overlap", "conversion")]
         models += [family.tuned(row.vocabulary, c) for row in family.calibrated for c in row.calibrations]

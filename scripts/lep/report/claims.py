@@ -17,7 +17,7 @@ from lep.report.names import parse_families
 from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_published, read_scores
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
-COLUMNS = ("id", "statement", "paper", "ours", "low", "high", "verdict", "n")
+COLUMNS = ("id", "statement", "paper", "ours", "low", "high", "verdict", "n", "run")
 Difference = tuple[float, float, float]  # value, low, high
 
 
@@ -42,6 +42,7 @@ def write_claims(
     target: Path,
     draws: int = 1000,
     seed: int = 42,
+    run: str = "",
 ) -> None:
     """Compute all claims and write them as CSV. `samples` are the evaluations' `samples.jsonl.gz`."""
     parsed = parse_families(families)
@@ -58,7 +59,7 @@ def write_claims(
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(_line(result) for result in results)
+    writer.writerows([*_line(result), run] for result in results)
     write_text(target, text.getvalue())
 
 

@@ -12,22 +12,18 @@ import typst
 from lep.config import UserError
 from lep.manifest import write_json
 from lep.report.facts import HASH_DIGITS, artefact_hashes, collect_facts, read_claims, read_pins
-from lep.report.names import parse_families
-from lep.report.scores import Paths, as_paths, read_metrics, read_published, read_scores
+from lep.report.scores import Paths, as_paths
 from lep.report.tables import Sources
 
 MAIN = "paper.typ"
 
 
 def build_report(
-    families: list[dict],
+    sources: Sources,
     settings: dict,
     source: Path,
     tables: Paths,
     figures: Paths,
-    scores: Path,
-    metrics: Path,
-    published: Path,
     claims: Path,
     checks: Path,
     target: Path,
@@ -39,12 +35,10 @@ def build_report(
     """Write the report's PDF.
 
     `source` is the folder of the Typst files, `tables` the Typst fragments table1.typ to table4.typ, `figures` the
-    PDFs figure1.pdf to figure3.pdf and, where wanted, training.pdf; `manifests` the artefacts to list by hash, named
+    PDFs of the figures, where wanted training.pdf as well; `manifests` the artefacts to list by hash, named
     relative to the parent of `target`'s folder, `errors` the table of wrong answers, `search` that of learning rates.
     Raises `UserError` for a missing number, a failed check or an error in the source.
     """
-    parsed = parse_families(families)
-    sources = Sources(parsed, read_published(published), read_scores(scores, parsed), read_metrics(metrics))
     facts = collect_facts(sources, settings, read_claims(claims))
     facts |= {
         "checks": passed_checks(checks),

@@ -86,6 +86,7 @@ def _run(sources: Sources, settings: dict, claims: list[dict]) -> dict[str, str]
     foundation, instruct = (scores.need(model, MICRO) for model in (first.base, first.instruct))
     verdicts = [claim["verdict"] for claim in claims]
     texts = {
+        "id": sources.run,
         "scale": settings["scale"],
         "seed": settings["seed"],
         "draws": settings["bootstrap_draws"],
@@ -120,7 +121,7 @@ def _family(sources: Sources, tables: dict[int, Table], family: Family) -> dict:
 
 def _first(sources: Sources, table: Table, family: Family) -> dict:
     original = sources.scores.need(family.instruct, MICRO)
-    adapted = [row for row in table.rows if row.model.startswith(f"{family.name}/") and row.section]
+    adapted = [row for row in table.rows if row.model.startswith(f"{family.name}/") and row.kind == "ours"]
     row = adapted[0] if adapted else _row_of(table, family.instruct)
     best = sources.scores.need(row.model, MICRO)
     return {
@@ -132,16 +133,20 @@ def _first(sources: Sources, table: Table, family: Family) -> dict:
 
 def _second(sources: Sources, table: Table, family: Family) -> dict:
     scores, metrics = sources.scores, sources.metrics
+    for vocabulary in ("original", *family.vocabularies):
+        metrics.need("vocabulary", f"{family.name}/{vocabulary}", SYMBOLS)  # a gap in the table, but not in the text
     rows = dict(zip(("original", *family.vocabularies), [r for r in table.rows if r.peers == family.name], strict=True))
     best = max(family.vocabularies, key=lambda v: scores.need(rows[v].model, MICRO).value)
     most = max(family.vocabularies, key=lambda v: rows[v].cells[SYMBOLS].value)
-    last = scores.checkpoints(family.name, best)[-1][1]
+    last = scores.last(family.name, best)
     score = scores.need(rows[best].model, MICRO)
     bits = [metrics.need("pretraining", name, "bits_per_character") for name in (f"{family.name}/{best}/init", last)]
     return {
         "symbols_original": number(rows["original"].cells[SYMBOLS].value, 2),
         "symbols_most": number(rows[most].cells[SYMBOLS].value, 2),
         "symbols_vocabulary": VOCABULARIES[most],
+        "symbols_gain": signed(rows[most].cells[SYMBOLS].value - rows["original"].cells[SYMBOLS].value, 2),
+        "symbols_score": number(scores.need(rows[most].model, MICRO).value),
         "paper_symbols_original": _paper(rows["original"], SYMBOLS, 2),
         "paper_symbols_most": _paper(rows[most], SYMBOLS, 2),
         "vocabulary": VOCABULARIES[best], "step": str(score.step), "best": number(score.value),

@@ -5,7 +5,7 @@ Text is wrapped by its measured width and never cut; what the font cannot draw i
 
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.patches import FancyBboxPatch
 
 from lep.config import UserError
-from lep.report.names import parse_families
+from lep.report.names import Family, parse_families
 from lep.report.scores import read_samples
 from lep.report.style import GREY, WIDTH, look, save
 
@@ -34,7 +34,7 @@ class _Line:
     style: str = "normal"
 
 
-def plot_figure3(families: list[dict], samples: Path, outputs: dict[str, Path]) -> None:
+def plot_figure3(families: Sequence[dict | Family], samples: Path, outputs: dict[str, Path], run: str = "") -> None:
     """Draw Figure 3 from `samples.jsonl`."""
     parsed = {family.name: family for family in parse_families(families)}
     rows, lines, boxes, top = [], [], [], 0.02
@@ -68,7 +68,7 @@ def plot_figure3(families: list[dict], samples: Path, outputs: dict[str, Path]) 
                 line.x / WIDTH, 1 - line.y / height, line.text, va="baseline", color=line.colour, fontsize=_SIZE,
                 fontweight=line.weight, fontstyle=line.style, parse_math=False,
             )  # fmt: skip
-        save(figure, outputs, ("family", "prompt", "label", "model", "text"), rows)
+        save(figure, outputs, ("family", "prompt", "label", "model", "text"), rows, run)
 
 
 def _in_order(sample: dict, path: Path) -> list[dict]:

@@ -1,8 +1,5 @@
-"""A table as CSV, Markdown, LaTeX (booktabs) and Typst. Ours in black, the paper's values in grey beside them."""
+"""A table as Markdown, LaTeX (booktabs) and Typst. Ours in black, the paper's values in grey beside them."""
 
-import csv
-import io
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,33 +28,14 @@ def signed(value: float, places: int = 3) -> str:
     return f"−{text[1:]}" if text.startswith("-") else f"+{text}"
 
 
+def digits(column: str) -> int:
+    """Decimal places that a column shows."""
+    return 2 if column == "symbols_per_token" else 3
+
+
 def heading(table: "Table") -> str:
     """What the paper's columns are called; the size is named where ours are stand-ins."""
     return "paper (8B)" if table.stand_in and table.ours else "paper"
-
-
-def write_csv(table: "Table") -> str:
-    """The wide table: labels, model, then each column with its interval, and the paper's under `paper_`."""
-    deltas = [c for c in table.published_columns if any(table.delta(row, c) is not None for row in table.rows)]
-    ours = list(table.columns) if table.ours else []
-    labels = ["label" if title == "Model" else title.lower().replace(" ", "_") for title in table.label_titles]
-    header = ["group", *labels, "model", "stand_in"]
-    header += [name for column in ours for name in (column, f"{column}_low", f"{column}_high")]
-    header += [f"paper_{column}" for column in table.published_columns]
-    header += [f"delta_{column}" for column in deltas]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for row in table.rows:
-        line = [row.section, *row.labels, row.model, "yes" if row.stand_in else "no"]
-        for column in ours:
-            cell = row.cells.get(column)
-            numbers = (cell.value, cell.low, cell.high) if cell else (None, None, None)
-            line += ["" if value is None else f"{value:.6f}" for value in numbers]
-        line += [_plain(row.published.get(column), _digits(column)) for column in table.published_columns]
-        line += [_plain(table.delta(row, column), 6) for column in deltas]
-        writer.writerow(line)
-    return text.getvalue()
 
 
 def write_markdown(table: "Table") -> str:
@@ -79,7 +57,8 @@ def write_markdown(table: "Table") -> str:
             value = f"**{value}**" if table.best(row, column, published=True) else value
             cells.append(" ".join(part for part in (value + arrow, f"({delta})" if delta else "") if part))
         lines.append(_pipes(cells))
-    return "\n".join([*lines, "", *(f"{note}  " for note in table.notes)]).rstrip() + "\n"
+    notes = [*table.notes, *([f"Run `{table.run}`."] if table.run else [])]
+    return "\n".join([*lines, "", *(f"{note}  " for note in notes)]).rstrip() + "\n"
 
 
 def write_latex(table: "Table") -> str:
@@ -92,7 +71,8 @@ def write_latex(table: "Table") -> str:
     papers = len(table.published_columns)
     width = labels + ours + papers
     lines = [
-        "% needs: booktabs, xcolor", r"\begin{table}", r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
+        *([f"% run {table.run}"] if table.run else []), "% needs: booktabs, xcolor", r"\begin{table}",
+        r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{_escape(table.caption, _TEX)}}}", rf"\label{{tab:lep-{table.number}}}",
         rf"\begin{{tabular}}{{{'l' * labels}{'r' * (ours + papers)}}}", r"\toprule",
     ]  # fmt: skip
@@ -133,6 +113,7 @@ def write_typst(table: "Table") -> str:
     head += "".join(f"[{_escape(title, _TYPST)}], " for title in (table.columns.values() if ours else ()))
     head += "".join(f"paper[{_escape(table.columns[column], _TYPST)}], " for column in table.published_columns)
     lines = [
+        *([f"// run {table.run}"] if table.run else []),
         '#import "/style.typ": arrow, lep-table, paper, pm, under',
         f"#lep-table({table.number}, {labels}, {ours}, {papers}, [{_escape(heading(table), _TYPST)}],",
         f"  ({head.rstrip()}),",
@@ -159,36 +140,20 @@ def write_typst(table: "Table") -> str:
     return "\n".join([*lines, caption, f"  notes: ({notes.rstrip()}),", ")", ""])
 
 
-WRITERS: dict[str, Callable[["Table"], str]] = {
-    "csv": write_csv,
-    "md": write_markdown,
-    "tex": write_latex,
-    "typ": write_typst,
-}
-
-
-def _digits(column: str) -> int:
-    return 2 if column == "symbols_per_token" else 3
-
-
-def _plain(value: float | None, places: int) -> str:
-    return "" if value is None else f"{value:.{places}f}"
-
-
 def _ours(table: "Table", row: "Row", column: str) -> tuple[str, str, str]:
     cell = row.cells.get(column)
     if cell is None:
         return GAP, "", ""
-    half = "" if cell.half is None else f"±{number(cell.half, _digits(column))}"
-    return number(cell.value, _digits(column)), half, row.change.get(column, "")
+    half = "" if cell.half is None else f"±{number(cell.half, digits(column))}"
+    return number(cell.value, digits(column)), half, row.change.get(column, "")
 
 
 def _published(table: "Table", row: "Row", column: str) -> tuple[str, str, str]:
     value, delta = row.published.get(column), table.delta(row, column)
     if value is None:
         return GAP, "", ""
-    change = "" if delta is None else signed(delta, _digits(column))
-    return number(value, _digits(column)), row.published_change.get(column, ""), change
+    change = "" if delta is None else signed(delta, digits(column))
+    return number(value, digits(column)), row.published_change.get(column, ""), change
 
 
 def _labels(table: "Table", row: "Row") -> list[str]:

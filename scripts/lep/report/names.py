@@ -1,8 +1,8 @@
 """Names, titles and order of what the report shows, and the families as it needs them."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from lep.config import parse_job
@@ -40,8 +40,35 @@ PUBLISHED_TITLES = {
     "mistral-7b": ("Mistral-7B", "OpenChat-3.5 (Mistral-7B)"),
     "llama-3-8b": ("LLaMa-3-8B", "LLaMa-3-8B (Instruct)"),
 }
+# Base and instruct model of the paper's rows, by their ids on the hub (paper section 2.4).
+PUBLISHED_MODELS = {
+    "mistral-7b": ("mistralai/Mistral-7B-v0.1", "openchat/openchat-3.5-0106"),
+    "llama-3-8b": ("meta-llama/Meta-Llama-3-8B", "meta-llama/Meta-Llama-3-8B-Instruct"),
+}
+COMPARATOR = "comparator"  # the family of other models in data/published_scores.csv
 STAND_IN = "stand-in"
-_LENIENT = ConfigDict(extra="ignore")  # the report uses a few of a family's keys
+_LENIENT = ConfigDict(extra="ignore", populate_by_name=True)  # the report uses a few of a family's keys
+
+
+@dataclass(frozen=True, config=_LENIENT)
+class Reference:
+    """A model by its hub id or its folder."""
+
+    path: str
+
+
+@dataclass(frozen=True, config=_LENIENT)
+class Comparator:
+    """Another model of Table 1. `published` is its name in the paper's rows; `model` None: the paper's values alone."""
+
+    name: str
+    title: str
+    published: str | None = None
+    model: Reference | None = None
+
+    @property
+    def instruct(self) -> str:
+        return f"{self.name}/instruct"
 
 
 @dataclass(frozen=True, config=_LENIENT)
@@ -62,6 +89,8 @@ class Family:
     stand_in: bool
     vocabularies: list[str]
     published_family: str | None = None
+    base_source: Reference | None = Field(None, alias="base")
+    instruct_source: Reference | None = Field(None, alias="instruct")
     calibrated: list[Calibrated] = ()
     controls: list[str] = ("saiga", "saiga_copy")
 
@@ -78,10 +107,11 @@ class Family:
         title = self.base_title if role == "base" else self.instruct_title
         return f"{title} ({STAND_IN})" if self.stand_in and STAND_IN not in title else title
 
-    def as_published(self) -> "Family":
-        """The paper's family of which this one takes the place, for tables of published values alone."""
-        base, instruct = PUBLISHED_TITLES.get(self.published_family, (self.base_title, self.instruct_title))
-        return replace(self, base_title=base, instruct_title=instruct, stand_in=False)
+    @property
+    def is_published(self) -> bool:
+        """Whether these are the paper's own models, by their hub ids; a local folder proves nothing."""
+        ids = tuple(source and source.path for source in (self.base_source, self.instruct_source))
+        return not self.stand_in and ids == PUBLISHED_MODELS.get(self.published_family)
 
     def propagated(self, vocabulary: str, method: str = "conversion") -> str:
         """Name of the model that LEP made."""
@@ -95,9 +125,20 @@ class Family:
         return f"{self.name}/original/instruct/{calibration}" if vocabulary == "original" else f"{parent}/{calibration}"
 
 
-def parse_families(values: list[dict]) -> list[Family]:
+def parse_families(values: Sequence[dict | Family]) -> list[Family]:
     """The families of the configuration; keys that the report does not use are ignored."""
-    return [parse_job(Family, value, f"families[{number}]") for number, value in enumerate(values)]
+    return [
+        value if isinstance(value, Family) else parse_job(Family, value, f"families[{number}]")
+        for number, value in enumerate(values)
+    ]
+
+
+def parse_comparators(values: Sequence[dict | Comparator]) -> list[Comparator]:
+    """The other models of Table 1."""
+    return [
+        value if isinstance(value, Comparator) else parse_job(Comparator, value, f"comparators[{number}]")
+        for number, value in enumerate(values)
+    ]
 
 
 def micro_average(groups: dict[str, float]) -> float:

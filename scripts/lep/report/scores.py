@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lep.config import UserError
-from lep.report.names import COLUMNS, LEVELS, MICRO, PUBLISHED_CALIBRATIONS, VOCABULARIES, Family
+from lep.report.names import (
+    COLUMNS,
+    COMPARATOR,
+    LEVELS,
+    MICRO,
+    PUBLISHED_CALIBRATIONS,
+    PUBLISHED_TITLES,
+    VOCABULARIES,
+    Calibrated,
+    Comparator,
+    Family,
+)
 
 Paths = str | Path | Iterable[str | Path]
 SCORE_COLUMNS = (
@@ -52,37 +63,44 @@ class Scores:
     entries: dict[str, dict[str, Score]]
 
     def of(self, model: str) -> Mapping[str, Score]:
-        """All scores of a model; `UserError` where it has none."""
+        """All scores of a model; `UserError` where it was not evaluated."""
         if model not in self.entries:
             known = ", ".join(sorted(self.entries)) or "no model"
             raise UserError(f"{self.path} has no scores of {model}; evaluate it. The file holds {known}")
         return self.entries[model]
 
     def get(self, model: str, name: str) -> Score | None:
-        """One score; None where the model was scored on other tasks only."""
-        return self.of(model).get(name)
+        """One score; None where the model was not evaluated, or on other tasks only."""
+        return self.entries.get(model, {}).get(name)
 
     def need(self, model: str, name: str) -> Score:
         """One score; `UserError` where it is missing."""
-        score = self.get(model, name)
+        score = self.of(model).get(name)
         if score is None:
             raise UserError(f"{self.path} has no {name} of {model}; evaluate it on all tasks")
         return score
 
     def checkpoints(self, family: str, vocabulary: str) -> list[tuple[int, str]]:
-        """(step, model) of a training run's checkpoints, in their order."""
+        """(step, model) of a training run's checkpoints, in their order; none where none was evaluated."""
         prefix = f"{family}/{vocabulary}/cpt-"
         names = [name for name in self.entries if name.startswith(prefix)]
-        found = sorted((next(iter(self.entries[name].values())).step, name) for name in names)
+        return sorted((next(iter(self.entries[name].values())).step, name) for name in names)
+
+    def last(self, family: str, vocabulary: str) -> str:
+        """The last checkpoint of a training run; `UserError` where none was evaluated."""
+        found = self.checkpoints(family, vocabulary)
         if not found:
-            raise UserError(f"{self.path} has no checkpoint {prefix}NNN; evaluate the training run's checkpoints")
-        return found
+            raise UserError(
+                f"{self.path} has no checkpoint {family}/{vocabulary}/cpt-NNN; evaluate the training run's checkpoints"
+            )
+        return found[-1][1]
 
     def donor(self, family: str, vocabulary: str) -> str:
         """The checkpoint with the best Micro-Avg, the later one of equals; the last where none has a Micro-Avg."""
+        last = self.last(family, vocabulary)
         found = self.checkpoints(family, vocabulary)
         ranked = [(score.value, step, name) for step, name in found if (score := self.get(name, MICRO))]
-        return max(ranked)[2] if ranked else found[-1][1]
+        return max(ranked)[2] if ranked else last
 
 
 @dataclass(frozen=True)
@@ -112,9 +130,9 @@ class Metrics:
         text, line = self.entries[kind, model, name]
         return _number(text, f"{self.path}, line {line}: value")
 
-    def models(self, kind: str, name: str) -> list[str]:
-        """Models that have the fact."""
-        return [key[1] for key in self.entries if (key[0], key[2]) == (kind, name)]
+    def get(self, kind: str, model: str, name: str) -> float | None:
+        """One fact as a number; None where it is missing."""
+        return self.need(kind, model, name) if (kind, model, name) in self.entries else None
 
 
 def read_scores(path: str | Path, families: list[Family] | None = None) -> Scores:
@@ -172,6 +190,33 @@ def read_published(path: str | Path) -> list[Published]:
         seen[key] = line
         rows.append(Published(int(key[0]), *key[1:], values))
     return rows
+
+
+def published_families(rows: list[Published]) -> list[Family]:
+    """The paper's families as its tables show them, for tables of its values alone."""
+    calibrations = {theirs: ours for ours, theirs in PUBLISHED_CALIBRATIONS.items()}
+    families = []
+    for family in dict.fromkeys(row.family for row in rows if row.family != COMPARATOR):
+        vocabularies = [r.vocabulary for r in rows if (r.table, r.family) == (2, family) and r.vocabulary != "original"]
+        tuned: dict[str, list[str]] = {}
+        for row in rows:
+            if (row.table, row.family) == (4, family) and row.calibration != PUBLISHED_CALIBRATIONS["none"]:
+                tuned.setdefault(row.vocabulary, []).append(calibrations[row.calibration])
+        controls = tuned.pop("original", [])
+        families.append(
+            Family(
+                name=family, base_title=PUBLISHED_TITLES[family][0], instruct_title=PUBLISHED_TITLES[family][1],
+                stand_in=False, vocabularies=vocabularies, published_family=family,
+                calibrated=[Calibrated(vocabulary, found) for vocabulary, found in tuned.items()], controls=controls,
+            )
+        )  # fmt: skip
+    return families
+
+
+def published_comparators(rows: list[Published]) -> list[Comparator]:
+    """The other models of the paper's Table 1."""
+    names = [row.model for row in rows if row.family == COMPARATOR]
+    return [Comparator(name=f"comparator{number}", title=name, published=name) for number, name in enumerate(names)]
 
 
 def find_published(

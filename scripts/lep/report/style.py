@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib import pyplot
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from lep.manifest import write_text
 
@@ -51,6 +52,17 @@ _SETTINGS = {
 }
 
 
+class ScoreFormatter(ScalarFormatter):
+    """Ticks with as many digits as tell them apart, without a leading zero, as in the tables."""
+
+    def __init__(self) -> None:
+        super().__init__(useOffset=False)
+
+    def __call__(self, value: float, position: int | None = None) -> str:
+        text = super().__call__(value, position)
+        return text.replace("0.", ".", 1) if text.startswith("0.") and value else text
+
+
 @contextmanager
 def look() -> Iterator[None]:
     """The figures' settings, on top of matplotlib's defaults whatever the user's own are."""
@@ -61,15 +73,19 @@ def look() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, outputs: dict[str, Path], header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Write `pdf`, `png` and `csv` (the plotted data); equal data gives equal bytes."""
+def save(
+    figure: Figure, outputs: dict[str, Path], header: Sequence[str], rows: Sequence[Sequence[object]], run: str = ""
+) -> None:
+    """Write `pdf`, `png` and `csv` (the plotted data), each with the run's id; equal data gives equal bytes."""
     for path in outputs.values():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(outputs["pdf"], metadata={"CreationDate": None})
-    figure.savefig(outputs["png"], metadata={"Software": None})
+    figure.savefig(outputs["pdf"], metadata={"CreationDate": None, "Keywords": run})
+    figure.savefig(outputs["png"], metadata={"Software": None, "Run": run})
     pyplot.close(figure)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([f"{x:.6f}" if isinstance(x, float) else "" if x is None else x for x in row] for row in rows)
+    writer.writerow([*header, *(["run"] if run else [])])
+    for row in rows:
+        cells = [f"{x:.6f}" if isinstance(x, float) else "" if x is None else x for x in row]
+        writer.writerow([*cells, *([run] if run else [])])
     write_text(outputs["csv"], text.getvalue())

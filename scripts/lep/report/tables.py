@@ -1,13 +1,26 @@
 """Tables 1 to 4 in the layout of the paper: which rows, which values, which are best (paper sections 3.1 to 3.4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lep.config import UserError
 from lep.manifest import write_text
-from lep.report import markup
-from lep.report.names import CALIBRATIONS, COLUMNS, METHODS, MICRO, TITLES, VOCABULARIES, Family, parse_families
+from lep.report import markup, table_csv
+from lep.report.markup import digits
+from lep.report.names import (
+    CALIBRATIONS,
+    COLUMNS,
+    COMPARATOR,
+    METHODS,
+    MICRO,
+    TITLES,
+    VOCABULARIES,
+    Comparator,
+    Family,
+    parse_comparators,
+    parse_families,
+)
 from lep.report.scores import (
     Metrics,
     Published,
@@ -21,6 +34,13 @@ from lep.report.scores import (
 
 ARROW_FROM = 0.005  # smallest change that the paper marks with an arrow in Table 1
 SYMBOLS, LAST = "symbols_per_token", "last_micro_avg"
+WRITERS: dict[str, Callable[["Table"], str]] = {
+    "csv": table_csv.write_csv,
+    "tidy": table_csv.write_tidy,
+    "md": markup.write_markdown,
+    "tex": markup.write_latex,
+    "typ": markup.write_typst,
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +60,7 @@ class Cell:
 @dataclass(frozen=True)
 class Row:
     """One row. `peers` are compared for the best value; `change` holds the arrows, ours and the paper's;
-    `published_label` is what the paper calls the row; `same_model` says whether its values are of this very model."""
+    `published_label` is what the paper calls the row; `comparable` says whether its values are of this very model."""
 
     section: str
     labels: tuple[str, ...]
@@ -52,7 +72,8 @@ class Row:
     change: dict[str, str] = field(default_factory=dict)
     published_change: dict[str, str] = field(default_factory=dict)
     published_label: str = ""
-    same_model: bool = True
+    comparable: bool = False
+    kind: str = "ours"  # ours, original, comparator
 
 
 @dataclass(frozen=True)
@@ -68,6 +89,7 @@ class Table:
     ours: bool
     stand_in: bool
     published_columns: tuple[str, ...]
+    run: str = ""
 
     def best(self, row: Row, column: str, published: bool = False) -> bool:
         """Whether the row has the best value among its peers, as shown (three digits)."""
@@ -80,54 +102,55 @@ class Table:
         return shown(row) is not None and len(values) > 1 and shown(row) == max(values)
 
     def delta(self, row: Row, column: str) -> float | None:
-        """Ours less the paper's; None for a stand-in or another model, where it would compare unlike things."""
-        if row.stand_in or not row.same_model or column not in row.cells or column not in row.published:
+        """Ours less the paper's; None where the row is not of the paper's own model: unlike things are not compared."""
+        if not row.comparable or column not in row.cells or column not in row.published:
             return None
         return row.cells[column].value - row.published[column]
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What a table is made from; without `scores` it holds the paper's values alone."""
+    """What a table is made from; without `scores` it holds the paper's values alone. `run` is the run's id."""
 
     families: list[Family]
     published: list[Published]
     scores: Scores | None = None
     metrics: Metrics | None = None
+    comparators: list[Comparator] = field(default_factory=list)
+    run: str = ""
 
 
-def digits(column: str) -> int:
-    """Decimal places that a column shows."""
-    return 2 if column == SYMBOLS else 3
-
-
-def write_table(
-    number: int,
-    families: list[dict],
+def read_sources(
+    families: Sequence[dict | Family],
     published: Path,
-    outputs: dict[str, Path],
     scores: Path | None = None,
     metrics: Path | None = None,
-) -> None:
-    """Write one table in each format of `outputs` (csv, md, tex, typ)."""
-    parsed = parse_families(families)
-    if not scores:
-        parsed = [family.as_published() for family in parsed]
-    sources = Sources(
+    comparators: Sequence[dict | Comparator] = (),
+    run: str = "",
+) -> Sources:
+    """Read and check the files that the tables are made from; `families` and `comparators` as in the configuration."""
+    parsed, others = parse_families(families), parse_comparators(comparators)
+    return Sources(
         parsed,
         read_published(published),
-        read_scores(scores, parsed) if scores else None,
+        read_scores(scores, [*parsed, *others]) if scores else None,
         read_metrics(metrics) if metrics else None,
+        others,
+        run,
     )
+
+
+def write_table(number: int, sources: Sources, outputs: dict[str, Path]) -> None:
+    """Write one table in each format of `outputs` (csv, tidy, md, tex, typ)."""
     table = build_table(number, sources)
     for kind, path in outputs.items():
-        if kind not in markup.WRITERS:
-            raise UserError(f"unknown table format {kind!r}; use one of {', '.join(markup.WRITERS)}")
-        write_text(path, markup.WRITERS[kind](table))
+        if kind not in WRITERS:
+            raise UserError(f"unknown table format {kind!r}; use one of {', '.join(WRITERS)}")
+        write_text(path, WRITERS[kind](table))
 
 
 def build_table(number: int, sources: Sources) -> Table:
-    """Table 1, 2, 3 or 4. Raises `UserError` for a model without scores; a missing task set is a visible gap."""
+    """Table 1, 2, 3 or 4. A model or a set of tasks that was not evaluated is a visible gap, and is named below."""
     if number not in _BUILDERS:
         raise UserError(f"there is no Table {number}; use 1, 2, 3 or 4")
     table = _BUILDERS[number](sources)
@@ -136,7 +159,9 @@ def build_table(number: int, sources: Sources) -> Table:
         notes.insert(0, "Grey ±: half the width of the 95 % bootstrap interval. Bold: best value of a group of rows.")
         if any(table.delta(row, column) is not None for row in table.rows for column in table.columns):
             notes.append("+ and − at the paper's values: this run less the paper.")
-        if any(set(row.cells) < set(table.columns) - {LAST} and row.model for row in table.rows):
+        if missing := [row.model for row in table.rows if row.model and not set(COLUMNS) & row.cells.keys()]:
+            notes.append(f"Not evaluated: {', '.join(missing)}.")
+        if any(row.cells and not set(COLUMNS) <= row.cells.keys() for row in table.rows if row.model not in missing):
             notes.append("–: the model was not evaluated on all tasks behind this column.")
     if table.ours and table.stand_in:
         notes.append(
@@ -151,35 +176,59 @@ def _table(number: int, sources: Sources, caption: str, labels: tuple[str, ...],
     columns = columns or TITLES
     return Table(
         number, caption, labels, columns, rows, notes, sources.scores is not None,
-        any(family.stand_in for family in sources.families), tuple(c for c in columns if c != LAST),
+        any(family.stand_in for family in sources.families), tuple(c for c in columns if c != LAST), sources.run,
     )  # fmt: skip
 
 
 def _row(sources: Sources, family: Family, section: str, labels: tuple[str, ...], model: str, **published: str) -> Row:
     found = find_published(sources.published, family=family, **published)
-    scores = sources.scores.of(model) if sources.scores else {}
-    cells = {name: Cell(s.value, s.low, s.high) for name in COLUMNS if (s := scores.get(name))}
-    return Row(section, labels, model, family.name, family.stand_in, cells, dict(found.values) if found else {},
-               published_label=found.model if found else "")  # fmt: skip
+    return Row(
+        section, labels, model, family.name, family.stand_in, _cells(sources, model),
+        dict(found.values) if found else {}, published_label=found.model if found else "",
+        comparable=family.is_published,
+    )  # fmt: skip
+
+
+def _cells(sources: Sources, model: str) -> dict[str, Cell]:
+    scores = sources.scores
+    return {n: Cell(s.value, s.low, s.high) for n in COLUMNS if scores and (s := scores.get(model, n))}
 
 
 def _table1(sources: Sources) -> Table:
-    rows = [_row(sources, f, "", (f.shown("instruct"),), f.instruct, table=1) for f in sources.families]
+    originals = [
+        replace(_row(sources, f, "", (f.shown("instruct"),), f.instruct, table=1), kind="original")
+        for f in sources.families
+    ]
     ours = [_best_calibrated(sources, family) for family in sources.families if family.calibrated]
     changed = [_with_arrows(sources, row, family) for row, family in ours]
-    comparators = [
-        Row("", (f"{row.model}, published only",), "", "all", False, {}, row.values)
-        for row in sources.published
-        if (row.table, row.family) == (1, "comparator")
-    ]
-    rows = [replace(row, peers="all") for row in [*rows, *comparators, *changed]]
+    comparators = [_comparator(sources, comparator) for comparator in sources.comparators]
+    rows = [replace(row, peers="all") for row in [*originals, *comparators, *changed]]
     notes = ["Ours: of each family's calibrated LEP models the one with the best Micro-Avg on this same benchmark."]
     if sources.scores:
+        options = [
+            f.tuned(row.vocabulary, c) for f in sources.families for row in f.calibrated for c in row.calibrations
+        ]
+        if unknown := [model for model in options if not sources.scores.get(model, MICRO)]:
+            notes.append(f"Not considered, as they have no Micro-Avg: {', '.join(unknown)}.")
         notes.append(
             "↑ ↓: change against the family's original model; ours where it exceeds the two intervals combined, the "
-            "paper's from .005 on. Comparator models were not run here."
+            "paper's from .005 on."
         )
+        if any(not row.model for row in comparators):
+            notes.append("Published only: a model that was not run here; its values are the paper's.")
     return _table(1, sources, "0-shot Darumeru: the best adapted models and others", ("Model",), rows, notes)
+
+
+def _comparator(sources: Sources, comparator: Comparator) -> Row:
+    """A row of another model. The paper does not say which revision it scored, so there is no difference to it."""
+    values = next(
+        (r.values for r in sources.published if (r.family, r.model) == (COMPARATOR, comparator.published)), {}
+    )
+    evaluated = comparator.model is not None
+    label = comparator.title if evaluated or not sources.scores else f"{comparator.title}, published only"
+    model = comparator.instruct if evaluated else ""
+    return Row("", (label,), model, "all", False, _cells(sources, model), dict(values),
+               published_label=comparator.published or "", kind="comparator")  # fmt: skip
 
 
 def _best_calibrated(sources: Sources, family: Family) -> tuple[Row, Family]:
@@ -195,12 +244,11 @@ def _best_calibrated(sources: Sources, family: Family) -> tuple[Row, Family]:
     published = {"vocabulary": "extended", "lep": "conversion", "calibration": "saiga_copy"}
     model = family.tuned(vocabulary, calibration)
     row = _row(sources, family, "Ours (best calibrated)", (label,), model, table=1, **published)
-    return replace(row, same_model=(vocabulary, calibration) == best), family
+    return replace(row, comparable=row.comparable and (vocabulary, calibration) == best), family
 
 
 def _with_arrows(sources: Sources, row: Row, family: Family) -> Row:
-    before = sources.scores.of(family.instruct) if sources.scores else {}
-    change = {name: arrow(before.get(name), cell) for name, cell in row.cells.items()}
+    change = {name: arrow(sources.scores.get(family.instruct, name), cell) for name, cell in row.cells.items()}
     original = find_published(sources.published, 1, family)
     paper = {
         name: "↑" if value > original.values[name] else "↓"
@@ -225,16 +273,18 @@ def _table2(sources: Sources) -> Table:
         for vocabulary in ("original", *family.vocabularies):
             model, label, last = family.base, "–", None
             if vocabulary != "original" and sources.scores:
-                checkpoints = sources.scores.checkpoints(family.name, vocabulary)
-                model = sources.scores.donor(family.name, vocabulary)
-                label = str({name: step for step, name in checkpoints}[model])
-                last = sources.scores.get(checkpoints[-1][1], MICRO)
+                model = f"{family.name}/{vocabulary}/donor"
+                if steps := {name: step for step, name in sources.scores.checkpoints(family.name, vocabulary)}:
+                    model = sources.scores.donor(family.name, vocabulary)
+                    label = str(steps[model])
+                    last = sources.scores.get(sources.scores.last(family.name, vocabulary), MICRO)
             labels = (VOCABULARIES[vocabulary], label) if sources.scores else (VOCABULARIES[vocabulary],)
             row = _row(sources, family, family.shown("base"), labels, model, table=2, vocabulary=vocabulary)
             if last:
                 row.cells[LAST] = Cell(last.value, last.low, last.high)
-            if sources.metrics:
-                row.cells[SYMBOLS] = Cell(sources.metrics.need("vocabulary", f"{family.name}/{vocabulary}", SYMBOLS))
+            symbols = sources.metrics and sources.metrics.get("vocabulary", f"{family.name}/{vocabulary}", SYMBOLS)
+            if symbols is not None:
+                row.cells[SYMBOLS] = Cell(symbols)
             rows.append(row)
     notes = []
     titles = ("Vocabulary", "Step") if sources.scores else ("Vocabulary",)
@@ -245,6 +295,8 @@ def _table2(sources: Sources) -> Table:
             "The checkpoint of each vocabulary is chosen by its Micro-Avg on this same benchmark, as in the paper, "
             "which favours it; Last is the run's last checkpoint. The chosen one is the donor of Table 3."
         )
+        if not sources.metrics:
+            notes.append("Symb. / token: not measured here (no metrics.csv was given).")
     caption = "5-shot Darumeru of base models after embedding pre-training"
     return _table(2, sources, caption, titles, rows, notes, columns)
 

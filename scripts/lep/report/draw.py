@@ -1,0 +1,119 @@
+"""Tables and figures from scores alone, without the workflow and without models.
+
+Run: `python -m lep.report.draw --source published`, or `--scores FILE` for your own scores; `make figures` does it.
+"""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from lep.config import UserError
+from lep.log import job, logger
+from lep.report.figure3 import plot_figure3
+from lep.report.figures import plot_figure1, plot_figure2
+from lep.report.run_id import identify_run, label_files
+from lep.report.scores import published_comparators, published_families, read_published
+from lep.report.symbols_figure import plot_symbols
+from lep.report.tables import Sources, read_sources, write_table
+
+PUBLISHED = Path("data/published_scores.csv")
+EXTENSIONS = {"csv": "csv", "tidy": "tidy.csv", "md": "md", "tex": "tex", "typ": "typ"}
+
+
+def draw_published(published: Path, out: Path) -> None:
+    """Tables 1 to 4 and the figures from the paper's numbers alone; nothing is read off an image or made up."""
+    rows = read_published(published)
+    run = identify_run("published", {published.name: published}, out / "run.json")
+    families, comparators = published_families(rows), published_comparators(rows)
+    _draw(read_sources(families, published, comparators=comparators, run=run), out)
+    logger.info("Figure 2 shows the paper's levels as marks: it gives no score of a training step as a number")
+    logger.info("Figure 3 is left out: the paper shows its answers as a picture, not as text")
+    logger.info("written to %s", out)
+
+
+def draw_scores(
+    scores: Path, settings: dict, published: Path, out: Path, metrics: Path | None = None, samples: Path | None = None
+) -> None:
+    """Tables 1 to 4 and the figures from a `scores.csv` in the columns of the workflow's.
+
+    `settings` is a configuration with `families` and `comparators`. A model that the file lacks is a visible gap; rows
+    that cannot be right stop everything before a file is written (see `lep.report.scores`).
+    """
+    given = [path for path in (scores, metrics, samples) if path]
+    if missing := [str(path) for path in given if not path.is_file()]:
+        raise UserError(f"{', '.join(missing)} does not exist; name a file of scores, metrics or samples")
+    sources = read_sources(settings["families"], published, scores, metrics, settings.get("comparators", ()))
+    run = identify_run("scores", label_files(given, scores.parent), out / "run.json")
+    _draw(read_sources(settings["families"], published, scores, metrics, sources.comparators, run), out)
+    if samples:
+        plot_figure3(sources.families, samples, _figure(out, "figure3"), run)
+    else:
+        logger.info("Figure 3 is left out: no samples.jsonl lies beside %s", scores)
+    logger.info("written to %s", out)
+
+
+def merge_settings(paths: list[Path]) -> dict:
+    """Configuration files merged as Snakemake merges them: mappings key by key, anything else is replaced."""
+    merged: dict = {}
+    for path in paths:
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{path} does not exist; name a configuration file") from None
+        except yaml.YAMLError as error:
+            raise UserError(f"{path} is not YAML: {error}") from None
+        merged = _merge(merged, values or {})
+    return merged
+
+
+def _merge(below: dict, above: dict) -> dict:
+    both = {
+        key: _merge(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+        for key, value in above.items()
+    }
+    return below | both
+
+
+def _draw(sources: Sources, out: Path) -> None:
+    for number in (1, 2, 3, 4):
+        outputs = {kind: out / "tables" / f"table{number}.{ending}" for kind, ending in EXTENSIONS.items()}
+        write_table(number, sources, outputs)
+    plot_figure1(sources, _figure(out, "figure1"))
+    plot_figure2(sources, _figure(out, "figure2"))
+    plot_symbols(sources, _figure(out, "symbols_per_token"))
+
+
+def _figure(out: Path, name: str) -> dict[str, Path]:
+    return {kind: out / "figures" / f"{name}.{kind}" for kind in ("pdf", "png", "csv")}
+
+
+def _beside(scores: Path, name: str) -> Path | None:
+    path = scores.with_name(name)
+    return path if path.is_file() else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Tables and figures from scores alone.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--source", choices=["published"], help="the paper's own numbers")
+    what.add_argument(
+        "--scores", type=Path, metavar="FILE", help="a scores.csv; metrics.csv and samples.jsonl beside it are used"
+    )
+    parser.add_argument(
+        "--configfile", type=Path, nargs="+", default=[], help="overlays of config.yaml with the families"
+    )
+    parser.add_argument("--published", type=Path, default=PUBLISHED)
+    parser.add_argument("--out", type=Path, help="folder to write to; default results/published or results/own")
+    options = parser.parse_args()
+    with job():
+        if options.source:
+            draw_published(options.published, options.out or Path("results/published"))
+        else:
+            settings = merge_settings([Path("config.yaml"), *options.configfile])
+            beside = (_beside(options.scores, name) for name in ("metrics.csv", "samples.jsonl"))
+            draw_scores(options.scores, settings, options.published, options.out or Path("results/own"), *beside)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""A table as CSV: wide, as it is shown, and tidy, one line per value."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from lep.report.markup import digits, heading
+
+if TYPE_CHECKING:
+    from lep.report.tables import Row, Table
+
+TIDY_COLUMNS = (
+    "table", "group", "label", "model", "stand_in", "column", "source", "value", "low", "high", "delta", "best",
+    "arrow", "run",
+)  # fmt: skip
+
+
+def write_csv(table: "Table") -> str:
+    """The wide table: labels, model, then each column with its interval, and the paper's under `paper_`."""
+    deltas = [c for c in table.published_columns if any(table.delta(row, c) is not None for row in table.rows)]
+    ours = list(table.columns) if table.ours else []
+    labels = ["label" if title == "Model" else title.lower().replace(" ", "_") for title in table.label_titles]
+    header = ["group", *labels, "model", "stand_in"]
+    header += [name for column in ours for name in (column, f"{column}_low", f"{column}_high")]
+    header += [f"paper_{column}" for column in table.published_columns]
+    header += [f"delta_{column}" for column in deltas]
+    lines = []
+    for row in table.rows:
+        line = [row.section, *row.labels, row.model, "yes" if row.stand_in else "no"]
+        for column in ours:
+            cell = row.cells.get(column)
+            line += map(_number, (cell.value, cell.low, cell.high) if cell else (None, None, None))
+        line += [_number(row.published.get(column), digits(column)) for column in table.published_columns]
+        line += [_number(table.delta(row, column)) for column in deltas]
+        lines.append([*line, table.run])
+    return _csv([*header, "run"], lines)
+
+
+def write_tidy(table: "Table") -> str:
+    """One line per value that the table shows, ours and the paper's."""
+    return _csv(TIDY_COLUMNS, (line for row in table.rows for line in _tidy_lines(table, row)))
+
+
+def _tidy_lines(table: "Table", row: "Row") -> Iterator[list[object]]:
+    common = [table.number, row.section, " / ".join(row.labels), row.model, "yes" if row.stand_in else "no"]
+    for column in table.columns if table.ours else ():
+        if cell := row.cells.get(column):
+            numbers = [_number(value) for value in (cell.value, cell.low, cell.high, table.delta(row, column))]
+            marks = ["yes" if table.best(row, column) else "no", row.change.get(column, "")]
+            yield [*common, column, "this run", *numbers, *marks, table.run]
+    for column in table.published_columns:
+        if column in row.published:
+            numbers = [_number(row.published[column], digits(column)), "", "", ""]
+            best = "yes" if table.best(row, column, published=True) else "no"
+            yield [*common, column, heading(table), *numbers, best, row.published_change.get(column, ""), table.run]
+
+
+def _number(value: float | None, places: int = 6) -> str:
+    return "" if value is None else f"{value:.{places}f}"
+
+
+def _csv(header: Iterable[str], lines: Iterable[list[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([list(header), *lines])
+    return text.getvalue()
