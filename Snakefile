@@ -48,6 +48,12 @@ localrules:
     write_model_cards,
 
 
+# A rule with a script repeats when what the script or the library behind it does changes; comments do not count.
+for each in workflow.rules:
+    if each.script:
+        each.set_params(code=script_version(each.script))
+
+
 rule all:
     default_target: True
     input:

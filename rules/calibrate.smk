@@ -4,7 +4,6 @@
 rule make_instructions:
     input:
         documents=documents("train"),
-        code=library("instructions"),
     output:
         manifest=f"{RESULTS}/instructions/manifest.json",
     log:
@@ -57,7 +56,6 @@ rule make_calibration_data:
             else []
         ),
         documents=documents("train"),
-        code=library("calibration_data"),
     output:
         manifest=f"{RESULTS}/calibration_data/{{family}}/{{calibration}}/manifest.json",
         train=f"{RESULTS}/calibration_data/{{family}}/{{calibration}}/train.jsonl",
@@ -97,9 +95,7 @@ rule calibrate:
         gpu=COMPUTE["gpus_per_job"],
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
-    params:
-        launcher=LAUNCHER,
     message:
         "Calibrating {wildcards.family}/{wildcards.vocabulary} with {wildcards.calibration}"
     shell:
-        "python -m {params.launcher} lep.calibrate --config {input.job} > {log} 2>&1"
+        "python -m {LAUNCHER} lep.calibrate --config {input.job} > {log} 2>&1"

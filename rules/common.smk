@@ -1,5 +1,6 @@
 """Names, paths and configuration slices shared by all rules. No rule here asks which scale it is."""
 
+import json
 import os
 import re
 import sys
@@ -7,11 +8,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from lep.code import code_version
 from lep.fetch import read_sources
-from lep.settings import check_settings, library_files, narrowed
+from lep.settings import check_settings, narrowed
 
 check_settings(config, Path(workflow.basedir))
-config |= narrowed(config)
+# Plain mappings: an overlay leaves others behind, and a parameter with the same content would count as changed.
+config |= narrowed(json.loads(json.dumps(config)))
 
 RESULTS = f"results/{config['scale']}"
 COMPUTE = config["compute"]
@@ -66,9 +69,10 @@ wildcard_constraints:
     key="[^/]+",
 
 
-def library(*modules):
-    """The library files that determine a light rule's output: a change of one reruns the rule."""
-    return library_files(Path(workflow.basedir), *modules)
+def script_version(script):
+    """A hash of what an entry script and the library behind it do."""
+    root = Path(workflow.basedir)
+    return code_version(root, root / "scripts" / Path(script).name)
 
 
 def recipe_version(module):

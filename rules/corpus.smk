@@ -5,7 +5,6 @@ rule build_corpus:
     input:
         sources=[source_path(source) for source in config["corpus"]["sources"]],
         table="data/sources.csv",
-        code=library("corpus"),
     output:
         manifest=f"{RESULTS}/corpus/manifest.json",
         train=documents("train"),
@@ -30,7 +29,6 @@ rule make_benchmark:
     input:
         train=documents("train"),
         benchmark=documents("benchmark"),
-        code=library("benchmark"),
     output:
         manifest=f"{RESULTS}/benchmark/manifest.json",
     log:

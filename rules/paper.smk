@@ -4,7 +4,6 @@
 rule gather_scores:
     input:
         scores=[f"{folder}/scores.csv" for folder in evaluation_folders()],
-        code=library("report.gather"),
     output:
         scores=f"{RESULTS}/scores.csv",
     log:
@@ -25,7 +24,6 @@ rule gather_metrics:
             for manifest in artefacts.values()
         ],
         vocabularies=rules.measure_vocabularies.output.metrics,
-        code=library("report.gather"),
     output:
         metrics=f"{RESULTS}/metrics.csv",
     log:
@@ -45,7 +43,6 @@ rule make_table:
         scores=rules.gather_scores.output.scores,
         metrics=rules.gather_metrics.output.metrics,
         published=PUBLISHED,
-        code=library("report.tables"),
     output:
         csv=f"{RESULTS}/tables/table{{number}}.csv",
         md=f"{RESULTS}/tables/table{{number}}.md",
@@ -56,7 +53,7 @@ rule make_table:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        families=reported_families(),
     message:
         "Table {wildcards.number}"
     script:
@@ -67,7 +64,6 @@ rule plot_figure1:
     input:
         scores=rules.gather_scores.output.scores,
         published=PUBLISHED,
-        code=library("report.figures"),
     output:
         pdf=f"{RESULTS}/figures/figure1.pdf",
         png=report(
@@ -81,7 +77,7 @@ rule plot_figure1:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        families=reported_families(),
     message:
         "Figure 1: Micro-Avg of the best models"
     script:
@@ -91,7 +87,6 @@ rule plot_figure1:
 rule plot_figure2:
     input:
         scores=rules.gather_scores.output.scores,
-        code=library("report.figures"),
     output:
         pdf=f"{RESULTS}/figures/figure2.pdf",
         png=report(
@@ -105,7 +100,7 @@ rule plot_figure2:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        families=reported_families(),
     message:
         "Figure 2: Micro-Avg over training steps"
     script:
@@ -115,7 +110,6 @@ rule plot_figure2:
 rule plot_figure3:
     input:
         samples=rules.sample_answers.output.samples,
-        code=library("report.figure3"),
     output:
         pdf=f"{RESULTS}/figures/figure3.pdf",
         png=report(
@@ -129,7 +123,7 @@ rule plot_figure3:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        families=reported_families(),
     message:
         "Figure 3: sample answers"
     script:
@@ -142,7 +136,6 @@ rule list_errors:
             f"{RESULTS}/evaluation/{family}/{config['report']['samples']['vocabulary']}/calibration/samples.jsonl.gz"
             for family in sampled_models()
         ],
-        code=library("errors"),
     output:
         csv=f"{RESULTS}/tables/errors.csv",
         md=f"{RESULTS}/tables/errors.md",
@@ -165,7 +158,6 @@ rule compute_claims:
         metrics=rules.gather_metrics.output.metrics,
         published=PUBLISHED,
         samples=[f"{folder}/samples.jsonl.gz" for folder in evaluation_folders()],
-        code=library("report.claims"),
     output:
         claims=report(
             f"{RESULTS}/claims.csv", caption="report/claims.rst", category="Claims"
@@ -177,7 +169,7 @@ rule compute_claims:
     conda:
         "../envs/evaluate.yaml"
     params:
-        families=config["families"],
+        families=reported_families(),
         draws=config["evaluation"]["bootstrap_draws"],
         seed=config["seed"],
     message:
@@ -192,7 +184,6 @@ rule write_model_cards:
         manifests=[
             f"{Path(card).parent}/manifest.json" for card in model_cards().values()
         ],
-        code=library("report.cards"),
     output:
         list(model_cards().values()),
     log:
@@ -201,7 +192,7 @@ rule write_model_cards:
         "../envs/report.yaml"
     params:
         cards=model_cards(),
-        families=config["families"],
+        families=reported_families(),
         origins=card_origins(),
     message:
         "Writing the model cards"
@@ -221,7 +212,6 @@ rule run_checks:
         ],
         manifests=all_manifests(),
         tables=expand(f"{RESULTS}/tables/table{{number}}.md", number=TABLES),
-        code=library("report.checks"),
     output:
         checks=f"{RESULTS}/checks/checks.xml",
     log:
@@ -231,7 +221,7 @@ rule run_checks:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        families=reported_families(),
         propagated={
             model(f, v, method): model(f, "instruct")
             for f, v in adapted()
@@ -261,7 +251,6 @@ rule build_report:
         checks=rules.run_checks.output.checks,
         manifests=all_manifests(),
         requirements="requirements.txt",
-        code=library("report.document"),
     output:
         pdf=report(
             f"{RESULTS}/paper/paper.pdf", caption="report/paper.rst", category="Report"
@@ -271,7 +260,7 @@ rule build_report:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        families=reported_families(),
         settings=report_settings(),
     message:
         "Building the PDF"

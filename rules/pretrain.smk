@@ -5,7 +5,6 @@ rule pack_corpus:
     input:
         documents=documents("train"),
         tokenizer=rules.build_vocabulary.output.manifest,
-        code=library("packing"),
     output:
         manifest=f"{RESULTS}/packed/{{family}}/{{vocabulary}}/manifest.json",
     log:
@@ -47,14 +46,11 @@ rule pretrain:
         gpu=COMPUTE["gpus_per_job"],
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
-    params:
-        launcher=LAUNCHER,
-        limit=time_limit(),
     message:
         "Pre-training the embeddings of {wildcards.family}/{wildcards.vocabulary}"
     # `exec`: a signal reaches the training and not a shell that waits for it.
     shell:
-        "exec python -m {params.launcher} lep.pretrain --config {input.job} {params.limit} > {log} 2>&1"
+        "exec python -m {LAUNCHER} lep.pretrain --config {input.job} {TIME_LIMIT} > {log} 2>&1"
 
 
 rule pretrain_sweep:
@@ -76,20 +72,16 @@ rule pretrain_sweep:
         gpu=COMPUTE["gpus_per_job"],
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
-    params:
-        launcher=LAUNCHER,
-        limit=time_limit(),
     message:
         "Trying learning rate {wildcards.rate} for {wildcards.family}/{wildcards.vocabulary}"
     shell:
-        "exec python -m {params.launcher} lep.pretrain --config {input.job} {params.limit} > {log} 2>&1"
+        "exec python -m {LAUNCHER} lep.pretrain --config {input.job} {TIME_LIMIT} > {log} 2>&1"
 
 
 rule select_donor:
     input:
         scores=f"{RESULTS}/evaluation/{{family}}/{{vocabulary}}/pretraining/scores.csv",
         models=rules.pretrain.output.checkpoints,
-        code=library("donor"),
     output:
         manifest=model("{family}", "{vocabulary}", "donor"),
     log:
@@ -107,7 +99,6 @@ rule select_donor:
 rule plot_training:
     input:
         manifests=list(pretraining_runs().values()),
-        code=library("report.training"),
     output:
         png=report(
             [paths["png"] for paths in training_figures().values()],
@@ -124,7 +115,7 @@ rule plot_training:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        families=reported_families(),
         runs=pretraining_runs(),
         figures=training_figures(),
     message:
@@ -140,7 +131,6 @@ rule make_search_table:
             for rates in sweep_manifests().values()
             for manifest in rates.values()
         ],
-        code=library("report.training"),
     output:
         csv=report(
             f"{RESULTS}/tables/learning_rates.csv",

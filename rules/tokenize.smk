@@ -4,7 +4,6 @@
 rule import_model:
     input:
         source=source_model,
-        code=library("model_store"),
     output:
         manifest=model("{family}", "{role}"),
     log:
@@ -26,7 +25,6 @@ rule import_model:
 rule train_sentencepiece:
     input:
         documents=documents("train"),
-        code=library("sentencepiece"),
     output:
         model=f"{RESULTS}/vocabularies/sentencepiece/{{model_type}}-{{size}}.model",
     log:
@@ -48,7 +46,6 @@ rule build_vocabulary:
     input:
         original=model("{family}", "base"),
         model=vocabulary_model,
-        code=library("vocabulary"),
     output:
         manifest=f"{RESULTS}/vocabularies/{{family}}/{{vocabulary}}/manifest.json",
     log:
@@ -73,7 +70,6 @@ rule measure_vocabularies:
     input:
         tokenizers=list(all_vocabularies().values()),
         documents=documents("benchmark"),
-        code=library("symbols"),
     output:
         metrics=f"{RESULTS}/vocabularies/metrics.csv",
     log:
@@ -94,7 +90,6 @@ rule make_operator:
     input:
         base=model("{family}", "base"),
         vocabulary=rules.build_vocabulary.output.manifest,
-        code=library("initialise"),
     output:
         manifest=f"{RESULTS}/operators/{{family}}/{{vocabulary}}/manifest.json",
     log:
@@ -114,7 +109,6 @@ rule initialise_embeddings:
         base=model("{family}", "base"),
         operator=rules.make_operator.output.manifest,
         vocabulary=rules.build_vocabulary.output.manifest,
-        code=library("initialise"),
     output:
         manifest=model("{family}", "{vocabulary}", "init"),
     log:

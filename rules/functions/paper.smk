@@ -62,6 +62,20 @@ def all_manifests():
     ]
 
 
+def reported_families():
+    """The families without the numbers of their training, which are no reason to draw tables and figures again."""
+    numbers = (
+        "learning_rate",
+        "replacement_size",
+        "extension_size",
+        "optimized_keep",
+    )
+    return [
+        {key: value for key, value in family.items() if key not in numbers}
+        for family in config["families"]
+    ]
+
+
 def report_settings():
     """What the report lists of the configuration."""
     return {
@@ -69,10 +83,8 @@ def report_settings():
         "seed": config["seed"],
         "bootstrap_draws": config["evaluation"]["bootstrap_draws"],
         "sample_tokens": config["report"]["samples"]["max_new_tokens"],
-        **{
-            key: config[key]
-            for key in ("compute", "vocabulary", "pretraining", "evaluation")
-        },
+        "compute": {key: COMPUTE[key] for key in ("threads", "device", "dtype")},
+        **{key: config[key] for key in ("vocabulary", "pretraining", "evaluation")},
     }
 
 

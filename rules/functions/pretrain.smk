@@ -1,6 +1,12 @@
 """What embedding pre-training is told."""
 
 SWEEP = config["pretraining"]["sweep"]
+# Makes a job stop, with a restart point, before its partition ends it. No parameter: a finished run is not repeated for it.
+TIME_LIMIT = (
+    f"--minutes {minutes}"
+    if (minutes := config["pretraining"]["chunk_minutes"])
+    else ""
+)
 
 
 def packing_recipe():
@@ -59,12 +65,6 @@ def training_job(family, vocabulary, learning_rate, share):
         "log_steps": settings["log_steps"],
         "save_steps": settings["save_steps"],
     }
-
-
-def time_limit():
-    """The option that makes a job stop, with a restart point, before its partition ends it."""
-    minutes = config["pretraining"]["chunk_minutes"]
-    return f"--minutes {minutes}" if minutes else ""
 
 
 def learning_rate_text(rate):

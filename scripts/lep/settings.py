@@ -1,6 +1,5 @@
 """Checks of the workflow's configuration, done before any rule is planned; imports nothing heavy."""
 
-import ast
 import difflib
 from pathlib import Path
 
@@ -11,8 +10,7 @@ from jsonschema.exceptions import ValidationError
 from lep.config import UserError
 
 SCHEMA = "rules/schemas/config.schema.yaml"
-# Modules that shape logs and files but not results: a change of one reruns nothing.
-_NEUTRAL = {"config", "log", "manifest", "settings", "fetch"}
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is ten times as fast, where yaml was built with it
 
 
 def check_settings(config: dict, root: Path) -> None:
@@ -20,7 +18,7 @@ def check_settings(config: dict, root: Path) -> None:
 
     Raises `UserError`. `root` is the folder of the Snakefile.
     """
-    schema = yaml.safe_load((root / SCHEMA).read_text(encoding="utf-8"))
+    schema = yaml.load((root / SCHEMA).read_text(encoding="utf-8"), _LOADER)
     faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
     messages = [line for fault in faults for line in _explain(fault)] or _subset_faults(config)
     if not messages:
@@ -47,19 +45,6 @@ def narrowed(config: dict) -> dict:
     sweep = config["pretraining"]["sweep"]
     sweep = sweep | {"runs": [run for run in sweep["runs"] if run not in left_out]}
     return config | {"families": families, "pretraining": config["pretraining"] | {"sweep": sweep}}
-
-
-def library_files(root: Path, *modules: str) -> list[str]:
-    """Paths (relative to `root`) of modules of `lep` and of every module of ours that they import."""
-    scripts = root / "scripts"
-    found: set[Path] = set()
-    waiting = [file for module in modules for file in _file_of(scripts, f"lep.{module}")]
-    while waiting:
-        file = waiting.pop()
-        if file not in found and file.stem not in _NEUTRAL:
-            found.add(file)
-            waiting += [path for name in _imports(file) for path in _file_of(scripts, name)]
-    return sorted(path.relative_to(root).as_posix() for path in found)
 
 
 def _explain(fault: ValidationError) -> list[str]:
@@ -180,19 +165,3 @@ def _report_faults(config: dict, root: Path) -> list[str]:
         f"report.samples: no family has {wanted['vocabulary']} with {wanted['calibration']} under `calibrated`; "
         "name a combination that is calibrated"
     ]
-
-
-def _file_of(scripts: Path, module: str) -> list[Path]:
-    """The file of a dotted module, of a package its `__init__.py`; nothing for other names."""
-    path = scripts.joinpath(*module.split("."))
-    files = [path.with_suffix(".py"), path / "__init__.py"]
-    return [file for file in files if file.is_file() and file.stat().st_size]
-
-
-def _imports(file: Path) -> list[str]:
-    names = []
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("lep", "darumeru"):
-            # `from package import name` may import a module of the package.
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names

@@ -18,6 +18,7 @@ LAYERS = (
     ("config",),
     ("manifest", "log", "compute", "stop", "distributed", "launch"),
     ("normalise", "schema_docs", "settings"),
+    ("code",),
     ("readers", "fetch", "corpus"),
     ("tokenizers", "sentencepiece", "vocabulary", "symbols"),
     ("model_files", "model_store", "tokenizer_merge", "disk", "clean_models"),
