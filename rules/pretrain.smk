@@ -46,11 +46,15 @@ rule pretrain:
         gpu=COMPUTE["gpus_per_job"],
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
+        # No parameter: a finished run is not repeated for it.
+        minutes=config["pretraining"]["chunk_minutes"],
+    params:
+        launcher=LAUNCHER,
     message:
         "Pre-training the embeddings of {wildcards.family}/{wildcards.vocabulary}"
     # `exec`: a signal reaches the training and not a shell that waits for it.
     shell:
-        "exec python -m {LAUNCHER} lep.pretrain --config {input.job} {TIME_LIMIT} > {log} 2>&1"
+        "exec python -m {params.launcher} lep.pretrain --config {input.job} --minutes {resources.minutes} > {log} 2>&1"
 
 
 rule pretrain_sweep:
@@ -72,10 +76,13 @@ rule pretrain_sweep:
         gpu=COMPUTE["gpus_per_job"],
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
+        minutes=config["pretraining"]["chunk_minutes"],
+    params:
+        launcher=LAUNCHER,
     message:
         "Trying learning rate {wildcards.rate} for {wildcards.family}/{wildcards.vocabulary}"
     shell:
-        "exec python -m {LAUNCHER} lep.pretrain --config {input.job} {TIME_LIMIT} > {log} 2>&1"
+        "exec python -m {params.launcher} lep.pretrain --config {input.job} --minutes {resources.minutes} > {log} 2>&1"
 
 
 rule select_donor:

@@ -1,12 +1,6 @@
 """What embedding pre-training is told."""
 
 SWEEP = config["pretraining"]["sweep"]
-# Makes a job stop, with a restart point, before its partition ends it. No parameter: a finished run is not repeated for it.
-TIME_LIMIT = (
-    f"--minutes {minutes}"
-    if (minutes := config["pretraining"]["chunk_minutes"])
-    else ""
-)
 
 
 def packing_recipe():
