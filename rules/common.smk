@@ -16,6 +16,10 @@ check_settings(config, Path(workflow.basedir))
 # Plain mappings: an overlay leaves others behind, and a parameter with the same content would count as changed.
 config |= narrowed(json.loads(json.dumps(config)))
 
+# `make plan` asks for the configuration that the graph was built from.
+if "LEP_CONFIG_TO" in os.environ:
+    Path(os.environ["LEP_CONFIG_TO"]).write_text(json.dumps(config), encoding="utf-8")
+
 RESULTS = f"results/{config['scale']}"
 COMPUTE = config["compute"]
 FAMILIES = {family["name"]: family for family in config["families"]}

@@ -27,10 +27,10 @@ LAYERS = (
     ("chat", "judge", "instructions", "calibration_data", "answers"),
     ("stand_in_data", "stand_ins", "pretrain", "calibrate"),
     ("harness", "evaluate", "samples", "compare", "errors"),
-    ("report",),
+    ("report", "workload", "footprint", "plan"),
 )
-# Who may import the tasks of Darumeru: what runs them, reads their scores or fetches their records.
-KNOW_THE_BENCHMARK = {"harness", "evaluate", "compare", "errors", "fetch"}
+# Who may import the tasks of Darumeru: what runs them, reads their scores, fetches their records or reckons their cost.
+KNOW_THE_BENCHMARK = {"harness", "evaluate", "compare", "errors", "fetch", "workload"}
 LAYER = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 
