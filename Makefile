@@ -8,7 +8,7 @@ GPUS   ?= 0
 OVERLAY   = $(if $(filter-out mini,$(SCALE)),--configfile configs/$(SCALE).yaml)
 SNAKEMAKE = .venv/bin/snakemake $(OVERLAY) --cores $(CORES)
 
-.PHONY: help paper test plan report lint format docs envs clean clean-models
+.PHONY: help paper test plan preflight report lint format docs envs clean clean-models
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ plan: .venv/.installed  ## what would run now, why, and what it costs; GPUS=8: o
 	{ LEP_CONFIG_TO=$$folder/config.json PYTHONPATH=scripts $(SNAKEMAKE) $(ARGS) --dry-run --nolock --quiet all \
 	  --logger jobs --logger-jobs-file $$folder/jobs.jsonl > $$folder/log 2>&1 || { cat $$folder/log >&2; exit 1; }; } && \
 	.venv/bin/python -m lep.plan --jobs $$folder/jobs.jsonl --config $$folder/config.json --gpus $(GPUS) --cores $(CORES)
+
+preflight: .venv/.installed  ## check access to models and data, versions, partitions, GPUs and disk, before a run
+	PYTHONPATH=scripts $(SNAKEMAKE) $(ARGS) --config preflight=True --quiet host rules --nolock -- preflight
 
 report: .venv/.installed  ## Snakemake's own report of a finished run: results/SCALE/report.zip
 	$(SNAKEMAKE) --report results/$(SCALE)/report.zip $(ARGS)

@@ -35,6 +35,8 @@ include: "rules/paper.smk"
 localrules:
     all,
     lock_sources,
+    fetch_all,
+    preflight,
     write_job,
     gather_scores,
     gather_metrics,
@@ -46,6 +48,13 @@ localrules:
     make_search_table,
     build_report,
     write_model_cards,
+
+
+onstart:
+    # To fetch needs neither GPU nor partition, and may happen on another machine.
+    planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if config["preflight"] and not planned <= FETCHING:
+        check_before_start()
 
 
 # A rule with a script repeats when what the script or the library behind it does changes; comments do not count.

@@ -16,6 +16,20 @@ rule lock_sources:
         "HF_HUB_OFFLINE=0 python -m lep.fetch lock --lock {params.lock} {params.references} > {log} 2>&1"
 
 
+# On a machine with network, before the others run without: `snakemake --profile slurm fetch_all`.
+rule fetch_all:
+    input:
+        fetched(),
+    message:
+        "Everything is fetched"
+
+
+# The checks themselves are made before the first job of any run that asks for them (Snakefile, onstart).
+rule preflight:
+    message:
+        "Nothing stands in the way of a run"
+
+
 rule fetch_package:
     input:
         table="data/sources.csv",

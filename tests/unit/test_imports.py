@@ -27,7 +27,7 @@ LAYERS = (
     ("chat", "judge", "instructions", "calibration_data", "answers"),
     ("stand_in_data", "stand_ins", "pretrain", "calibrate"),
     ("harness", "evaluate", "samples", "compare", "errors"),
-    ("report", "workload", "footprint", "plan"),
+    ("report", "workload", "footprint", "plan", "preflight"),
 )
 # Who may import the tasks of Darumeru: what runs them, reads their scores, fetches their records or reckons their cost.
 KNOW_THE_BENCHMARK = {"harness", "evaluate", "compare", "errors", "fetch", "workload"}
