@@ -17,6 +17,7 @@ include: "rules/functions/corpus.smk"
 include: "rules/functions/stand_ins.smk"
 include: "rules/functions/tokenize.smk"
 include: "rules/functions/pretrain.smk"
+include: "rules/functions/adopt.smk"
 include: "rules/functions/calibrate.smk"
 include: "rules/functions/evaluate.smk"
 include: "rules/functions/paper.smk"
@@ -30,6 +31,11 @@ include: "rules/calibrate.smk"
 include: "rules/evaluate.smk"
 include: "rules/jobs.smk"
 include: "rules/paper.smk"
+
+
+if PUBLISHED_DONORS:
+
+    include: "rules/adopt.smk"
 
 
 localrules:

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
@@ -68,7 +69,7 @@ wildcard_constraints:
     size="[0-9]+",
     number="[1-4]",
     rate="[-+.e0-9]+",
-    step="stand_ins|pretrain|pretrain_sweep|answers|calibrate|evaluate|evaluate_part|samples",
+    step="stand_ins|adopt|pretrain|pretrain_sweep|answers|calibrate|evaluate|evaluate_part|samples",
     group="daru_[a-z_]+",
     key="[^/]+",
 

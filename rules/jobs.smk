@@ -2,6 +2,7 @@
 
 JOBS = {
     "stand_ins": stand_in_job,
+    "adopt": adopt_job,
     "pretrain": pretrain_job,
     "pretrain_sweep": sweep_job,
     "answers": answer_job,

@@ -13,6 +13,7 @@ FETCHING = {
     "fetch_package",
     "fetch_dataset",
     "fetch_model",
+    "fetch_donor",
     "fetch_benchmark",
 }
 LOCK = "data/sources.lock"
@@ -52,6 +53,7 @@ def unpinned_references():
     models = [
         family[role] for family in FAMILIES.values() for role in ("base", "instruct")
     ]
+    models += [FAMILIES[family]["published_donors"][v] for family, v in hub_donors()]
     found = {f"model:{m['path']}": m["revision"] for m in models if not is_local(m)}
     for name, dataset in hub_datasets().items():
         if name != "instructions" or config["calibration"]["source"] == "hub":
@@ -97,6 +99,15 @@ def hub_sources():
         for family, settings in FAMILIES.items()
         for role in ("base", "instruct")
         if not is_local(settings[role])
+    ]
+    found += [
+        {
+            "kind": "model",
+            "repository": donor_reference(family, v)["path"],
+            "revision": donor_reference(family, v)["revision"],
+            "manifest": f"{RESULTS}/sources/donors/{family}/{v}/manifest.json",
+        }
+        for family, v in hub_donors()
     ]
     found += [
         {

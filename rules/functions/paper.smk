@@ -15,13 +15,14 @@ def adapted():
 def measured():
     """{kind: {model: manifest}} of all artefacts whose facts go to metrics.csv."""
     pairs = adapted()
+    packed = [] if PUBLISHED_DONORS else pairs
     return {
         "vocabulary": {f"{f}/{v}": vocabulary(f, v) for f, v in pairs},
         "operator": {
             f"{f}/{v}": f"{RESULTS}/operators/{f}/{v}/manifest.json" for f, v in pairs
         },
         "packing": {
-            f"{f}/{v}": f"{RESULTS}/packed/{f}/{v}/manifest.json" for f, v in pairs
+            f"{f}/{v}": f"{RESULTS}/packed/{f}/{v}/manifest.json" for f, v in packed
         },
         "pretraining": {
             f"{f}/{v}": f"{RESULTS}/pretraining/{f}/{v}/manifest.json" for f, v in pairs

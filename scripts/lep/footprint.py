@@ -12,10 +12,14 @@ def disk_parts(load: Workload) -> dict[str, int]:
         shape = load.models[family].shape
         parts["fetched models"] += 2 * load.full_bytes(family) if not _is_local(settings["base"]["path"]) else 0
         parts["models"] += 2 * load.full_bytes(family)
+        published = load.config["donor"] == "published"
         for vocabulary in settings["vocabularies"]:
             derived = shape.derived_bytes(load.rows(family, vocabulary))
             # The initial model, the checkpoints and the propagated ones; the donor is linked to a checkpoint.
             parts["models"] += (1 + checkpoints + methods) * derived
+            if published:
+                parts["fetched models"] += shape.full_bytes(load.rows(family, vocabulary))
+                continue
             # Its own copy of each checkpoint, and two restart points with both moments of the optimiser.
             parts["restart points"] += (checkpoints + 2 * 3) * derived
             wide = 2 if load.rows(family, vocabulary) <= 2**16 else 4

@@ -187,12 +187,29 @@ def cuts(config: Mapping) -> list[Cut]:
             "the longer part of pre-training: 40 of 96 GB of text, which the paper calls the least that is needed",
             _with("pretraining", token_budget=tokens),
         ),
+        *_published(config),
         Cut(
             f"subset: {{vocabularies: [{only}]}}",
             f"the rows of all vocabularies but {only}",
             dict,
             lambda job: job.wildcards.get("vocabulary", only) in (only, "original"),
         ),
+    ]
+
+
+def _published(config: Mapping) -> list[Cut]:
+    if config["donor"] == "published" or not all(family.get("published_donors") for family in config["families"]):
+        return []
+    trained = ("train_sentencepiece", "pack_corpus", "pretrain", "pretrain_sweep", "make_search_table")
+    kept = (_without(*trained), _evaluates("key"))
+    return [
+        Cut(
+            "donor: published",
+            "pre-training of one's own: the authors' models take its place (whether they can be fetched is not known), "
+            "Figure 2 has one point for each vocabulary",
+            lambda config: config | {"donor": "published"},
+            lambda job: all(keeps(job) for keeps in kept),
+        )
     ]
 
 

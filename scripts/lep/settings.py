@@ -44,7 +44,10 @@ def narrowed(config: dict) -> dict:
         left_out |= {f"{family['name']}/{v}" for v in dropped}
     sweep = config["pretraining"]["sweep"]
     sweep = sweep | {"runs": [run for run in sweep["runs"] if run not in left_out]}
-    return config | {"families": families, "pretraining": config["pretraining"] | {"sweep": sweep}}
+    pretraining = config["pretraining"] | {"sweep": sweep}
+    if config["donor"] == "published":  # one checkpoint of each, and nothing to search
+        pretraining |= {"sweep": sweep | {"runs": []}, "fractions": [1.0]}
+    return config | {"families": families, "pretraining": pretraining}
 
 
 def _explain(fault: ValidationError) -> list[str]:
@@ -96,8 +99,22 @@ def _family_faults(config: dict, root: Path) -> list[str]:
                 faults.append(f"{where}.calibrated: {row['vocabulary']} is not among this family's vocabularies")
         if family["calibrated"] and "conversion" not in config["propagation"]["methods"]:
             faults.append(f"{where}.calibrated: calibration starts from conversion; add it to propagation.methods")
+        faults += _donor_faults(config, family, where, root)
         for role in ("base", "instruct"):
             faults += _model_faults(family[role]["path"], f"{where}.{role}.path", root, family, config)
+    return faults
+
+
+def _donor_faults(config: dict, family: dict, where: str, root: Path) -> list[str]:
+    if config["donor"] != "published":
+        return []
+    donors, faults = family.get("published_donors", {}), []
+    for vocabulary in family["vocabularies"]:
+        if vocabulary not in donors:
+            faults.append(f"{where}.published_donors: {vocabulary} has none; name one, or leave it out under subset")
+        else:
+            path = donors[vocabulary]["path"]
+            faults += _model_faults(path, f"{where}.published_donors.{vocabulary}.path", root, family, config)
     return faults
 
 

@@ -166,6 +166,13 @@ class Workload:
         memory = self._load(family, vocabulary, tokens, trained, checkpointing, chunk)
         return Cost(seconds / max(1, self.gpus), self.gpus, memory)
 
+    def _adopt(self, family: str, vocabulary: str) -> Cost:
+        # The body is read twice, the held-out text scored twice.
+        parameters = self.models[family].parameters(self.rows(family, vocabulary))
+        seconds = 2 * self._reading(parameters, self.config["pretraining"]["validation_characters"] / 3)
+        seconds += 3 * self._copied(family).seconds
+        return Cost(seconds, min(1, self.gpus), self._weights(parameters))
+
     def _sweep(self, family: str, vocabulary: str, **_: str) -> Cost:
         whole = self._pretrain(family, vocabulary)
         return Cost(whole.seconds * self.config["pretraining"]["sweep"]["share"], whole.gpus, whole.device_bytes)
@@ -261,6 +268,7 @@ class Workload:
 
 _FORMULAS: dict[str, Callable[..., Cost]] = {
     "fetch_model": Workload._fetched,
+    "fetch_donor": lambda load, family, vocabulary: load._fetched(family),
     "fetch_dataset": lambda load, name: Workload._fetched(load) if name != "instructions" else Cost(10.0),
     "build_corpus": lambda load: load._read_text(),
     "train_sentencepiece": Workload._sentencepiece,
@@ -269,6 +277,7 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "initialise_embeddings": Workload._copied,
     "pretrain": Workload._pretrain,
     "pretrain_sweep": Workload._sweep,
+    "adopt_donor": Workload._adopt,
     "propagate_embeddings": Workload._propagate,
     "answer_prompts": Workload._answers,
     "calibrate": Workload._calibrate,
@@ -278,6 +287,6 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
 }
 # Rules whose processes load torch, a model, a GPU.
 _HEAVY = {
-    "import_model", "initialise_embeddings", "pretrain", "pretrain_sweep", "propagate_embeddings", "answer_prompts",
-    "calibrate", "evaluate_part", "evaluate", "sample_answers",
+    "import_model", "initialise_embeddings", "pretrain", "pretrain_sweep", "adopt_donor", "propagate_embeddings",
+    "answer_prompts", "calibrate", "evaluate_part", "evaluate", "sample_answers",
 }  # fmt: skip

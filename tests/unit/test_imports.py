@@ -25,7 +25,7 @@ LAYERS = (
     ("selection", "packing", "validation", "loss", "memory", "trainer", "embedding_trainer", "benchmark"),
     ("initialise", "inspect", "least_squares", "propagate", "donor"),
     ("chat", "judge", "instructions", "calibration_data", "answers"),
-    ("stand_in_data", "stand_ins", "pretrain", "calibrate"),
+    ("stand_in_data", "stand_ins", "pretrain", "adopt", "calibrate"),
     ("harness", "evaluate", "samples", "compare", "errors"),
     ("report", "workload", "footprint", "plan", "preflight"),
 )

@@ -140,6 +140,16 @@ def test_disk_of_the_paper() -> None:
     assert parts["text"] == 2 * 96e9
 
 
+def test_published_donors_cost_downloads_and_no_training() -> None:
+    published = configuration("paper", donor="published")
+    parts = disk_parts(Workload(published, ROOT))
+    assert parts["fetched models"] > 2 * disk_parts(Workload(PAPER, ROOT))["fetched models"]
+    assert (parts["packed corpora"], parts["restart points"]) == (0, 0)
+    adopted = Workload(published, ROOT).cost("adopt_donor", {"family": "llama", "vocabulary": "extended"})
+    assert adopted.seconds < 3600
+    assert "donor: published" not in render(jobs_of_a_run(PAPER), published, ROOT, 8, 50)
+
+
 # -- the text
 
 
@@ -173,7 +183,7 @@ def test_plan_names_total_disk_and_cuts() -> None:
     assert [line.strip() for line in shown.splitlines() if line.startswith("  ") and not line.startswith("   ")] == [
         "pretraining: {sweep: {runs: []}}",
         "pretraining: {token_budget: 4791666666}",
-        "subset: {vocabularies: [extended]}",
+        "donor: published",
     ]
     assert shown.count("loses ") == 3
     assert render([], PAPER, ROOT, 8, 50) == "Nothing to be done: all results are there.\n"
@@ -184,7 +194,7 @@ def test_every_cut_is_an_overlay_that_says_what_the_plan_computed() -> None:
         written = yaml.safe_load(cut.overlay)
         config = configuration("paper")
         update_config(config, written)
-        if "subset" not in written:
+        if "subset" not in written:  # the graph of a subset has other jobs, not other costs
             assert cut.changed(PAPER) == config
 
 

@@ -13,7 +13,7 @@ from lep.code import library_files, without_comments
 
 ROOT = Path(__file__).parents[2]
 RECORDED = Path(__file__).with_name("recipes.json")
-MODULES = ("stand_ins", "pretrain", "answers", "calibrate", "evaluate", "samples")
+MODULES = ("stand_ins", "adopt", "pretrain", "answers", "calibrate", "evaluate", "samples")
 
 
 def state(module: str) -> dict:

@@ -165,10 +165,8 @@ def test_fetch_all_names_all_that_uses_the_network(checkout: Path) -> None:
     counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE))
     assert counts == {"fetch_all": "1", "fetch_benchmark": "1", "fetch_dataset": "2", "fetch_model": "4", "total": "8"}
     whole = dry_run("--configfile", "configs/paper.yaml", cwd=checkout).stdout
-    assert {rule for rule in re.findall(r"^(fetch_\w+) +\d+$", whole, re.MULTILINE)} == set(counts) - {
-        "fetch_all",
-        "total",
-    }
+    found = set(re.findall(r"^(fetch_\w+) +\d+$", whole, re.MULTILINE))
+    assert found == set(counts) - {"fetch_all", "total"}
 
 
 def test_a_run_starts_with_its_checks(checkout: Path, tmp_path: Path) -> None:
@@ -185,3 +183,21 @@ def test_a_run_starts_with_its_checks(checkout: Path, tmp_path: Path) -> None:
         assert result.returncode == code, result.stdout + result.stderr
         assert said in result.stdout + result.stderr
     assert not (checkout / "results" / "ci" / "jobs").exists()
+
+
+def test_published_donors_replace_the_training(checkout: Path, tmp_path: Path) -> None:
+    result = dry_run("--configfile", "configs/paper.yaml", "--config", "donor=published", cwd=checkout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE))
+    assert (counts["fetch_donor"], counts["adopt_donor"], counts["propagate_embeddings"]) == ("7", "7", "7")
+    assert not counts.keys() & {"pretrain", "pretrain_sweep", "pack_corpus", "train_sentencepiece", "build_vocabulary"}
+    assert int(counts["evaluate_part"]) == 5 * (4 + 7 * (1 + 3) + 14)
+    text = refused(checkout, tmp_path, {"donor": "published"})
+    assert "families.mistral.published_donors: unigram has none; name one, or leave it out under subset" in text
+
+
+def test_unpinned_donors_are_locked(checkout: Path) -> None:
+    result = dry_run(
+        "-p", "--configfile", "configs/paper.yaml", "--config", "donor=published", "--", "lock_sources", cwd=checkout
+    )
+    assert result.stdout.count(" model:RefalMachine/") == 7
