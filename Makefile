@@ -3,11 +3,12 @@ PYTHON ?= python3
 CORES  ?= all
 SCALE  ?= mini
 ARGS   ?=
+GPUS   ?= 0
 
 OVERLAY   = $(if $(filter-out mini,$(SCALE)),--configfile configs/$(SCALE).yaml)
 SNAKEMAKE = .venv/bin/snakemake $(OVERLAY) --cores $(CORES)
 
-.PHONY: help paper test plan figures explain report lint format docs envs clean clean-models
+.PHONY: help paper test plan preflight figures explain report lint format docs envs clean clean-models
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -21,8 +22,14 @@ paper: .venv/.installed  ## build every table, every figure and the PDF into res
 test: .venv/.installed  ## lint and every test that needs neither GPU nor SLURM
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 $(ARGS)
 
-plan: .venv/.installed  ## count the jobs that would run now, without running them
-	$(SNAKEMAKE) $(ARGS) --dry-run --quiet host rules
+plan: .venv/.installed  ## what would run now, why, and what it costs; GPUS=8: on so many GPUs
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	{ LEP_CONFIG_TO=$$folder/config.json PYTHONPATH=scripts $(SNAKEMAKE) $(ARGS) --dry-run --nolock --quiet all \
+	  --logger jobs --logger-jobs-file $$folder/jobs.jsonl > $$folder/log 2>&1 || { cat $$folder/log >&2; exit 1; }; } && \
+	.venv/bin/python -m lep.plan --jobs $$folder/jobs.jsonl --config $$folder/config.json --gpus $(GPUS) --cores $(CORES)
+
+preflight: .venv/.installed  ## check access to models and data, versions, partitions, GPUs and disk, before a run
+	PYTHONPATH=scripts $(SNAKEMAKE) $(ARGS) --config preflight=True --quiet host rules --nolock -- preflight
 
 figures: .venv/.installed  ## tables and figures from scores alone: SOURCE=published or SCORES=path/scores.csv
 	.venv/bin/python -m lep.report.draw $(if $(SOURCE),--source $(SOURCE)) $(if $(SCORES),--scores $(SCORES) $(OVERLAY)) $(ARGS)

@@ -17,6 +17,7 @@ include: "rules/functions/corpus.smk"
 include: "rules/functions/stand_ins.smk"
 include: "rules/functions/tokenize.smk"
 include: "rules/functions/pretrain.smk"
+include: "rules/functions/adopt.smk"
 include: "rules/functions/calibrate.smk"
 include: "rules/functions/evaluate.smk"
 include: "rules/functions/paper.smk"
@@ -32,6 +33,11 @@ include: "rules/jobs.smk"
 include: "rules/paper.smk"
 
 
+if PUBLISHED_DONORS:
+
+    include: "rules/adopt.smk"
+
+
 localrules:
     all,
     lock_sources,
@@ -39,6 +45,8 @@ localrules:
     fetch_dataset,
     fetch_model,
     fetch_benchmark,
+    fetch_all,
+    preflight,
     write_job,
     corpus,
     gather_scores,
@@ -56,6 +64,19 @@ localrules:
     make_search_table,
     build_report,
     write_model_cards,
+
+
+onstart:
+    # To fetch needs neither GPU nor partition, and may happen on another machine.
+    planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if config["preflight"] and not planned <= FETCHING:
+        check_before_start()
+
+
+# A rule with a script repeats when what the script or the library behind it does changes; comments do not count.
+for each in workflow.rules:
+    if each.script:
+        each.set_params(code=script_version(each.script))
 
 
 rule all:

@@ -4,7 +4,6 @@
 rule make_instructions:
     input:
         documents=documents("train"),
-        code=library("instructions"),
     output:
         manifest=f"{RESULTS}/instructions/manifest.json",
     log:
@@ -59,7 +58,6 @@ rule make_calibration_data:
         ),
         documents=documents("train"),
         benchmark=benchmark_data(),
-        code=library("calibration_data"),
     output:
         manifest=f"{RESULTS}/calibration_data/{{family}}/{{calibration}}/manifest.json",
         train=f"{RESULTS}/calibration_data/{{family}}/{{calibration}}/train.jsonl",
@@ -102,12 +100,12 @@ rule calibrate:
         nodes=1,
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
-    params:
-        limit=time_limit(),
+        # No parameter: a finished run is not repeated for it.
+        minutes=config["pretraining"]["chunk_minutes"],
     message:
         "Calibrating {wildcards.family}/{wildcards.vocabulary} with {wildcards.calibration}"
     shell:
-        "exec python -m lep.place --gpus {resources.gpu} lep.calibrate --config {input.job} {params.limit} > {log} 2>&1"
+        "exec python -m lep.place --gpus {resources.gpu} lep.calibrate --config {input.job} --minutes {resources.minutes} > {log} 2>&1"
 
 
 rule merge_calibrated:

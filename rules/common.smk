@@ -1,18 +1,26 @@
 """Names, paths and configuration slices shared by all rules. No rule here asks which scale it is."""
 
+import json
 import os
 import re
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from lep.code import code_version
 from lep.fetch import read_sources
-from lep.settings import check_settings, library_files, narrowed
+from lep.settings import check_settings, narrowed
 
 check_settings(config, Path(workflow.basedir))
-config |= narrowed(config)
+# Plain mappings: an overlay leaves others behind, and a parameter with the same content would count as changed.
+config |= narrowed(json.loads(json.dumps(config)))
+
+# `make plan` asks for the configuration that the graph was built from.
+if "LEP_CONFIG_TO" in os.environ:
+    Path(os.environ["LEP_CONFIG_TO"]).write_text(json.dumps(config), encoding="utf-8")
 
 RESULTS = f"results/{config['scale']}"
 COMPUTE = config["compute"]
@@ -62,16 +70,17 @@ wildcard_constraints:
     size="[0-9]+",
     number="[1-4]",
     rate="[-+.e0-9]+",
-    step="stand_ins|pretrain|pretrain_sweep|answers|calibrate|evaluate|evaluate_part|samples",
+    step="stand_ins|adopt|pretrain|pretrain_sweep|answers|calibrate|evaluate|evaluate_part|samples",
     group="daru_[a-z_]+",
     key="[^/]+",
     shard="[0-9]+",
     suffix=r"whl|tar\.gz",
 
 
-def library(*modules):
-    """The library files that determine a light rule's output: a change of one reruns the rule."""
-    return library_files(Path(workflow.basedir), *modules)
+def script_version(script):
+    """A hash of what an entry script and the library behind it do."""
+    root = Path(workflow.basedir)
+    return code_version(root, root / "scripts" / Path(script).name)
 
 
 def recipe_version(module):

@@ -8,7 +8,6 @@ rule prepare_shard:
     input:
         sources=[source_path(source) for source in config["corpus"]["sources"]],
         table="data/sources.csv",
-        code=library("shards"),
     output:
         temp(directory(shard_file("prepared", "{shard}"))),
     log:
@@ -30,7 +29,6 @@ rule prepare_shard:
 rule find_repeated_documents:
     input:
         shards=all_shards("prepared"),
-        code=library("repeats"),
     output:
         temp(shard_file("documents", "{shard}", ".npy")),
     log:
@@ -52,7 +50,6 @@ rule find_repeated_paragraphs:
     input:
         shards=all_shards("prepared"),
         documents=all_shards("documents", ".npy"),
-        code=library("repeats"),
     output:
         temp(shard_file("paragraphs", "{shard}", ".npy")),
     log:
@@ -72,7 +69,6 @@ rule filter_shard:
         shard=shard_file("prepared", "{shard}"),
         documents=all_shards("documents", ".npy"),
         paragraphs=all_shards("paragraphs", ".npy"),
-        code=library("shards"),
     output:
         temp(directory(shard_file("filtered", "{shard}"))),
     log:
@@ -92,7 +88,6 @@ rule filter_shard:
 rule build_corpus:
     input:
         shards=all_shards("filtered"),
-        code=library("assembly"),
     output:
         manifest=f"{RESULTS}/corpus/manifest.json",
         train=documents("train"),
@@ -119,7 +114,6 @@ rule build_corpus:
 rule plot_data_card:
     input:
         card=f"{RESULTS}/corpus/data_card.json",
-        code=library("report.data_card"),
     output:
         pdf=f"{RESULTS}/figures/data_card.pdf",
         png=f"{RESULTS}/figures/data_card.png",
@@ -146,7 +140,6 @@ rule make_benchmark:
     input:
         train=documents("train"),
         benchmark=documents("benchmark"),
-        code=library("benchmark"),
     output:
         manifest=f"{RESULTS}/benchmark/manifest.json",
     log:

@@ -16,6 +16,20 @@ rule lock_sources:
         "HF_HUB_OFFLINE=0 python -m lep.fetch lock --lock {params.lock} {params.references} > {log} 2>&1"
 
 
+# On a machine with network, before the others run without: `snakemake --profile slurm fetch_all`.
+rule fetch_all:
+    input:
+        fetched(),
+    message:
+        "Everything is fetched"
+
+
+# The checks themselves are made before the first job of any run that asks for them (Snakefile, onstart).
+rule preflight:
+    message:
+        "Nothing stands in the way of a run"
+
+
 rule fetch_package:
     input:
         table="data/sources.csv",
@@ -27,13 +41,14 @@ rule fetch_package:
         times("fetch_package/{package}.{suffix}")
     conda:
         "../envs/corpus.yaml"
-    params:
+    resources:
+        # No parameter: another place of the same file repeats nothing.
         local_dir=config["data"]["local_dir"],
     message:
         "Fetching the package {wildcards.package}"
     shell:
         "HF_HUB_OFFLINE=0 python -m lep.fetch package --name {wildcards.package} --sources {input.table}"
-        " --local-dir {params.local_dir} --output {output.file} > {log} 2>&1"
+        " --local-dir {resources.local_dir} --output {output.file} > {log} 2>&1"
 
 
 # The archive of the machine's own release, so the versions are the machine's; what came is in the manifest.
@@ -48,13 +63,14 @@ rule fetch_debian:
         times("fetch_debian/{name}")
     conda:
         "../envs/corpus.yaml"
+    resources:
+        local_dir=config["data"]["local_dir"],
     params:
         packages=lambda wildcards: debian_packages(wildcards.name),
-        local_dir=config["data"]["local_dir"],
     message:
         "Fetching Debian packages: {params.packages}"
     shell:
-        "python -m lep.fetch debian --sources {input.table} --local-dir {params.local_dir}"
+        "python -m lep.fetch debian --sources {input.table} --local-dir {resources.local_dir}"
         " --output $(dirname {output.manifest}) {params.packages} > {log} 2>&1"
 
 

@@ -2,6 +2,7 @@
 
 JOBS = {
     "stand_ins": stand_in_job,
+    "adopt": adopt_job,
     "pretrain": pretrain_job,
     "pretrain_sweep": sweep_job,
     "answers": answer_job,
@@ -13,8 +14,6 @@ JOBS = {
 
 
 rule write_job:
-    input:
-        code=library("manifest"),
     output:
         job=job_file("{step}", "{target}"),
     log:

@@ -4,7 +4,6 @@
 rule gather_scores:
     input:
         scores=[f"{folder}/scores.csv" for folder in evaluation_folders()],
-        code=library("report.gather"),
     output:
         scores=f"{RESULTS}/scores.csv",
     log:
@@ -25,7 +24,6 @@ rule gather_metrics:
             for manifest in artefacts.values()
         ],
         vocabularies=rules.measure_vocabularies.output.metrics,
-        code=library("report.gather"),
     output:
         metrics=f"{RESULTS}/metrics.csv",
     log:
@@ -49,7 +47,6 @@ rule identify_run:
             PUBLISHED,
             *all_manifests(),
         ],
-        code=library("report.run_id"),
     output:
         run=f"{RESULTS}/run.json",
     log:
@@ -66,8 +63,6 @@ rule identify_run:
 
 
 rule record_config:
-    input:
-        code=library("manifest"),
     output:
         config=report(
             f"{RESULTS}/config.yaml",
@@ -92,7 +87,6 @@ rule make_table:
         metrics=rules.gather_metrics.output.metrics,
         published=PUBLISHED,
         run=rules.identify_run.output.run,
-        code=library("report.tables"),
     output:
         csv=report(
             f"{RESULTS}/tables/table{{number}}.csv",
@@ -121,7 +115,6 @@ rule plot_figure1:
         scores=rules.gather_scores.output.scores,
         published=PUBLISHED,
         run=rules.identify_run.output.run,
-        code=library("report.figures"),
     output:
         pdf=f"{RESULTS}/figures/figure1.pdf",
         png=report(
@@ -148,7 +141,6 @@ rule plot_figure2:
         scores=rules.gather_scores.output.scores,
         published=PUBLISHED,
         run=rules.identify_run.output.run,
-        code=library("report.figures"),
     output:
         pdf=f"{RESULTS}/figures/figure2.pdf",
         png=report(
@@ -174,7 +166,6 @@ rule plot_figure3:
     input:
         samples=rules.sample_answers.output.samples,
         run=rules.identify_run.output.run,
-        code=library("report.figure3"),
     output:
         pdf=f"{RESULTS}/figures/figure3.pdf",
         png=report(
@@ -189,7 +180,7 @@ rule plot_figure3:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        families=reported_families(),
     message:
         "Figure 3: sample answers"
     script:
@@ -202,7 +193,6 @@ rule plot_symbols:
         metrics=rules.gather_metrics.output.metrics,
         published=PUBLISHED,
         run=rules.identify_run.output.run,
-        code=library("report.symbols_figure"),
     output:
         pdf=f"{RESULTS}/figures/symbols_per_token.pdf",
         png=report(
@@ -231,7 +221,6 @@ rule list_errors:
             for family in sampled_models()
         ],
         run=rules.identify_run.output.run,
-        code=library("errors"),
     output:
         csv=f"{RESULTS}/tables/errors.csv",
         md=f"{RESULTS}/tables/errors.md",
@@ -255,7 +244,6 @@ rule compute_claims:
         published=PUBLISHED,
         samples=[f"{folder}/samples.jsonl.gz" for folder in evaluation_folders()],
         run=rules.identify_run.output.run,
-        code=library("report.claims"),
     output:
         claims=report(
             f"{RESULTS}/claims.csv", caption="report/claims.rst", category="Claims"
@@ -267,7 +255,7 @@ rule compute_claims:
     conda:
         "../envs/evaluate.yaml"
     params:
-        families=config["families"],
+        families=reported_families(),
         draws=config["evaluation"]["bootstrap_draws"],
         seed=config["seed"],
     message:
@@ -282,7 +270,6 @@ rule write_model_cards:
         manifests=[
             f"{Path(card).parent}/manifest.json" for card in model_cards().values()
         ],
-        code=library("report.cards"),
     output:
         list(model_cards().values()),
     log:
@@ -291,7 +278,7 @@ rule write_model_cards:
         "../envs/report.yaml"
     params:
         cards=model_cards(),
-        families=config["families"],
+        families=reported_families(),
         origins=card_origins(),
     message:
         "Writing the model cards"
@@ -312,7 +299,6 @@ rule run_checks:
         manifests=all_manifests(),
         tables=expand(f"{RESULTS}/tables/table{{number}}.md", number=TABLES),
         run=rules.identify_run.output.run,
-        code=library("report.checks"),
     output:
         checks=f"{RESULTS}/checks/checks.xml",
     log:
@@ -353,7 +339,6 @@ rule build_report:
         manifests=all_manifests(),
         requirements="requirements.txt",
         run=rules.identify_run.output.run,
-        code=library("report.document"),
     output:
         pdf=report(
             f"{RESULTS}/paper/paper.pdf", caption="report/paper.rst", category="Report"

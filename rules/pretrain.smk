@@ -5,7 +5,6 @@ rule pack_corpus:
     input:
         documents=documents("train"),
         tokenizer=rules.build_vocabulary.output.manifest,
-        code=library("packing"),
     output:
         manifest=f"{RESULTS}/packed/{{family}}/{{vocabulary}}/manifest.json",
     log:
@@ -48,14 +47,14 @@ rule pretrain:
         nodes=1,
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
-    params:
-        limit=time_limit(),
+        # No parameter: a finished run is not repeated for it.
+        minutes=config["pretraining"]["chunk_minutes"],
     message:
         "Pre-training the embeddings of {wildcards.family}/{wildcards.vocabulary}"
     # `exec`: a signal reaches the training and not a shell that waits for it.
     shell:
         "exec python -m lep.place --gpus {resources.gpu} --nodes {resources.nodes}"
-        " lep.pretrain --config {input.job} {params.limit} > {log} 2>&1"
+        " lep.pretrain --config {input.job} --minutes {resources.minutes} > {log} 2>&1"
 
 
 rule pretrain_sweep:
@@ -78,20 +77,18 @@ rule pretrain_sweep:
         nodes=1,
         mem_mb=COMPUTE["memory_mb"],
         runtime=COMPUTE["runtime_minutes"],
-    params:
-        limit=time_limit(),
+        minutes=config["pretraining"]["chunk_minutes"],
     message:
         "Trying learning rate {wildcards.rate} for {wildcards.family}/{wildcards.vocabulary}"
     shell:
         "exec python -m lep.place --gpus {resources.gpu} --nodes {resources.nodes}"
-        " lep.pretrain --config {input.job} {params.limit} > {log} 2>&1"
+        " lep.pretrain --config {input.job} --minutes {resources.minutes} > {log} 2>&1"
 
 
 rule select_donor:
     input:
         scores=f"{RESULTS}/evaluation/{{family}}/{{vocabulary}}/pretraining/scores.csv",
         models=rules.pretrain.output.checkpoints,
-        code=library("donor"),
     output:
         manifest=model("{family}", "{vocabulary}", "donor"),
     log:
@@ -109,7 +106,6 @@ rule select_donor:
 rule plot_training:
     input:
         manifests=list(pretraining_runs().values()),
-        code=library("report.training"),
     output:
         png=report(
             [paths["png"] for paths in training_figures().values()],
@@ -126,7 +122,7 @@ rule plot_training:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        families=reported_families(),
         runs=pretraining_runs(),
         figures=training_figures(),
     message:
@@ -142,7 +138,6 @@ rule make_search_table:
             for rates in sweep_manifests().values()
             for manifest in rates.values()
         ],
-        code=library("report.training"),
     output:
         csv=report(
             f"{RESULTS}/tables/learning_rates.csv",

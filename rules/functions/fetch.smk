@@ -1,8 +1,21 @@
 """What the fetching rules are told: references to the hub, pinned where a commit is known."""
 
+import subprocess
+import tempfile
+
 from darumeru.places import BRANCH as BENCHMARK_BRANCH
 from lep.fetch import UNPINNED, read_lock
+from snakemake.exceptions import WorkflowError
 
+FETCHING = {
+    "lock_sources",
+    "fetch_all",
+    "fetch_package",
+    "fetch_dataset",
+    "fetch_model",
+    "fetch_donor",
+    "fetch_benchmark",
+}
 LOCK = "data/sources.lock"
 LOCKED = read_lock(Path(workflow.basedir) / LOCK)
 
@@ -50,6 +63,7 @@ def unpinned_references():
         family[role] for family in FAMILIES.values() for role in ("base", "instruct")
     ]
     models += [other["model"] for other in COMPARATORS.values()]
+    models += [FAMILIES[family]["published_donors"][v] for family, v in hub_donors()]
     found = {f"model:{m['path']}": m["revision"] for m in models if not is_local(m)}
     for name, dataset in hub_datasets().items():
         if name != "instructions" or config["calibration"]["source"] == "hub":
@@ -81,3 +95,87 @@ def benchmark_origin():
         + pinned("dataset", **reference, branch=BENCHMARK_BRANCH)
         for name, reference in settings["datasets"].items()
     )
+
+
+def hub_sources():
+    """All that this configuration takes from the hub: kind, repository, revision, and the manifest it is fetched to."""
+    found = [
+        {
+            "kind": "model",
+            "repository": model_reference(family, role)["path"],
+            "revision": model_reference(family, role)["revision"],
+            "manifest": f"{RESULTS}/sources/models/{family}/{role}/manifest.json",
+        }
+        for family, settings in FAMILIES.items()
+        for role in ("base", "instruct")
+        if not is_local(settings[role])
+    ]
+    found += [
+        {
+            "kind": "model",
+            "repository": other["model"]["path"],
+            "revision": pinned(
+                "model", other["model"]["path"], other["model"]["revision"]
+            ),
+            "manifest": f"{RESULTS}/sources/models/{name}/instruct/manifest.json",
+        }
+        for name, other in COMPARATORS.items()
+        if not is_local(other["model"])
+    ]
+    found += [
+        {
+            "kind": "model",
+            "repository": donor_reference(family, v)["path"],
+            "revision": donor_reference(family, v)["revision"],
+            "manifest": f"{RESULTS}/sources/donors/{family}/{v}/manifest.json",
+        }
+        for family, v in hub_donors()
+    ]
+    found += [
+        {
+            "kind": "dataset",
+            "manifest": f"{RESULTS}/sources/datasets/{name}/manifest.json",
+        }
+        | dataset_reference(name)
+        for name in hub_datasets()
+        if name != "instructions" or config["calibration"]["source"] == "hub"
+    ]
+    if config["evaluation"]["benchmark"] == "hub":
+        for dataset in config["evaluation"]["datasets"].values():
+            revision = pinned("dataset", **dataset, branch=BENCHMARK_BRANCH)
+            found.append(
+                {
+                    "kind": "dataset",
+                    "repository": dataset["repository"],
+                    # The commits that are named are those of the hub's Parquet copy.
+                    "revision": (
+                        BENCHMARK_BRANCH if revision == UNPINNED else revision
+                    ),
+                    "manifest": f"{RESULTS}/sources/benchmark/manifest.json",
+                }
+            )
+    return found
+
+
+def fetched():
+    """Everything that comes over the network."""
+    packages = [
+        source_path(source)
+        for source in config["corpus"]["sources"]
+        if "package" in source or "debian" in source
+    ]
+    return packages + list(
+        dict.fromkeys(source["manifest"] for source in hub_sources())
+    )
+
+
+def check_before_start():
+    """Check machine, access and disk in a process of its own, which may use the network; raise where something is amiss."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+        json.dump({"config": config, "sources": hub_sources()}, file)
+        file.flush()
+        command = [sys.executable, "-m", "lep.preflight", "--settings", file.name]
+        if subprocess.run(command, env=os.environ | {"HF_HUB_OFFLINE": "0"}).returncode:
+            raise WorkflowError(
+                "the run was not started: see above (preflight: false in the configuration starts it all the same)"
+            )

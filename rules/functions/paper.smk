@@ -15,13 +15,14 @@ def adapted():
 def measured():
     """{kind: {model: manifest}} of all artefacts whose facts go to metrics.csv."""
     pairs = adapted()
+    packed = [] if PUBLISHED_DONORS else pairs
     return {
         "vocabulary": {f"{f}/{v}": vocabulary(f, v) for f, v in pairs},
         "operator": {
             f"{f}/{v}": f"{RESULTS}/operators/{f}/{v}/manifest.json" for f, v in pairs
         },
         "packing": {
-            f"{f}/{v}": f"{RESULTS}/packed/{f}/{v}/manifest.json" for f, v in pairs
+            f"{f}/{v}": f"{RESULTS}/packed/{f}/{v}/manifest.json" for f, v in packed
         },
         "pretraining": {
             f"{f}/{v}": f"{RESULTS}/pretraining/{f}/{v}/manifest.json" for f, v in pairs
@@ -63,9 +64,23 @@ def all_manifests():
     ]
 
 
+def reported_families():
+    """The families without the numbers of their training, which are no reason to draw tables and figures again."""
+    numbers = (
+        "learning_rate",
+        "replacement_size",
+        "extension_size",
+        "optimized_keep",
+    )
+    return [
+        {key: value for key, value in family.items() if key not in numbers}
+        for family in config["families"]
+    ]
+
+
 def row_settings():
     """Which models the tables show."""
-    return {key: config[key] for key in ("families", "comparators")}
+    return {"families": reported_families(), "comparators": config["comparators"]}
 
 
 def report_settings():
@@ -75,10 +90,8 @@ def report_settings():
         "seed": config["seed"],
         "bootstrap_draws": config["evaluation"]["bootstrap_draws"],
         "sample_tokens": config["report"]["samples"]["max_new_tokens"],
-        **{
-            key: config[key]
-            for key in ("compute", "vocabulary", "pretraining", "evaluation")
-        },
+        "compute": {key: COMPUTE[key] for key in ("threads", "device", "dtype")},
+        **{key: config[key] for key in ("vocabulary", "pretraining", "evaluation")},
     }
 
 

@@ -61,12 +61,6 @@ def training_job(family, vocabulary, learning_rate, share):
     }
 
 
-def time_limit():
-    """The option that makes a job stop, with a restart point, before its partition ends it."""
-    minutes = config["pretraining"]["chunk_minutes"]
-    return f"--minutes {minutes}" if minutes else ""
-
-
 def learning_rate_text(rate):
     """A learning rate as a part of a path: 0.0002 and 2e-4 are one run."""
     return f"{rate:g}"

@@ -97,6 +97,21 @@ def fetch_hub(kind: str, repository: str, revision: str, output: Path) -> None:
     )
 
 
+def check_access(kind: str, repository: str, revision: str) -> None:
+    """Ask the hub for the head of one file of a repository; raises `UserError` where it cannot be fetched from here.
+
+    A gated repository tells everybody what it holds, but gives its files only to those who were granted access.
+    """
+    from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
+
+    with _hub_errors(kind, repository, revision):
+        wanted = None if revision == UNPINNED else revision
+        info = HfApi().repo_info(repository, repo_type=kind, revision=wanted)
+        names = sorted(file.rfilename for file in info.siblings)
+        name = "config.json" if "config.json" in names else names[0]
+        get_hf_file_metadata(hf_hub_url(repository, name, repo_type=kind, revision=info.sha))
+
+
 def _chosen(kind: str, repository: str, siblings: Sequence["RepoSibling"]) -> dict[str, "RepoSibling"]:
     """The files of a repository that are fetched, by name."""
     from huggingface_hub.utils import filter_repo_objects

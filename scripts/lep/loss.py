@@ -6,9 +6,9 @@ import importlib.util
 import torch
 from torch.nn import functional
 
+from lep.memory import positions_at_once
+
 IGNORED = -100  # target of a position that does not count
-_POSITIONS_ON_CPU = 256  # keeps a chunk's logits in the cache of a CPU core at a few thousand rows
-_POSITIONS_ON_GPU = 2048  # 2 GB of float32 logits at 256,000 rows
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -41,11 +41,6 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def backward(ctx, gradient: torch.Tensor) -> tuple:
         hidden_gradient, weight_gradient = ctx.saved_tensors
         return hidden_gradient * gradient, weight_gradient * gradient, None, None
-
-
-def positions_at_once(device: torch.device) -> int:
-    """Positions whose logits exist at a time."""
-    return _POSITIONS_ON_GPU if device.type == "cuda" else _POSITIONS_ON_CPU
 
 
 def chunked_cross_entropy(

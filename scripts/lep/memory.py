@@ -1,12 +1,16 @@
 """Memory that an embedding pre-training takes on one device, estimated from shapes before the first step."""
 
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from lep.config import UserError
 from lep.log import logger
-from lep.loss import positions_at_once
+
+if TYPE_CHECKING:  # the plan of a run uses the estimate without torch
+    import torch
+
+POSITIONS_ON_CPU = 256  # keeps a chunk's logits in the cache of a CPU core at a few thousand rows
+POSITIONS_ON_GPU = 2048  # 2 GB of float32 logits at 256,000 rows
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Load:
         }
 
 
-def load_of(causal: torch.nn.Module, tokens: int, checkpointing: bool, processes: int) -> Load:
+def load_of(causal: "torch.nn.Module", tokens: int, checkpointing: bool, processes: int) -> Load:
     """The load of a model whose body is frozen, with micro-batches of `tokens`."""
     trained = [p for p in causal.parameters() if p.requires_grad]
     frozen = [p for p in causal.parameters() if not p.requires_grad]
@@ -65,7 +69,12 @@ def load_of(causal: torch.nn.Module, tokens: int, checkpointing: bool, processes
     )
 
 
-def check_memory(load: Load, device: torch.device) -> None:
+def positions_at_once(device: "torch.device") -> int:
+    """Positions of a loss whose logits exist at a time."""
+    return POSITIONS_ON_GPU if device.type == "cuda" else POSITIONS_ON_CPU
+
+
+def check_memory(load: Load, device: "torch.device") -> None:
     """Log the estimate; raise `UserError` with advice where the device has less."""
     parts = load.parts()
     needed, present = sum(parts.values()), device_memory(device)
@@ -92,9 +101,11 @@ def advice(load: Load, present: int) -> str:
     return "set " + " or ".join(keys)
 
 
-def device_memory(device: torch.device) -> int:
+def device_memory(device: "torch.device") -> int:
     """Bytes of memory of a GPU, or of the machine."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.get_device_properties(device).total_memory
     import psutil
 

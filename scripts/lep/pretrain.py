@@ -230,9 +230,11 @@ def main() -> None:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--config", type=Path, required=True, help="a PretrainJob as JSON")
-    parser.add_argument("--minutes", type=float, help="stop with a checkpoint after this time, to go on in a later job")
+    parser.add_argument(
+        "--minutes", type=float, help="stop with a checkpoint after this time, to go on in a later job; 0: never"
+    )
     arguments = parser.parse_args()
-    stop.listen(arguments.minutes)
+    stop.listen(arguments.minutes or None)
     with lep.log.job():
         pretrain(load_job(PretrainJob, arguments.config))
 

@@ -1,6 +1,5 @@
 """Checks of the workflow's configuration, done before any rule is planned; imports nothing heavy."""
 
-import ast
 import csv
 import difflib
 from pathlib import Path
@@ -12,8 +11,7 @@ from jsonschema.exceptions import ValidationError
 from lep.config import UserError
 
 SCHEMA = "rules/schemas/config.schema.yaml"
-# Modules that shape logs and files but not results: a change of one reruns nothing.
-_NEUTRAL = {"config", "log", "manifest", "settings", "fetch"}
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is ten times as fast, where yaml was built with it
 
 
 def check_settings(config: dict, root: Path) -> None:
@@ -21,7 +19,7 @@ def check_settings(config: dict, root: Path) -> None:
 
     Raises `UserError`. `root` is the folder of the Snakefile.
     """
-    schema = yaml.safe_load((root / SCHEMA).read_text(encoding="utf-8"))
+    schema = yaml.load((root / SCHEMA).read_text(encoding="utf-8"), _LOADER)
     faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
     messages = [line for fault in faults for line in _explain(fault)]
     messages = messages or _subset_faults(config) + _original_faults(config)
@@ -56,20 +54,10 @@ def narrowed(config: dict) -> dict:
         left_out |= {f"{family['name']}/{v}" for v in dropped}
     sweep = config["pretraining"]["sweep"]
     sweep = sweep | {"runs": [run for run in sweep["runs"] if run not in left_out]}
-    return config | {"families": families, "pretraining": config["pretraining"] | {"sweep": sweep}}
-
-
-def library_files(root: Path, *modules: str) -> list[str]:
-    """Paths (relative to `root`) of modules of `lep` and of every module of ours that they import."""
-    scripts = root / "scripts"
-    found: set[Path] = set()
-    waiting = [file for module in modules for file in _file_of(scripts, f"lep.{module}")]
-    while waiting:
-        file = waiting.pop()
-        if file not in found and file.stem not in _NEUTRAL:
-            found.add(file)
-            waiting += [path for name in _imports(file) for path in _file_of(scripts, name)]
-    return sorted(path.relative_to(root).as_posix() for path in found)
+    pretraining = config["pretraining"] | {"sweep": sweep}
+    if config["donor"] == "published":  # one checkpoint of each, and nothing to search
+        pretraining |= {"sweep": sweep | {"runs": []}, "fractions": [1.0]}
+    return config | {"families": families, "pretraining": pretraining}
 
 
 def _explain(fault: ValidationError) -> list[str]:
@@ -121,8 +109,22 @@ def _family_faults(config: dict, root: Path) -> list[str]:
                 faults.append(f"{where}.calibrated: {row['vocabulary']} is not among this family's vocabularies")
         if family["calibrated"] and "conversion" not in config["propagation"]["methods"]:
             faults.append(f"{where}.calibrated: calibration starts from conversion; add it to propagation.methods")
+        faults += _donor_faults(config, family, where, root)
         for role in ("base", "instruct"):
             faults += _model_faults(family[role]["path"], f"{where}.{role}.path", root, family, config)
+    return faults
+
+
+def _donor_faults(config: dict, family: dict, where: str, root: Path) -> list[str]:
+    if config["donor"] != "published":
+        return []
+    donors, faults = family.get("published_donors", {}), []
+    for vocabulary in family["vocabularies"]:
+        if vocabulary not in donors:
+            faults.append(f"{where}.published_donors: {vocabulary} has none; name one, or leave it out under subset")
+        else:
+            path = donors[vocabulary]["path"]
+            faults += _model_faults(path, f"{where}.published_donors.{vocabulary}.path", root, family, config)
     return faults
 
 
@@ -243,19 +245,3 @@ def _report_faults(config: dict, root: Path) -> list[str]:
         f"report.samples: no family has {wanted['vocabulary']} with {wanted['calibration']} under `calibrated`; "
         "name a combination that is calibrated"
     ]
-
-
-def _file_of(scripts: Path, module: str) -> list[Path]:
-    """The file of a dotted module, of a package its `__init__.py`; nothing for other names."""
-    path = scripts.joinpath(*module.split("."))
-    files = [path.with_suffix(".py"), path / "__init__.py"]
-    return [file for file in files if file.is_file() and file.stat().st_size]
-
-
-def _imports(file: Path) -> list[str]:
-    names = []
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("lep", "darumeru"):
-            # `from package import name` may import a module of the package.
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names

@@ -1,7 +1,12 @@
-"""envs/*.yaml repeat the pins of requirements.txt, completely; every `conda:` path of the rules exists."""
+"""envs/*.yaml repeat the pins of requirements.txt, and hold what their rules import; every `conda:` path exists."""
 
+import ast
+import os
 import re
-from importlib.metadata import distribution
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -9,6 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "scripts"
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 VLLM = ROOT / "envs" / "vllm.yaml"
 PYTHON = {"python_version": "3.12", "python_full_version": "3.12.0"}
@@ -91,3 +97,79 @@ def test_conda_paths_of_the_rules() -> None:
             assert path.is_file(), f"{rules.name} names {name}, which does not exist"
             used.add(path)
     assert used | {VLLM} == set(ENVS)
+
+
+# -- what the rules import
+
+
+def rules() -> Iterator[tuple[str, str, list[Path]]]:
+    """(rule, env, its Python files) of every rule with an environment: the script, or the module of its command."""
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(encoding="utf-8"), re.M | re.S):
+            env = re.search(r"conda:\s+(?:\"\.\./envs/(\w+)\.yaml\"|EVALUATION_ENV)", body)
+            scripts = [SCRIPTS / found for found in re.findall(r'"\.\./scripts/(\w+\.py)"', body)]
+            modules = [path for module in re.findall(r"\blep\.(\w+)", body) for path in module_files(f"lep.{module}")]
+            if env and (scripts or modules):
+                yield name, env[1] or "evaluate", [*scripts, *modules]
+
+
+def module_files(name: str) -> list[Path]:
+    place = SCRIPTS.joinpath(*name.split("."))
+    return [path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()]
+
+
+def imported(files: list[Path], optional: set[str]) -> set[str]:
+    """Top-level names that the files and our modules behind them import, wherever in them."""
+    found, waiting, seen = set(), list(files), set()
+    while waiting:
+        file = waiting.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in names:
+                own = name.split(".")[0] in ("lep", "darumeru")
+                waiting += module_files(name) if own else []
+                found |= set() if own else {name.split(".")[0]}
+    return found - set(sys.stdlib_module_names) - optional
+
+
+# Backends that are asked for by name, and what speeds up a GPU where it is installed.
+OPTIONAL = {"vllm", "liger_kernel"}
+# (environment, package): imported in functions that no rule with this environment calls. The library of a fetched
+# benchmark, the trainer of the calibration (evaluation only merges), Parquet files of a raw corpus.
+NEVER_CALLED = {("corpus", "datasets"), ("evaluate", "trl"), ("tokenize", "pyarrow")}
+
+
+def test_rules_are_found() -> None:
+    found = {name: env for name, env, _ in rules()}
+    assert (found["pretrain"], found["evaluate"], found["plot_figure1"]) == ("train", "evaluate", "report")
+    assert len(found) > 30
+
+
+def test_environments_hold_what_their_rules_import() -> None:
+    known = packages_distributions()
+    lacking = {}
+    for name, env, files in rules():
+        pinned = set(pip_block(ROOT / "envs" / f"{env}.yaml"))
+        for package in imported(files, OPTIONAL):
+            providers = {canonical(provider) for provider in known.get(package, [package])}
+            if not providers & pinned:
+                lacking.setdefault((env, package), []).append(name)
+    assert set(lacking) == NEVER_CALLED, lacking
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("LEP_TEST_SLOW") != "1", reason="asks a package index for minutes: LEP_TEST_SLOW=1")
+@pytest.mark.parametrize("path", ENVS, ids=lambda path: path.stem)
+def test_pip_can_resolve_the_pins(path: Path, tmp_path: Path) -> None:
+    pins = tmp_path / "pins.txt"
+    pins.write_text("".join(f"{name}=={version}\n" for name, version in pip_block(path).items()), encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed", "-r", str(pins)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]

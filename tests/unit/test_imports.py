@@ -18,6 +18,7 @@ LAYERS = (
     ("config",),
     ("manifest", "log", "compute", "stop", "distributed", "launch", "place"),
     ("normalise", "schema_docs", "settings"),
+    ("code",),
     ("records", "quality", "package_readers", "debian_docs"),
     ("readers", "fetch", "fetch_debian", "corpus", "repeats", "data_card"),
     ("shards", "assembly"),
@@ -26,13 +27,13 @@ LAYERS = (
     ("selection", "packing", "validation", "loss", "memory", "trainer", "embedding_trainer", "benchmark"),
     ("initialise", "inspect", "least_squares", "propagate", "donor"),
     ("adapter", "chat", "generation", "judge", "instructions", "calibration_data", "answers"),
-    ("stand_in_data", "stand_ins", "pretrain", "calibrate"),
+    ("stand_in_data", "stand_ins", "pretrain", "adopt", "calibrate"),
     ("harness", "evaluate", "samples", "compare", "errors"),
-    ("report",),
+    ("report", "workload", "footprint", "plan", "preflight"),
     ("explain",),
 )
-# Who may import the tasks of Darumeru: what runs them, reads their scores or fetches their records.
-KNOW_THE_BENCHMARK = {"harness", "evaluate", "compare", "errors", "fetch"}
+# Who may import the tasks of Darumeru: what runs them, reads their scores, fetches their records or reckons their cost.
+KNOW_THE_BENCHMARK = {"harness", "evaluate", "compare", "errors", "fetch", "workload"}
 LAYER = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 

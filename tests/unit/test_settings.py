@@ -1,61 +1,13 @@
-"""What a rule depends on: the modules of ours that a module imports, found without importing them."""
+"""The configuration as a whole: the chosen part of it, and what cannot work."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 from lep.config import UserError
-from lep.settings import check_settings, library_files, narrowed
+from lep.settings import check_settings, narrowed
 
 ROOT = Path(__file__).parents[2]
-
-
-def write_library(root: Path, **modules: str) -> None:
-    for name, source in modules.items():
-        path = root / "scripts" / f"{name.replace('__', '/')}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(source, encoding="utf-8")
-
-
-def test_imports_are_followed_through_packages(tmp_path: Path) -> None:
-    write_library(
-        tmp_path,
-        lep__top="import torch\nfrom lep import middle\nfrom lep.report import tables\n",
-        lep__middle="def f():\n    from darumeru.metrics import score\n",
-        lep__report__tables="from lep.report.names import A\n",
-        lep__report__names="A = 1\n",
-        lep__report__figures="B = 1\n",
-        darumeru__metrics="def score(): ...\n",
-        lep__unused="C = 1\n",
-    )
-    found = {name.removeprefix("scripts/") for name in library_files(tmp_path, "top")}
-    assert found == {
-        "lep/top.py", "lep/middle.py", "lep/report/tables.py", "lep/report/names.py", "darumeru/metrics.py",
-    }  # fmt: skip
-
-
-def test_logging_and_manifests_rerun_nothing(tmp_path: Path) -> None:
-    write_library(
-        tmp_path, lep__top="from lep.log import job\nfrom lep import manifest\n", lep__log="", lep__manifest=""
-    )
-    assert library_files(tmp_path, "top") == ["scripts/lep/top.py"]
-
-
-@pytest.mark.parametrize(
-    ("module", "needs", "spares"),
-    [
-        ("report.figures", "lep/report/style.py", "lep/report/figure3.py"),
-        ("report.tables", "lep/report/markup.py", "lep/report/style.py"),
-        ("report.claims", "darumeru/metrics.py", "lep/report/figures.py"),
-        ("propagate", "lep/least_squares.py", "lep/pretrain.py"),
-        ("benchmark", "lep/benchmark/exam.py", "lep/vocabulary.py"),
-    ],
-)
-def test_modules_of_the_library(module: str, needs: str, spares: str) -> None:
-    found = library_files(ROOT, module)
-    assert f"scripts/{needs}" in found
-    assert f"scripts/{spares}" not in found
-    assert (ROOT / "scripts" / spares).is_file()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The graph: every overlay builds it without network or GPU; a bad configuration is refused with one clear message."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import no_network, snakemake
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[2]
@@ -175,3 +177,47 @@ def test_unpinned_sources_are_locked_and_the_lock_is_used(checkout: Path) -> Non
     wanted = [n for n, r in enumerate(references) if not r.startswith("model:") or r.endswith("Meta-Llama-3-8B")]
     assert used == {f"{number:040x}" for number in wanted}
     assert "unpinned" not in result.stdout
+
+
+def test_fetch_all_names_all_that_uses_the_network(checkout: Path) -> None:
+    result = dry_run("--configfile", "configs/paper.yaml", "--", "fetch_all", cwd=checkout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE))
+    assert counts == {"fetch_all": "1", "fetch_benchmark": "1", "fetch_dataset": "2", "fetch_model": "4", "total": "8"}
+    whole = dry_run("--configfile", "configs/paper.yaml", cwd=checkout).stdout
+    found = set(re.findall(r"^(fetch_\w+) +\d+$", whole, re.MULTILINE))
+    assert found == set(counts) - {"fetch_all", "total"}
+
+
+def test_a_run_starts_with_its_checks(checkout: Path, tmp_path: Path) -> None:
+    """Where one fails no job starts; to fetch, only the network is needed."""
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(
+        json.dumps({"preflight": True, "compute": {"gpus_per_job": 99}, "pretraining": {"batch_size": 99}})
+    )
+    command = [*no_network(), *snakemake(str(overlay), "--cores", "1", "--nolock", "--until")]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    for step, code, said in (("write_job", 1, "a training job asks for 99, this machine has"), ("fetch_all", 0, "")):
+        target = ["fetch_all", "--", "fetch_all"] if step == "fetch_all" else [step]
+        result = subprocess.run([*command, *target], cwd=checkout, env=environment, capture_output=True, text=True)
+        assert result.returncode == code, result.stdout + result.stderr
+        assert said in result.stdout + result.stderr
+    assert not (checkout / "results" / "ci" / "jobs").exists()
+
+
+def test_published_donors_replace_the_training(checkout: Path, tmp_path: Path) -> None:
+    result = dry_run("--configfile", "configs/paper.yaml", "--config", "donor=published", cwd=checkout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE))
+    assert (counts["fetch_donor"], counts["adopt_donor"], counts["propagate_embeddings"]) == ("7", "7", "7")
+    assert not counts.keys() & {"pretrain", "pretrain_sweep", "pack_corpus", "train_sentencepiece", "build_vocabulary"}
+    assert int(counts["evaluate_part"]) == 5 * (4 + 7 * (1 + 3) + 14)
+    text = refused(checkout, tmp_path, {"donor": "published"})
+    assert "families.mistral.published_donors: unigram has none; name one, or leave it out under subset" in text
+
+
+def test_unpinned_donors_are_locked(checkout: Path) -> None:
+    result = dry_run(
+        "-p", "--configfile", "configs/paper.yaml", "--config", "donor=published", "--", "lock_sources", cwd=checkout
+    )
+    assert result.stdout.count(" model:RefalMachine/") == 7

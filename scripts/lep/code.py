@@ -1,0 +1,88 @@
+"""What of the code decides a step's output: which modules it uses, and a hash of what they do.
+
+Comments, docstrings and empty lines do not count. Imports nothing heavy: it runs whenever the workflow is read.
+"""
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+# Modules that shape logs and files but not results: a change of one reruns nothing.
+_NEUTRAL = {"config", "log", "manifest", "settings", "code", "fetch"}
+_WITH_DOCSTRING = ast.Module | ast.ClassDef | ast.FunctionDef
+# A string (which may hold a #) or a comment. Tokenising would take ten times as long.
+_STRING_OR_COMMENT = re.compile(
+    r"\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|\#[^\n]*", re.DOTALL
+)
+
+
+def code_version(root: Path, script: Path) -> str:
+    """Hash of an entry script and of all modules of ours that it uses; `root` is the folder of the Snakefile."""
+    files = [script, *(root / name for name in library_files(root, script=script))]
+    lines = (f"{file.relative_to(root).as_posix()} {_source(file).sha256}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def library_files(root: Path, *modules: str, script: Path | None = None) -> list[str]:
+    """Modules of `lep` and those that `script` imports, with all they import of ours: paths relative to `root`."""
+    scripts = root / "scripts"
+    found: set[Path] = set()
+    names = [*(f"lep.{module}" for module in modules), *(_source(script).imports if script else ())]
+    waiting = [file for name in names for file in _file_of(scripts, name)]
+    while waiting:
+        file = waiting.pop()
+        if file not in found and file.stem not in _NEUTRAL:
+            found.add(file)
+            waiting += [path for name in _source(file).imports for path in _file_of(scripts, name)]
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def without_comments(source: str) -> str:
+    """The lines of a module that do something: no comments, no docstrings, no empty lines."""
+    return _strip(source, ast.walk(ast.parse(source)))
+
+
+@dataclass(frozen=True)
+class _Source:
+    imports: tuple[str, ...]  # dotted names, of our own packages alone
+    sha256: str
+
+
+def _source(file: Path) -> _Source:
+    return _read(file, file.stat().st_mtime_ns)
+
+
+@cache
+def _read(file: Path, changed: int) -> _Source:
+    text = file.read_text(encoding="utf-8")
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom | _WITH_DOCSTRING)]
+    imports = [name for node in nodes if isinstance(node, ast.ImportFrom) for name in _imported(node)]
+    return _Source(tuple(imports), hashlib.sha256(_strip(text, nodes).encode()).hexdigest())
+
+
+def _strip(source: str, nodes: Iterable[ast.AST]) -> str:
+    bare = _STRING_OR_COMMENT.sub(lambda found: "" if found[0].startswith("#") else found[0], source)
+    lines = bare.splitlines()
+    for node in nodes:
+        if isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
+            first, last = node.body[0].lineno - 1, node.body[0].end_lineno
+            lines[first:last] = [""] * (last - first)
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def _imported(node: ast.ImportFrom) -> list[str]:
+    if (node.module or "").split(".")[0] not in ("lep", "darumeru"):
+        return []
+    # `from package import name` may import a module of the package.
+    return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+
+
+def _file_of(scripts: Path, module: str) -> list[Path]:
+    """The file of a dotted module, of a package its `__init__.py`; nothing for other names."""
+    path = scripts.joinpath(*module.split("."))
+    files = [path.with_suffix(".py"), path / "__init__.py"]
+    return [file for file in files if file.is_file() and file.stat().st_size]
