@@ -7,6 +7,7 @@ becomes the run's only checkpoint, scored on the held-out text as a trained one 
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 import torch
@@ -24,13 +25,11 @@ from lep.model_files import (
     open_weights,
     parse_dtype,
     read_embeddings,
-    read_json,
     tokenizer_file,
     weight_map,
 )
 from lep.model_store import derive_model, load_model
 from lep.validation import ValidationRecipe, load_validation, validate
-from lep.vocabulary import save_tokenizer
 
 RECIPE_VERSION = 1
 CHECKPOINT = "cpt-100"
@@ -85,10 +84,12 @@ def adopt_donor(job: AdoptJob) -> None:
 
 def adopt_vocabulary(donor: Path, kind: str, target: Path) -> None:
     """Publish the tokenizer of a published model as the vocabulary `kind`."""
-    tokenizer = Tokenizer.from_file(str(tokenizer_file(donor)))
-    settings = Path(donor) / "tokenizer_config.json"
+    source = tokenizer_file(donor)
+    tokenizer = Tokenizer.from_file(str(source))
     folder = staging(target)
-    save_tokenizer(tokenizer, read_json(settings) if settings.is_file() else {}, folder)
+    for name in (source.name, "tokenizer_config.json"):  # copied: saving again would round the scores of Unigram
+        if (donor / name).is_file():
+            shutil.copyfile(donor / name, folder / name)
     facts = {"rows": tokenizer.get_vocab_size(with_added_tokens=True), "kind": kind}
     publish(folder, target, recipe_version=RECIPE_VERSION, config={"kind": kind, "donor": "published"}, facts=facts)
 
