@@ -52,6 +52,7 @@ localrules:
     plot_figure3,
     plot_training,
     make_search_table,
+    list_errors,
     build_report,
     write_model_cards,
 
