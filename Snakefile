@@ -62,6 +62,7 @@ localrules:
     plot_symbols,
     plot_training,
     make_search_table,
+    list_errors,
     build_report,
     write_model_cards,
 

@@ -5,6 +5,11 @@ ruleorder: adopt_donor > pretrain
 ruleorder: adopt_vocabulary > build_vocabulary
 
 
+localrules:
+    fetch_donor,
+    adopt_vocabulary,
+
+
 rule fetch_donor:
     output:
         manifest=f"{RESULTS}/sources/donors/{{family}}/{{vocabulary}}/manifest.json",

@@ -12,15 +12,13 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from lep.code import code_version
 from lep.fetch import read_sources
-from lep.settings import check_settings, narrowed
+from lep.settings import check_settings, hand_over, narrowed
 
 check_settings(config, Path(workflow.basedir))
 # Plain mappings: an overlay leaves others behind, and a parameter with the same content would count as changed.
 config |= narrowed(json.loads(json.dumps(config)))
 
-# `make plan` asks for the configuration that the graph was built from.
-if "LEP_CONFIG_TO" in os.environ:
-    Path(os.environ["LEP_CONFIG_TO"]).write_text(json.dumps(config), encoding="utf-8")
+hand_over(config)
 
 RESULTS = f"results/{config['scale']}"
 COMPUTE = config["compute"]

@@ -2,6 +2,8 @@
 
 import csv
 import difflib
+import json
+import os
 from pathlib import Path
 
 import yaml
@@ -37,6 +39,12 @@ def check_settings(config: dict, root: Path) -> None:
         messages = [message for check in checks for message in check(config, root)]
     if messages:
         raise UserError("the configuration is not valid:\n" + "\n".join(f"  {message}" for message in messages))
+
+
+def hand_over(config: dict) -> None:
+    """Write the resolved configuration to the file that LEP_CONFIG_TO names, if it does (`make plan`)."""
+    if target := os.environ.get("LEP_CONFIG_TO"):
+        Path(target).write_text(json.dumps(config), encoding="utf-8")
 
 
 def narrowed(config: dict) -> dict:
