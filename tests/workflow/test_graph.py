@@ -183,7 +183,7 @@ def test_fetch_all_names_all_that_uses_the_network(checkout: Path) -> None:
     result = dry_run("--configfile", "configs/paper.yaml", "--", "fetch_all", cwd=checkout)
     assert result.returncode == 0, result.stdout + result.stderr
     counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE))
-    assert counts == {"fetch_all": "1", "fetch_benchmark": "1", "fetch_dataset": "2", "fetch_model": "4", "total": "8"}
+    assert counts == {"fetch_all": "1", "fetch_benchmark": "1", "fetch_dataset": "2", "fetch_model": "8", "total": "12"}
     whole = dry_run("--configfile", "configs/paper.yaml", cwd=checkout).stdout
     found = set(re.findall(r"^(fetch_\w+) +\d+$", whole, re.MULTILINE))
     assert found == set(counts) - {"fetch_all", "total"}
@@ -211,7 +211,7 @@ def test_published_donors_replace_the_training(checkout: Path, tmp_path: Path) -
     counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE))
     assert (counts["fetch_donor"], counts["adopt_donor"], counts["propagate_embeddings"]) == ("7", "7", "7")
     assert not counts.keys() & {"pretrain", "pretrain_sweep", "pack_corpus", "train_sentencepiece", "build_vocabulary"}
-    assert int(counts["evaluate_part"]) == 5 * (4 + 7 * (1 + 3) + 14)
+    assert int(counts["evaluate_part"]) == 5 * (4 + 4 + 7 * (1 + 3) + 14)
     text = refused(checkout, tmp_path, {"donor": "published"})
     assert "families.mistral.published_donors: unigram has none; name one, or leave it out under subset" in text
 

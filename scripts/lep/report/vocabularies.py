@@ -85,13 +85,13 @@ def report_vocabularies(
 
 def _read(families: list[Family], metrics: Metrics, published: list[Published]) -> list[Row]:
     rows = []
-    aligned = metrics.models("vocabulary", "parity")
     for family in families:
         for vocabulary in ("original", *family.vocabularies):
             model = f"{family.name}/{vocabulary}"
             measured = [column for column in COLUMNS if column not in ("published", "speed_up", "parity")]
-            measured += ["parity"] if model in aligned else []
             values = {column: metrics.need("vocabulary", model, column) for column in measured}
+            if (parity := metrics.get("vocabulary", model, "parity")) is not None:  # where the corpus has aligned text
+                values["parity"] = parity
             original = metrics.need("vocabulary", f"{family.name}/original", "symbols_per_token")
             values["speed_up"] = values["symbols_per_token"] / original
             row = find_published(published, 2, family, vocabulary)
