@@ -59,6 +59,9 @@ class Workload:
         self.config, self.root, self.plan = config, root, config["plan"]
         self.families = {family["name"]: family for family in config["families"]}
         self.models = {name: self._model(family) for name, family in self.families.items()}
+        # Comparators are of the families' size; their shapes are not in the configuration.
+        largest = max(self.models.values(), key=lambda model: model.parameters(model.original_rows))
+        self.models |= {other["name"]: largest for other in config["comparators"] if other["model"]}
         self.gpus = config["compute"]["gpus_per_job"]
 
     def cost(self, rule: str, wildcards: Mapping[str, str]) -> Cost:
@@ -70,9 +73,9 @@ class Workload:
 
     def rows(self, family: str, vocabulary: str) -> int:
         """Rows of a vocabulary: about `plan.new_pieces` of the pieces that extend one are new to it."""
-        settings = self.families[family]
         if vocabulary == "original":
             return self.models[family].original_rows
+        settings = self.families[family]
         if vocabulary in ("bpe", "unigram"):
             return settings["replacement_size"]
         kept = settings["optimized_keep"] if vocabulary == "optimized" else self.models[family].original_rows
@@ -219,9 +222,9 @@ class Workload:
         return self._scored(family, vocabulary, stage, self._tasks(), self._stage_models(family, vocabulary, stage))
 
     def _stage_models(self, family: str, vocabulary: str, stage: str) -> int:
-        settings = self.families[family]
         if stage in ("foundation", "instruct"):
             return 1
+        settings = self.families[family]
         if stage == "calibration":
             if vocabulary == "original":
                 return len(settings["controls"])
@@ -270,7 +273,8 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "fetch_model": Workload._fetched,
     "fetch_donor": lambda load, family, vocabulary: load._fetched(family),
     "fetch_dataset": lambda load, name: Workload._fetched(load) if name != "instructions" else Cost(10.0),
-    "build_corpus": lambda load: load._read_text(),
+    "prepare_shard": lambda load, **_: load._read_text(1 / load.config["corpus"]["shards"]),
+    "build_corpus": lambda load: Cost(load.plan["text"]["megabytes"] / load.plan["disk_megabytes_per_second"]),
     "train_sentencepiece": Workload._sentencepiece,
     "pack_corpus": lambda load, **_: load._read_text(threads=load.config["pretraining"]["packing_threads"]),
     "import_model": lambda load, family, role: load._copied(family),
@@ -281,6 +285,7 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "propagate_embeddings": Workload._propagate,
     "answer_prompts": Workload._answers,
     "calibrate": Workload._calibrate,
+    "merge_calibrated": lambda load, family, **_: load._copied(family),
     "evaluate_part": Workload._evaluate_part,
     "evaluate": Workload._evaluate,
     "sample_answers": Workload._samples,
@@ -288,5 +293,5 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
 # Rules whose processes load torch, a model, a GPU.
 _HEAVY = {
     "import_model", "initialise_embeddings", "pretrain", "pretrain_sweep", "adopt_donor", "propagate_embeddings",
-    "answer_prompts", "calibrate", "evaluate_part", "evaluate", "sample_answers",
+    "answer_prompts", "calibrate", "merge_calibrated", "evaluate_part", "evaluate", "sample_answers",
 }  # fmt: skip

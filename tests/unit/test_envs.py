@@ -141,9 +141,9 @@ def imported(files: list[Path], optional: set[str]) -> set[str]:
 
 # Backends that are asked for by name, and what speeds up a GPU where it is installed.
 OPTIONAL = {"vllm", "liger_kernel"}
-# (environment, package): imported in functions that no rule with this environment calls. The library of a fetched
-# benchmark, the trainer of the calibration (evaluation only merges), Parquet files of a raw corpus.
-NEVER_CALLED = {("corpus", "datasets"), ("evaluate", "trl"), ("tokenize", "pyarrow")}
+# (environment, package): imported in functions that no rule with this environment calls: the library of a fetched
+# benchmark.
+NEVER_CALLED = {("corpus", "datasets")}
 
 
 def test_rules_are_found() -> None:
