@@ -132,7 +132,7 @@ rule report_vocabularies:
     conda:
         "../envs/report.yaml"
     params:
-        families=config["families"],
+        families=reported_families(),
         settings=config["vocabulary"]["report"],
     message:
         "Reporting on the vocabularies"

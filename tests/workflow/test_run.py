@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,9 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree
 
-from conftest import Run, copy_checkout, snakemake
+import pytest
+from conftest import Run, copy_checkout, no_network, snakemake
+from shell_blocks import arguments, commands
 
 NUMBERS = ("scores.csv", "metrics.csv", "claims.csv", "samples.jsonl", "paper/paper.pdf")
 
@@ -149,3 +152,15 @@ def test_scores_name_every_model_once(finished: Path) -> None:
         rows = [(row["model"], row["level"], row["name"], row["metric"]) for row in csv.DictReader(file)]
     assert len(rows) == len(set(rows))
     assert len([row for row in rows if row[1] == "micro"]) == 4 + 4 * (2 + 3) + 7
+
+
+@pytest.mark.parametrize("line", commands())
+def test_command_of_the_documentation(line: str, checkout: Path, finished: Path, tmp_path: Path) -> None:
+    if not (checkout / ".venv").exists():
+        (checkout / ".venv").symlink_to(Path(sys.prefix))
+    command = [*no_network(), *arguments(line, finished, tmp_path / "out")]
+    environment = os.environ | {"PYTHONPATH": str(checkout / "scripts"), "HF_HUB_OFFLINE": "1"}
+    result = subprocess.run(
+        command, cwd=checkout, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert result.returncode == 0, f"{shlex.join(command)}\n{result.stdout[-3000:]}{result.stderr[-3000:]}"

@@ -1,18 +1,14 @@
-"""Every command that README and docs show works: run on the ci results where that is quick, else as a dry run.
+"""Every command that README and docs show, as tests run it: on the ci results where that is quick, else as a dry run.
 
 `make paper`, `make test` and the set-up are what continuous integration runs in full; they are left out here.
 """
 
-import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from checkout import ROOT
-from conftest import no_network
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 EXEMPT = {"make paper", "make test", "make .venv/.installed"}
@@ -64,15 +60,3 @@ def arguments(line: str, results: Path, out: Path) -> list[str]:
         return [sys.executable, "-m", "snakemake", *words[1:], "--dry-run"]
     assert words[0] == ".venv/bin/python", f"README and docs show {line!r}; say here how to test it"
     return [sys.executable, *with_folders(words[1:], results, out)]
-
-
-@pytest.mark.parametrize("line", commands())
-def test_command(line: str, checkout: Path, finished: Path, tmp_path: Path) -> None:
-    if not (checkout / ".venv").exists():
-        (checkout / ".venv").symlink_to(Path(sys.prefix))
-    command = [*no_network(), *arguments(line, finished, tmp_path / "out")]
-    environment = os.environ | {"PYTHONPATH": str(checkout / "scripts"), "HF_HUB_OFFLINE": "1"}
-    result = subprocess.run(
-        command, cwd=checkout, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
-    assert result.returncode == 0, f"{shlex.join(command)}\n{result.stdout[-3000:]}{result.stderr[-3000:]}"
