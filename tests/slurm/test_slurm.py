@@ -173,10 +173,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def interrupted(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Snakemake:
-    """A run that gets Ctrl-C while its first jobs work."""
+    """A run that gets Ctrl-C while a group of jobs works."""
     run = Snakemake(checkout, tmp_path_factory.mktemp("logs") / "interrupted.log", *TARGETS)
-    wait("the first jobs", lambda: len([job for job in run.jobs() if job.state == "RUNNING"]) == 2)
-    wait("their work", (checkout / "results/slice/logs/build_corpus.log").is_file)
+    wait("the work of the group", (checkout / "results/slice/logs/build_corpus.log").is_file)
     run.process.send_signal(signal.SIGINT)
     run.wait()
     wait("the end of the jobs", lambda: all(job.state in ENDED for job in run.jobs()))
@@ -185,7 +184,8 @@ def interrupted(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Sna
 
 def test_ctrl_c_cancels_the_jobs_and_leaves_no_partial_output(interrupted: Snakemake, checkout: Path) -> None:
     assert interrupted.process.returncode != 0
-    assert {job.state for job in interrupted.jobs()} == {"CANCELLED"}
+    assert {job.state for job in of("corpus_", interrupted.jobs())} == {"CANCELLED"}
+    assert {job.state for job in interrupted.jobs()} <= {"CANCELLED", "COMPLETED"}  # those before the group are through
     for folder in published(checkout):
         verify(folder)
 
