@@ -48,8 +48,10 @@ format: .venv/.installed  ## rewrite Python and Snakemake files in the project's
 	.venv/bin/ruff format .
 	.venv/bin/snakefmt Snakefile rules
 
-docs: .venv/.installed  ## docs/config.md from rules/schemas/config.schema.yaml
+docs: .venv/.installed  ## docs/config.md from the schema, docs/rulegraph.svg from the rules (needs graphviz)
 	.venv/bin/python -m lep.schema_docs
+	@command -v tred dot >/dev/null || { echo "error: dot and tred are missing; on Debian and Ubuntu: apt install graphviz" >&2; exit 1; }
+	.venv/bin/snakemake --rulegraph dot --nolock --quiet all | tred 2>/dev/null | dot -Tsvg -Granksep=0.3 -Gnodesep=0.15 -o docs/rulegraph.svg
 
 envs: .venv/.installed  ## create the conda environments of envs/ (needs conda), for `--sdm conda`
 	$(SNAKEMAKE) --sdm conda --conda-create-envs-only $(ARGS)

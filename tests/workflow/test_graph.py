@@ -52,6 +52,13 @@ def test_overlay_builds_the_graph(overlay: Path | None, checkout: Path) -> None:
     assert counts["pretrain"] == str(sum(len(family["vocabularies"]) for family in resolved(overlay)["families"]))
 
 
+def test_the_drawn_graph_shows_the_rules(checkout: Path) -> None:
+    """`make docs` draws it again."""
+    planned = set(re.findall(r"^(\w+) +\d+$", dry_run(cwd=checkout).stdout, re.MULTILINE)) - {"total"}
+    drawn = re.findall(r"<text [^>]*>(\w+)</text>", (ROOT / "docs/rulegraph.svg").read_text(encoding="utf-8"))
+    assert sorted(drawn) == sorted(planned)
+
+
 def test_tokenizers_need_no_model(checkout: Path) -> None:
     """The overlay of the true sizes stops after the vocabularies and takes the originals from packages."""
     result = dry_run("--configfile", "configs/tokenizers.yaml", "--", "tokenizers", cwd=checkout)
