@@ -26,7 +26,7 @@ rule train_sentencepiece:
     input:
         documents=documents("tokenizer"),
     output:
-        model=f"{RESULTS}/vocabularies/sentencepiece/{{model_type}}-{{size}}.model",
+        manifest=f"{RESULTS}/vocabularies/sentencepiece/{{model_type}}-{{size}}/manifest.json",
     log:
         logs("train_sentencepiece/{model_type}-{size}"),
     benchmark:

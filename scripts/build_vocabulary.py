@@ -9,7 +9,7 @@ if __name__ == "__main__":
     with job(snakemake.log[0]):
         build_vocabulary(
             original=Path(snakemake.input.original).parent,
-            model=Path(snakemake.input.model),
+            model=Path(snakemake.input.model).parent,
             kind=snakemake.wildcards.vocabulary,
             target=Path(snakemake.output.manifest).parent,
             keep=snakemake.params.keep,

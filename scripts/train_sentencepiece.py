@@ -11,6 +11,6 @@ if __name__ == "__main__":
             corpus=Path(snakemake.input.documents),
             model_type=snakemake.wildcards.model_type,
             size=int(snakemake.wildcards.size),
-            target=Path(snakemake.output.model),
+            target=Path(snakemake.output.manifest).parent,
             **snakemake.params.settings,
         )

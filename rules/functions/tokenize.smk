@@ -12,7 +12,7 @@ def vocabulary_model(wildcards):
         )
     ]
     model_type = "unigram" if wildcards.vocabulary == "unigram" else "bpe"
-    return f"{RESULTS}/vocabularies/sentencepiece/{model_type}-{size}.model"
+    return f"{RESULTS}/vocabularies/sentencepiece/{model_type}-{size}/manifest.json"
 
 
 ORIGINALS = {

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from lep.compute import prepare_torch, resolve_device
 from lep.config import STRICT, UserError, load_job
 from lep.log import job, logger
-from lep.manifest import MANIFEST, publish, staging, write_json, write_text
+from lep.manifest import publish, published, staging, write_json, write_text
 from lep.model_files import (
     HEAD,
     INPUT,
@@ -70,12 +70,12 @@ def adopt_donor(job: AdoptJob) -> None:
     scores = [_scored("init", 0, causal, texts, job)]
     _set_matrices(causal, embeddings)
     scores.append(_scored(CHECKPOINT, job.steps, causal, texts, job))
-    parents = {"model": job.model} | ({"donor": job.donor} if (job.donor / MANIFEST).is_file() else {})
+    parents = published({"model": job.model, "donor": job.donor})
     common = {"recipe_version": job.recipe_version, "seed": job.seed, "parents": parents}
     target = job.models / CHECKPOINT
     derive_model(job.base, embeddings, job.donor, target, facts=scores[1], **common)
     trained = sum(matrix.numel() for matrix in embeddings.matrices().values())
-    facts = {"steps": job.steps, "tokens": scores[1]["tokens"], "trained_parameters": trained}
+    facts = {"steps": job.steps, "trained_tokens": scores[1]["trained_tokens"], "trained_parameters": trained}
     folder = staging(job.output)
     write_text(folder / "log.jsonl", "")  # its training was elsewhere
     write_json(folder / "metrics.json", {**facts, "checkpoints": scores})
@@ -121,7 +121,7 @@ def _set_matrices(causal: torch.nn.Module, embeddings: Embeddings) -> None:
 def _scored(name: str, step: int, causal: torch.nn.Module, texts: list, job: AdoptJob) -> dict:
     scores = {key: round(value, 6) for key, value in validate(causal, texts, job.validation_recipe).items()}
     logger.info("%s: %.4f bits per character", name, scores["bits_per_character"])
-    return {"name": name, "step": step, "tokens": step * job.tokens_per_step, **scores}
+    return {"name": name, "step": step, "trained_tokens": step * job.tokens_per_step, **scores}
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from lep.generation import answer_batches, answer_with_vllm
 from lep.instructions import write_jsonl
 from lep.judge import JudgeSettings, grade
 from lep.log import run_job
-from lep.manifest import MANIFEST, publish, sha256_file, sha256_json, staging, write_text
+from lep.manifest import MANIFEST, publish, published, sha256_file, sha256_json, staging, write_text
 from lep.model_store import load_model, load_tokenizer
 
 RECIPE_VERSION = 2
@@ -72,12 +72,11 @@ def answer(job: AnswerJob) -> None:
     folder = staging(job.output)
     write_jsonl(folder / ANSWERS, records)
     given = Counter(f"grade/{record['grade']}" for record in records)
-    parents = {"model": job.model, "instructions": job.instructions}
     publish(
         folder,
         job.output,
         recipe_version=job.recipe_version,
-        parents={role: path for role, path in parents.items() if (path / MANIFEST).is_file()},
+        parents=published({"model": job.model, "instructions": job.instructions}),
         seed=job.seed,
         config=_identity(job),
         facts={"prompts": len(prompts), **dict(sorted(given.items()))},

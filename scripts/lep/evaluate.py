@@ -22,7 +22,7 @@ from lep.config import UserError, load_job
 from lep.harness import ADAPTER, EvaluateJob, Model, load_lm, load_tasks, ordinary_folder
 from lep.log import job as log_job
 from lep.log import logger
-from lep.manifest import MANIFEST, publish, read_manifest, sha256_file, sha256_json, staging, verify
+from lep.manifest import MANIFEST, publish, published, read_manifest, sha256_file, sha256_json, staging, verify
 
 RECIPE_VERSION = 1
 COLUMNS = (
@@ -56,7 +56,7 @@ def evaluate(job: EvaluateJob, parts: Sequence[Path] = ()) -> None:
         folder,
         job.output,
         recipe_version=job.recipe_version,
-        parents={role: place for role, place in places.items() if (Path(place) / MANIFEST).is_file()},
+        parents=published(places),
         seed=job.seed,
         config={**_slice(job), "bootstrap_draws": job.bootstrap_draws},
         facts={

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from tqdm import tqdm
 
 from lep.config import UserError
-from lep.manifest import MANIFEST, publish, read_manifest, staging
+from lep.manifest import publish, published, read_manifest, staging
 from lep.model_files import byte_view
 from lep.model_store import Embeddings, derive_model, read_embeddings, tokenizer_sha256
 from lep.tokenizers import ByteView, overlap, readable_overlap
@@ -67,7 +67,7 @@ def make_operator(old_tokenizer: Path, new_tokenizer: Path, target: Path) -> Non
         folder,
         target,
         recipe_version=RECIPE_VERSION,
-        parents=_published(old=old_tokenizer, new=new_tokenizer),
+        parents=published({"old": old_tokenizer, "new": new_tokenizer}),
         facts=operator.facts,
     )
 
@@ -188,12 +188,7 @@ def initialise_embeddings(base: Path, operator: Path, vocabulary: Path, target: 
         vocabulary,
         target,
         recipe_version=RECIPE_VERSION,
-        parents=_published(base=base, operator=operator, vocabulary=vocabulary),
+        parents=published({"base": base, "operator": operator, "vocabulary": vocabulary}),
         seed=seed,
         facts={name: averaging.facts[name] for name in ("kept", "split", "mean", "overlap")},
     )
-
-
-def _published(**folders: Path) -> dict[str, Path]:
-    """The folders that have a manifest (outside the workflow, models may be ordinary folders)."""
-    return {role: Path(folder) for role, folder in folders.items() if (Path(folder) / MANIFEST).is_file()}

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from lep.log import logger
-from lep.manifest import MANIFEST, publish, read_manifest, sha256_file, sha256_json, staging, write_json
+from lep.manifest import MANIFEST, publish, published, read_manifest, sha256_file, sha256_json, staging, write_json
 from lep.model_files import (
     CONFIG,
     HEAD,
@@ -71,12 +71,11 @@ def import_model(source: Path, target: Path, dtype: str | None = None) -> None:
     _write_embeddings(matrices, folder, placed)
     _copy(source, folder, (*TOKENIZER_FILES, *_LEGAL))
     _write_config(source, tokenizer, tokenizer, matrices, folder)
-    parents = {"source": source} if (source / MANIFEST).is_file() else {}
     publish(
         folder,
         target,
         recipe_version=RECIPE_VERSION,
-        parents=parents,
+        parents=published({"source": source}),
         config={"dtype": dtype},
         facts=_facts(matrices, tokenizer, folder, hashes),
         hashes=hashes,

@@ -128,7 +128,7 @@ def _train(
     return {
         "facts": {
             "steps": steps,
-            "tokens": steps * schedule.tokens_per_step,
+            "trained_tokens": steps * schedule.tokens_per_step,
             "trained_parameters": sum(p.numel() for p in causal.parameters() if p.requires_grad),
             "learning_rate": job.optimisation.learning_rate,
             "body_sha256": body,
@@ -214,7 +214,7 @@ def _publish(job: PretrainJob, visits: dict[str, int], result: dict) -> None:
     common = {"recipe_version": job.recipe_version, "parents": parents, "seed": job.seed, "config": config}
     scores = [json.loads((job.work / f"{name}.json").read_text(encoding="utf-8")) for name in ("init", *visits)]
     for entry in scores:
-        entry["tokens"] = entry["step"] * facts["tokens"] // facts["steps"]
+        entry["trained_tokens"] = entry["step"] * facts["trained_tokens"] // facts["steps"]
     for name, entry in zip(visits if job.models else (), scores[1:], strict=False):
         tensors = load_file(job.work / f"{name}.safetensors")
         embeddings = Embeddings(tensors["input"], tensors.get("head"))

@@ -8,7 +8,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from lep.config import UserError
 from lep.corpus import read_jsonl, text_of
-from lep.manifest import publish, staging
+from lep.manifest import publish, published, staging
 from lep.sentencepiece import (
     SPACE,
     bpe_merges,
@@ -21,6 +21,7 @@ from lep.sentencepiece import (
 from lep.tokenizers import byte_alphabet
 
 RECIPE_VERSION = 2
+PIECES = "spm.model"  # a trained SentencePiece model, in its folder
 KINDS = ("bpe", "unigram", "extended", "optimized")
 _ALPHABET = byte_alphabet()
 _BYTE_OF = {character: byte for byte, character in enumerate(_ALPHABET)}
@@ -29,10 +30,16 @@ _BYTE_OF = {character: byte for byte, character in enumerate(_ALPHABET)}
 def train_vocabulary_model(
     corpus: Path, model_type: str, size: int, target: Path, *, characters: int, languages: list[str], threads: int
 ) -> None:
-    """Train the SentencePiece model on about `characters` of the documents in `languages`, spread evenly."""
+    """Train a SentencePiece model on about `characters` of the documents in `languages`, spread evenly.
+
+    The folder `target` gets the model as `spm.model`.
+    """
     documents = sample_documents(corpus, languages, characters)
     lines = (line for document in documents for line in text_of(document).split("\n"))
-    train_sentencepiece(lines, model_type, size, target, threads)
+    folder = staging(target)
+    train_sentencepiece(lines, model_type, size, folder / PIECES, threads)
+    config = {"model_type": model_type, "size": size, "characters": characters, "languages": languages}
+    publish(folder, target, recipe_version=RECIPE_VERSION, parents=published({"corpus": corpus.parent}), config=config)
 
 
 def sample_documents(corpus: Path, languages: Collection[str], characters: int) -> Iterator[dict]:
@@ -65,7 +72,7 @@ def build_vocabulary(
 ) -> None:
     """Build the tokenizer folder of one adapted vocabulary.
 
-    `original` is the folder of the model to adapt, `model` the new SentencePiece model (BPE except
+    `original` is the folder of the model to adapt, `model` the folder of the new SentencePiece model (BPE except
     for `unigram`). `keep` (only `optimized`): how many of the original's tokens stay, lowest ranks
     first; the exact published sizes prove that the paper's Optimized was made by rank. `literal_pieces`
     and `letter_merges` (only `extended` and `optimized`): see `extend`.
@@ -75,19 +82,21 @@ def build_vocabulary(
     if kind == "optimized" and not keep:
         raise UserError("vocabulary optimized: state how many original tokens to keep (families: optimized_keep)")
     state, settings = read_tokenizer(original)
+    pieces = model / PIECES
     facts: dict = {}
     if kind in ("bpe", "unigram"):
-        tokenizer = _replacement(state, settings, model, kind)
+        tokenizer = _replacement(state, settings, pieces, kind)
     else:
         if kind == "optimized":
             state = shrink(state, keep)
-        state, facts = extend(state, model, literal_pieces, letter_merges)
+        state, facts = extend(state, pieces, literal_pieces, letter_merges)
         tokenizer = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
     folder = staging(target)
     save_tokenizer(tokenizer, settings, folder)
     facts |= {"rows": tokenizer.get_vocab_size(with_added_tokens=True), "kind": kind}
     config = {"kind": kind, "keep": keep, "literal_pieces": literal_pieces, "letter_merges": letter_merges}
-    publish(folder, target, recipe_version=RECIPE_VERSION, config=config, facts=facts)
+    parents = published({"original": original, "model": model})
+    publish(folder, target, recipe_version=RECIPE_VERSION, parents=parents, config=config, facts=facts)
 
 
 def read_tokenizer(folder: Path) -> tuple[dict, dict]:

@@ -441,7 +441,7 @@ def test_facts_of_a_run(make_job, material: Path) -> None:
     pretrain(job)
     metrics = json.loads((job.output / "metrics.json").read_text())
     assert [c["name"] for c in metrics["checkpoints"]] == ["init", "cpt-050", "cpt-100"]
-    assert [c["tokens"] for c in metrics["checkpoints"]] == [0, 5 * 64, 9 * 64]
+    assert [c["trained_tokens"] for c in metrics["checkpoints"]] == [0, 5 * 64, 9 * 64]
     assert metrics["checkpoints"][-1]["bits_per_character"] < metrics["checkpoints"][0]["bits_per_character"]
     log = [json.loads(line) for line in (job.output / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log] == [1, 2, 4, 6, 8, 9]

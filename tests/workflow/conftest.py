@@ -1,5 +1,6 @@
 """A copy of the checkout to run Snakemake in, and one finished run of the ci overlay that the tests share."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,14 @@ import pytest
 from checkout import copy_checkout
 
 Run = Callable[..., subprocess.CompletedProcess]
+
+for variable in (
+    "MAKEFLAGS",
+    "ARGS",
+    "SCALE",
+    "CORES",
+):  # of the `make test` around us; the targets under test have their own
+    os.environ.pop(variable, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -98,7 +98,7 @@ def _search_rows(run: str, folders: Mapping[str, Path]) -> list[tuple]:
         raise UserError(f"pretraining.sweep: no learning rate was tried for {run}")
     lowest = min(found, key=lambda entry: (entry[0], float(entry[1])))
     return [
-        (run, rate, last["step"], last["tokens"], f"{bits:.4f}", f"{last['loss_per_token']:.4f}",
+        (run, rate, last["step"], last["trained_tokens"], f"{bits:.4f}", f"{last['loss_per_token']:.4f}",
          "yes" if rate == lowest[1] else "no")
         for bits, rate, last in found
     ]  # fmt: skip
