@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -179,11 +178,13 @@ def worker(task: str, folder: Path, threads: int) -> None:
         propagate(*roles, None, {"conversion": folder / "out"}, seed=0, threads=threads)
     seconds = time.perf_counter() - start
     counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     print(
         json.dumps(
             {
                 "seconds": seconds,
-                "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+                # Not ru_maxrss, which begins with the peak of the process that started this one.
+                "peak_gb": int(status["VmHWM"].split()[0]) * 1024 / 1e9,
                 "read_gb": int(counters["read_bytes"]) / 1e9,
                 "written_gb": int(counters["write_bytes"]) / 1e9,
             }
