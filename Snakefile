@@ -56,6 +56,7 @@ localrules:
     make_table,
     report_vocabularies,
     tokenizers,
+    models,
     plot_figure1,
     plot_figure2,
     plot_figure3,

@@ -27,6 +27,10 @@ FAMILIES = {family["name"]: family for family in config["families"]}
 COMPARATORS = {
     other["name"]: other for other in config["comparators"] if other["model"]
 }
+# {language: its script}; the first is the one that models are adapted to.
+LANGUAGES = {row["language"]: row["script"] for row in config["corpus"]["languages"]}
+# Darumeru asks in Russian.
+BENCHMARKED = next(iter(LANGUAGES)) == "ru"
 METHODS = config["propagation"]["methods"]
 CHECKPOINTS = [
     f"cpt-{round(100 * fraction):03d}"
@@ -193,8 +197,22 @@ def calibrations(family):
     ]
 
 
-def final_outputs():
+def model_outputs():
+    """The adapted models with their cards, and what is known of them without a benchmark."""
     return [
+        *model_cards().values(),
+        f"{RESULTS}/figures/data_card.png",
+        f"{RESULTS}/tables/vocabularies.md",
+        f"{RESULTS}/figures/training.png",
+    ]
+
+
+def final_outputs():
+    """Everything; where no benchmark is in the language, the models."""
+    if not BENCHMARKED:
+        return model_outputs()
+    return [
+        *model_outputs(),
         *expand(
             f"{RESULTS}/tables/table{{number}}.{{format}}",
             number=TABLES,
@@ -205,9 +223,6 @@ def final_outputs():
             figure=FIGURES,
             format=["pdf", "png", "csv"],
         ),
-        f"{RESULTS}/figures/data_card.png",
-        f"{RESULTS}/tables/vocabularies.md",
-        f"{RESULTS}/figures/training.png",
         *search_table(),
         f"{RESULTS}/scores.csv",
         f"{RESULTS}/metrics.csv",
@@ -216,5 +231,4 @@ def final_outputs():
         f"{RESULTS}/claims.csv",
         f"{RESULTS}/checks/checks.xml",
         f"{RESULTS}/paper/paper.pdf",
-        *model_cards().values(),
     ]

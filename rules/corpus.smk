@@ -124,6 +124,8 @@ rule plot_data_card:
         times("plot_data_card")
     conda:
         "../envs/report.yaml"
+    params:
+        languages=list(LANGUAGES),
     message:
         "Drawing the data card of the corpus"
     script:

@@ -266,7 +266,7 @@ rule compute_claims:
 
 rule write_model_cards:
     input:
-        scores=rules.gather_scores.output.scores,
+        scores=[rules.gather_scores.output.scores] if BENCHMARKED else [],
         manifests=[
             f"{Path(card).parent}/manifest.json" for card in model_cards().values()
         ],
@@ -280,10 +280,17 @@ rule write_model_cards:
         cards=model_cards(),
         families=reported_families(),
         origins=card_origins(),
+        languages=list(LANGUAGES),
     message:
         "Writing the model cards"
     script:
         "../scripts/write_model_cards.py"
+
+
+# The adapted models alone, without the report.
+rule models:
+    input:
+        model_outputs(),
 
 
 rule run_checks:

@@ -87,7 +87,11 @@ rule pretrain_sweep:
 
 rule select_donor:
     input:
-        scores=f"{RESULTS}/evaluation/{{family}}/{{vocabulary}}/pretraining/scores.csv",
+        scores=(
+            [f"{RESULTS}/evaluation/{{family}}/{{vocabulary}}/pretraining/scores.csv"]
+            if BENCHMARKED
+            else []
+        ),
         models=rules.pretrain.output.checkpoints,
     output:
         manifest=model("{family}", "{vocabulary}", "donor"),

@@ -105,7 +105,7 @@ rule measure_vocabularies:
         "../envs/tokenize.yaml"
     params:
         names=list(all_vocabularies()),
-        settings=config["vocabulary"]["report"],
+        settings=config["vocabulary"]["report"] | {"languages": list(LANGUAGES)},
     message:
         "Measuring the vocabularies on held-out text"
     script:
@@ -133,7 +133,7 @@ rule report_vocabularies:
         "../envs/report.yaml"
     params:
         families=reported_families(),
-        settings=config["vocabulary"]["report"],
+        settings=config["vocabulary"]["report"] | {"languages": list(LANGUAGES)},
     message:
         "Reporting on the vocabularies"
     script:

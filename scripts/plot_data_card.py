@@ -9,5 +9,6 @@ if __name__ == "__main__":
     with job(snakemake.log[0]):
         plot_data_card(
             card=Path(snakemake.input.card),
+            languages=snakemake.params.languages,
             outputs={name: Path(path) for name, path in snakemake.output.items()},
         )

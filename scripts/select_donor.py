@@ -8,7 +8,7 @@ from lep.log import job
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         select_donor(
-            scores=Path(snakemake.input.scores),
+            scores=Path(snakemake.input.scores[0]) if snakemake.input.scores else None,
             models=Path(snakemake.input.models[0]).parent.parent,
             target=Path(snakemake.output[0]).parent,
         )

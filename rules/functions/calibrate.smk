@@ -65,6 +65,7 @@ def calibration_recipe(wildcards):
         "copy_instruction": settings["copy_instruction"],
         "copy_characters": settings["copy_characters"],
         "copy_domains": settings["copy_domains"],
+        "copy_language": next(iter(LANGUAGES)),
         "reserve": config["pretraining"]["reserve"],
         "minimum_score": settings["minimum_score"],
         "minimum_grade": settings["judge"]["minimum_grade"],

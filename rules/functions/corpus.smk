@@ -7,6 +7,7 @@ def corpus_sources():
     return [
         {key: value for key, value in source.items() if key not in places}
         | {
+            "languages": LANGUAGES,
             "path": (folder if "dataset" in source or "debian" in source else str)(
                 source_path(source)
             ),
@@ -55,7 +56,7 @@ def unique(values):
 
 def cleaning_recipe():
     keys = ("quality", "near_duplicates", "broken_records", "maximum_record_mb")
-    return {key: config["corpus"][key] for key in keys}
+    return {key: config["corpus"][key] for key in keys} | {"languages": LANGUAGES}
 
 
 def split_recipe():

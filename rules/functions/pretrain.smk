@@ -5,7 +5,7 @@ SWEEP = config["pretraining"]["sweep"]
 
 def packing_recipe():
     settings = config["pretraining"]
-    weights = settings["language_weights"]
+    weights = {code: settings["language_weights"].get(code, 0) for code in LANGUAGES}
     return {
         "block_size": settings["block_size"],
         "language_weights": weights if any(weights.values()) else None,
@@ -51,7 +51,7 @@ def training_job(family, vocabulary, learning_rate, share):
         | {"learning_rate": learning_rate, "share": share},
         "execution": {key: settings[key] for key in how},
         "validation_recipe": {
-            "languages": list(settings["language_weights"]),
+            "languages": list(LANGUAGES),
             "characters": settings["validation_characters"],
             "window": settings["block_size"],
             "seed": config["seed"],

@@ -10,6 +10,7 @@ REASONS = {
     "records/not_json": "records that are not JSON",
     "records/no_text": "records without the text column",
     "records/too_long": "records that are too long",
+    "documents/other_language": "documents in another language",
     "documents/empty": "documents without a good paragraph",
     "documents/few_words": "documents of too few words",
     "documents/word_length": "documents of too short or too long words",

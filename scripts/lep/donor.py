@@ -11,14 +11,14 @@ from lep.manifest import MANIFEST, RUN, publish, read_manifest, staging
 RECIPE_VERSION = 1
 
 
-def select_donor(scores: Path, models: Path, target: Path) -> None:
+def select_donor(scores: Path | None, models: Path, target: Path) -> None:
     """Publish the checkpoint `models`/cpt-NNN with the best Micro-Avg of `scores` as `target`.
 
-    Of equal scores the later checkpoint wins. The folder's files are hard links to the checkpoint's; the
-    facts add the choice and the score of the last checkpoint.
+    Of equal scores the later checkpoint wins. Without scores (no benchmark asks in the language) it is the last one,
+    cpt-100. The folder's files are hard links to the checkpoint's; the facts add the choice and, where there are
+    scores, its own and that of the last checkpoint.
     """
-    ranked = micro_averages(scores)
-    _, name, best = max(ranked, key=lambda entry: (entry[2], entry[0]))
+    name, choice = _best(scores) if scores else ("cpt-100", {})
     chosen = models / name
     manifest = read_manifest(chosen)
     folder = staging(target)
@@ -30,9 +30,15 @@ def select_donor(scores: Path, models: Path, target: Path) -> None:
         target,
         recipe_version=RECIPE_VERSION,
         parents={"checkpoint": chosen},
-        facts={**manifest["facts"], "checkpoint": name, "score": best, "final_score": max(ranked)[2]},
+        facts={**manifest["facts"], "checkpoint": name, **choice},
         hashes=manifest["files"],
     )
+
+
+def _best(scores: Path) -> tuple[str, dict[str, float]]:
+    ranked = micro_averages(scores)
+    _, name, best = max(ranked, key=lambda entry: (entry[2], entry[0]))
+    return name, {"score": best, "final_score": max(ranked)[2]}
 
 
 def micro_averages(scores: Path) -> list[tuple[int, str, float]]:

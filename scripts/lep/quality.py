@@ -7,10 +7,12 @@ threshold a configuration value.
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 
 from pydantic.dataclasses import dataclass
 
 from lep.config import STRICT
+from lep.languages import RUSSIAN
 from lep.normalise import letter_share, normalise
 
 # With a number or as a request: a manual has sections that are named `Comments` and nothing more.
@@ -42,20 +44,28 @@ class QualityRecipe:
     maximum_dropped_share: float = 1.0
 
 
-def clean_document(document: dict, recipe: QualityRecipe, counts: Counter) -> dict | None:
+def clean_document(
+    document: dict, recipe: QualityRecipe, counts: Counter, scripts: Mapping[str, str] = RUSSIAN
+) -> dict | None:
     """The document with normalised paragraphs, without those that fall; None where nothing good remains.
+
+    `scripts` are those of the corpus by language; a document in another language is dropped.
 
     `counts["paragraphs/REASON"]` and `counts["documents/REASON"]` say what was dropped; paragraphs of a dropped
     document keep the reason they had.
     """
+    if document["language"] not in scripts:
+        counts["documents/other_language"] += 1
+        return None
     kept: list[dict] = []
     paragraphs = document["paragraphs"]
+    script, wanted = scripts[document["language"]], scripts.values()
     for place, paragraph in enumerate(paragraphs):
-        text = normalise(paragraph["text"])
+        text = normalise(paragraph["text"], wanted)
         if _COMMENTS.fullmatch(text):
             counts["paragraphs/comments"] += len(paragraphs) - place
             break
-        if reason := _paragraph_fault(text, document["language"], recipe):
+        if reason := _paragraph_fault(text, script, recipe):
             counts[f"paragraphs/{reason}"] += 1
         else:
             kept.append({"id": paragraph["id"], "text": text})
@@ -64,13 +74,13 @@ def clean_document(document: dict, recipe: QualityRecipe, counts: Counter) -> di
         counts[f"documents/{reason}"] += 1
         counts["paragraphs/of_dropped_documents"] += len(kept)
         return None
-    return {**document, "title": normalise(document["title"]), "paragraphs": kept}
+    return {**document, "title": normalise(document["title"], wanted), "paragraphs": kept}
 
 
-def _paragraph_fault(text: str, language: str, recipe: QualityRecipe) -> str | None:
+def _paragraph_fault(text: str, script: str, recipe: QualityRecipe) -> str | None:
     if len(text) < recipe.minimum_characters:
         return "short"
-    if letter_share(text, language) < recipe.minimum_letter_share:
+    if letter_share(text, script) < recipe.minimum_letter_share:
         return "foreign"
     if len(text) <= _LONGEST_METADATA and _METADATA.match(text):
         return "metadata"

@@ -7,6 +7,7 @@ sources and of their names; a shard is a stretch of that line.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,9 @@ from pydantic.dataclasses import dataclass
 
 from lep.config import STRICT, UserError
 from lep.debian_docs import read_debian
+from lep.languages import RUSSIAN, guess
 from lep.log import logger
 from lep.manifest import MANIFEST, sha256_file, verify
-from lep.normalise import letter_share
 from lep.package_readers import read_bible, read_home_assistant, read_wordnet
 from lep.records import SUFFIXES, Broken, Place, read_records
 
@@ -28,7 +29,8 @@ _LOGGED = 20  # broken records of a kind that the log names one by one
 class Source:
     """One source of text: a file or folder, how it is read, and what its records do not say themselves.
 
-    `language` and `domain` are those of records without; `text_column` is the column of a record's text. A source with
+    `language` and `domain` are those of records without (else the script decides); `languages` are those of the corpus,
+    with their scripts; `text_column` is the column of a record's text. A source with
     a `split` goes there as a whole, the groups of documents of the others are drawn.
     """
 
@@ -40,6 +42,7 @@ class Source:
     text_column: str = "text"
     domain: str | None = None
     language: str | None = None
+    languages: dict[str, str] = field(default_factory=lambda: dict(RUSSIAN))
 
 
 class Span(NamedTuple):
@@ -132,9 +135,7 @@ def read_documents(span: Span, faults: Faults) -> Iterator[dict]:
             "group": str(record.get("group", identity)),
             "source": source.name,
             "domain": str(record.get("domain") or source.domain or "undefined"),
-            "language": str(
-                record.get("language") or source.language or ("ru" if letter_share(text, "ru") >= 0.5 else "en")
-            ),
+            "language": str(record.get("language") or source.language or guess(text, source.languages)),
             "title": str(record.get("title") or ""),
             "paragraphs": [{"id": f"{i:05d}", "text": line} for i, line in enumerate(text.split("\n")) if line],
             "origin": f"{span.file}, from {place.unit} {place.position}",
@@ -167,6 +168,11 @@ def _of_file(read: Callable[[Path], Iterator[dict]]) -> Callable[[Span, Faults],
     return documents
 
 
+def _home_assistant(span: Span, faults: Faults) -> Iterator[dict]:
+    languages = list(span.source.languages)
+    return _of_file(lambda path: read_home_assistant(path, languages))(span, faults)
+
+
 def _debian(span: Span, faults: Faults) -> Iterator[dict]:
     for document in read_debian(span.file):
         yield document | {"source": span.source.name, "domain": span.source.domain or "documentation"}
@@ -174,7 +180,7 @@ def _debian(span: Span, faults: Faults) -> Iterator[dict]:
 
 READERS: dict[str, Callable[[Span, Faults], Iterator[dict]]] = {
     "bible": _of_file(read_bible),
-    "home_assistant": _of_file(read_home_assistant),
+    "home_assistant": _home_assistant,
     "wordnet": _of_file(read_wordnet),
     "debian": _debian,
     "documents": read_documents,

@@ -30,6 +30,7 @@ def check_settings(config: dict, root: Path) -> None:
         checks = (
             _family_faults,
             _source_faults,
+            _language_faults,
             _schedule_faults,
             _benchmark_faults,
             _judge_faults,
@@ -163,6 +164,35 @@ def _source_faults(config: dict, root: Path) -> list[str]:
     return faults
 
 
+def _language_faults(config: dict, root: Path) -> list[str]:
+    codes = [row["language"] for row in config["corpus"]["languages"]]
+    known = ", ".join(codes)
+    faults = [f"corpus.languages: {code} is named twice" for code in sorted(set(codes)) if codes.count(code) > 1]
+    named = {f"corpus.sources.{s['name']}.language": [s.get("language", codes[0])] for s in config["corpus"]["sources"]}
+    named["vocabulary.languages"] = config["vocabulary"]["languages"]
+    weights = config["pretraining"]["language_weights"]
+    named["pretraining.language_weights"] = [code for code, weight in weights.items() if weight]
+    faults += [
+        f"{key}: {code} is not one of corpus.languages ({known}); name it there or leave it out (a weight: set it to 0)"
+        for key, found in named.items()
+        for code in found
+        if code not in codes
+    ]
+    if codes[0] == "ru":
+        return faults
+    why = f"Darumeru and the instructions made here are Russian, corpus.languages begins with {codes[0]}"
+    if len(config["pretraining"]["fractions"]) > 1:
+        faults.append(f"pretraining.fractions: {why}: nothing can choose among checkpoints; keep one, [1.0]")
+    if config["calibration"]["source"] == "made":
+        faults += [
+            f"families.{family['name']}.{key}: {why}; write [], or bring your own with calibration.source: hub"
+            for family in config["families"]
+            for key in ("calibrated", "controls")
+            if family[key]
+        ]
+    return faults
+
+
 def _original_faults(config: dict) -> list[str]:
     names = [family["name"] for family in config["families"]]
     given = [original["family"] for original in config["vocabulary"]["originals"]]
@@ -244,6 +274,8 @@ def _comparator_faults(config: dict, root: Path) -> list[str]:
 
 
 def _report_faults(config: dict, root: Path) -> list[str]:
+    if config["corpus"]["languages"][0]["language"] != "ru":
+        return []  # there is no report
     wanted = config["report"]["samples"]
     for family in config["families"]:
         for row in family["calibrated"]:

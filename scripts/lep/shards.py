@@ -10,6 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import field
 from pathlib import Path
 
 import numpy
@@ -17,6 +18,7 @@ from pydantic.dataclasses import dataclass
 
 from lep.config import STRICT
 from lep.corpus import SPLITS, SplitRecipe, read_jsonl, split_of, text_of
+from lep.languages import RUSSIAN
 from lep.manifest import staging, write_json
 from lep.quality import QualityRecipe, clean_document
 from lep.readers import Faults, Source, read_shard
@@ -39,12 +41,16 @@ GROUP = len(SPLITS)
 
 @dataclass(frozen=True, config=STRICT)
 class CleaningRecipe:
-    """What decides a cleaned shard. `broken_records`: `refuse` or `drop`; a longer record is broken."""
+    """What decides a cleaned shard. `broken_records`: `refuse` or `drop`; a longer record is broken.
+
+    `languages`: the languages that are kept, with their scripts.
+    """
 
     quality: QualityRecipe = QualityRecipe()
     near_duplicates: NearRecipe = NearRecipe()
     broken_records: str = "refuse"
     maximum_record_mb: int = 64
+    languages: dict[str, str] = field(default_factory=lambda: dict(RUSSIAN))
 
 
 def prepare_shard(sources: Sequence[Source], shard: int, shards: int, target: Path, recipe: CleaningRecipe) -> None:
@@ -63,7 +69,7 @@ def prepare_shard(sources: Sequence[Source], shard: int, shards: int, target: Pa
         for raw in read_shard(sources, shard, shards, faults):
             counts["documents/read"] += 1
             counts["paragraphs/read"] += len(raw["paragraphs"])
-            if not (document := clean_document(raw, recipe.quality, counts)):
+            if not (document := clean_document(raw, recipe.quality, counts, recipe.languages)):
                 continue
             file.write(json.dumps(document, ensure_ascii=False) + "\n")
             identities.add(identity_key(document), number, 0)

@@ -15,7 +15,6 @@ from lep.manifest import write_text
 from lep.tokenizers import BYTE_LEVEL, ByteView
 from lep.vocabulary import sample_documents
 
-LANGUAGES = ("ru", "en")
 LISTED = 10  # tokens in each list of `tokens.csv`
 _BATCH = 512  # texts
 
@@ -27,47 +26,52 @@ def measure_vocabularies(
     metrics: Path,
     tokens: Path,
     *,
+    languages: Sequence[str],
     characters: int,
     under_trained_below: int,
 ) -> None:
     """Measure tokenizer folders, named `{family}/{vocabulary}`, on documents; special tokens are never counted.
 
-    `metrics` (CSV: kind, model, name, value) gets, of Russian text and with `_en` of English: `symbols_per_token`,
-    `bytes_per_token`, `tokens_per_word` (fertility), `byte_share` (tokens that are one byte of a longer character);
-    `size` (rows), `rows_used` (share of them that held-out text of both languages uses), `parity` (Russian tokens for
-    one English token of aligned paragraphs, where there are any), `under_trained` (rows seen less than
-    `under_trained_below` times in training text) and `unreachable` (rows that their own text does not give).
+    `languages` are those of the corpus: the first is the one that models are adapted to.
+
+    `metrics` (CSV: kind, model, name, value) gets, of text of the first language and with `_{language}` of the
+    others: `symbols_per_token`, `bytes_per_token`, `tokens_per_word` (fertility), `byte_share` (tokens that are one
+    byte of a longer character); `size` (rows), `rows_used` (share of them that held-out text of all languages uses),
+    `parity` (tokens of the first language for one of the second in aligned paragraphs, where there are any),
+    `under_trained` (rows seen less than `under_trained_below` times in training text) and `unreachable` (rows that
+    their own text does not give).
 
     `tokens` (CSV: model, list, rank, token, value) gets the new tokens (those that the family's `original`, named
-    before it, lacks) that are longest and that Russian text uses most, in characters and occurrences; of an original
-    the longest alone.
+    before it, lacks) that are longest and that text of the first language uses most, in characters and occurrences;
+    of an original the longest alone.
 
     At most `characters` of each kind of text are read. Raises `UserError` where a language has no held-out document.
     """
-    documents = {language: list(sample_documents(heldout, [language], characters)) for language in LANGUAGES}
+    documents = {language: list(sample_documents(heldout, [language], characters)) for language in languages}
     if empty := [language for language, found in documents.items() if not found]:
         raise UserError(f"{heldout} has no document in {', '.join(empty)}; raise corpus.benchmark_fraction")
     texts = {language: [text_of(document) for document in found] for language, found in documents.items()}
-    seen = [text_of(document) for document in sample_documents(training, LANGUAGES, characters)]
-    pairs = _aligned(documents["ru"], heldout)
+    seen = [text_of(document) for document in sample_documents(training, languages, characters)]
+    adapted, known = languages[:2]
+    pairs = _aligned(documents[adapted], heldout, known)
     facts: list[tuple] = []
     lists: list[tuple] = []
     originals: dict[str, ByteView] = {}
     for name, folder in tokenizers.items():
         view = ByteView(Tokenizer.from_file(str(Path(folder) / "tokenizer.json")))
         counts = {language: count_tokens(view, found) for language, found in texts.items()}
-        facts += [("vocabulary", name, key, value) for key, value in _lengths(view, texts, counts)]
+        facts += [("vocabulary", name, key, value) for key, value in _lengths(view, texts, counts, adapted)]
         facts += [
             ("vocabulary", name, key, value)
             for key, value in _rows(view, counts, count_tokens(view, seen), under_trained_below)
         ]
         if pairs:
-            ru, en = (count_tokens(view, side).sum() for side in zip(*pairs, strict=True))
-            facts.append(("vocabulary", name, "parity", ru / en))
+            mine, theirs = (count_tokens(view, side).sum() for side in zip(*pairs, strict=True))
+            facts.append(("vocabulary", name, "parity", mine / theirs))
         family, _, vocabulary = name.partition("/")
         if vocabulary == "original":
             originals[family] = view
-        lists += [(name, *row) for row in _lists(view, counts["ru"], originals.get(family))]
+        lists += [(name, *row) for row in _lists(view, counts[adapted], originals.get(family))]
     _write(metrics, ("kind", "model", "name", "value"), facts)
     _write(tokens, ("model", "list", "rank", "token", "value"), lists)
 
@@ -100,10 +104,12 @@ def unreachable_rows(view: ByteView) -> list[int]:
     return [i for i in ordinary if found[i] != [i]]
 
 
-def _lengths(view: ByteView, texts: dict[str, list[str]], counts: dict[str, np.ndarray]) -> Iterator[tuple[str, float]]:
+def _lengths(
+    view: ByteView, texts: dict[str, list[str]], counts: dict[str, np.ndarray], adapted: str
+) -> Iterator[tuple[str, float]]:
     single = np.array([data is not None and len(data) == 1 and data[0] >= 0x80 for data in view.data])
     for language, found in texts.items():
-        end = "" if language == "ru" else f"_{language}"
+        end = "" if language == adapted else f"_{language}"
         tokens = counts[language].sum()
         yield f"symbols_per_token{end}", sum(map(len, found)) / tokens
         yield f"bytes_per_token{end}", sum(len(text.encode()) for text in found) / tokens
@@ -122,7 +128,7 @@ def _rows(
 
 
 def _lists(view: ByteView, counts: np.ndarray, original: ByteView | None) -> Iterator[tuple[str, int, str, int]]:
-    """Rows of `tokens.csv` of one vocabulary; `counts` are of Russian text. The original itself has no new tokens."""
+    """Rows of `tokens.csv` of one vocabulary; `counts` are of the first language. The original has no new tokens."""
     texts = {i: text for i, data in enumerate(view.data) if data is not None and (text := _decoded(data)) is not None}
     if original not in (None, view):
         texts = {i: text for i, text in texts.items() if original.find(view.data[i]) is None}
@@ -132,15 +138,15 @@ def _lists(view: ByteView, counts: np.ndarray, original: ByteView | None) -> Ite
     yield from (("longest", rank, texts[i], len(texts[i])) for rank, i in enumerate(longest, 1))
 
 
-def _aligned(russian: list[dict], documents: Path) -> list[tuple[str, str]]:
-    """(Russian, English) paragraphs of the same ids."""
-    known = {d["id"]: {p["id"]: p["text"] for p in d["paragraphs"]} for d in russian}
+def _aligned(adapted: list[dict], documents: Path, language: str) -> list[tuple[str, str]]:
+    """Paragraphs of the documents `adapted` with those of the same ids in `language`."""
+    found = {d["id"]: {p["id"]: p["text"] for p in d["paragraphs"]} for d in adapted}
     return [
-        (known[document["id"]][paragraph["id"]], paragraph["text"])
+        (found[document["id"]][paragraph["id"]], paragraph["text"])
         for document in read_jsonl(documents)
-        if document["language"] == "en" and document["id"] in known
+        if document["language"] == language and document["id"] in found
         for paragraph in document["paragraphs"]
-        if paragraph["id"] in known[document["id"]]
+        if paragraph["id"] in found[document["id"]]
     ]
 
 

@@ -21,7 +21,13 @@ LLAMA = {
     "instructions": "org/data at " + "1" * 40,
 }
 FACTS = {
-    "llama/extended/donor": {"checkpoint": "cpt-050", "step": 60, "score": 0.2345, "final_score": 0.2},
+    "llama/extended/donor": {
+        "checkpoint": "cpt-050",
+        "step": 60,
+        "score": 0.2345,
+        "final_score": 0.2,
+        "bits_per_character": 2.5,
+    },
     "llama/extended/swap": {"method": "swap"},
     "llama/extended/conversion": {"method": "conversion", **{f"input_{name}": value for name, value in FIT.items()}},
     "llama/extended/conversion/saiga": {},
@@ -45,7 +51,7 @@ def models(tmp_path: Path) -> dict[str, Path]:
 
 
 def write(models: dict[str, Path], scores: Path) -> dict[str, str]:
-    write_cards(models, [FAMILY], parse_origins({"llama": LLAMA}), read_scores(scores))
+    write_cards(models, [FAMILY], parse_origins({"llama": LLAMA}), read_scores(scores), ["ru", "en"])
     return {name: (folder / "README.md").read_text(encoding="utf-8") for name, folder in models.items()}
 
 
@@ -95,6 +101,23 @@ def test_how_a_model_was_made(models: dict[str, Path], scores: Path) -> None:
     assert "bible, news" in cards["llama/extended/swap"]
     assert f'from_pretrained("{models["llama/extended/swap"]}")' in cards["llama/extended/swap"]
     assert f"--merge {models['llama/extended/conversion/saiga']} " in cards["llama/extended/conversion/saiga"]
+
+
+def test_a_language_without_benchmark(models: dict[str, Path], tmp_path: Path) -> None:
+    """The card says so, and how well held-out text is modelled."""
+    donor = tmp_path / "last"
+    facts = {"checkpoint": "cpt-100", "step": 120, "bits_per_character": 2.5}
+    publish(staging(donor), donor, recipe_version=1, facts=facts)
+    named = models | {"llama/extended/donor": donor}
+    write_cards(named, [FAMILY], parse_origins({"llama": LLAMA}), None, ["el", "en"])
+    for name, folder in named.items():
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        assert front(card)["language"] == ["el", "en"]
+        assert "Not evaluated: Darumeru asks in Russian" in card, name
+        assert "Micro-Avg" not in card
+    card = (donor / "README.md").read_text(encoding="utf-8")
+    assert "trained on Greek and English text" in card
+    assert "`cpt-100` of step 120, the last of its run. Bits per character of held-out text: 2.500." in card
 
 
 def test_a_card_changes_nothing_that_the_manifest_lists(models: dict[str, Path], scores: Path) -> None:

@@ -289,7 +289,7 @@ def test_every_paragraph_that_was_read_is_accounted_for(tmp_path: Path) -> None:
 def test_the_card_is_drawn_with_its_numbers(tmp_path: Path) -> None:
     card = build([source(raw(tmp_path / "raw.jsonl", range(60)))], tmp_path / "corpus") / CARD
     for name in ("a", "b"):
-        plot_data_card(card, {suffix: tmp_path / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv")})
+        plot_data_card(card, ["ru", "en"], {suffix: tmp_path / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv")})
     rows = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
     assert rows[0] == "part,name,language,unit,number"
     assert "kept,undefined,ru,documents,60" in rows

@@ -39,6 +39,13 @@ def test_the_best_checkpoint(tmp_path: Path, values: dict, chosen: str, final: f
     assert os.path.samefile(source, tmp_path / "donor/embeddings.safetensors")
 
 
+def test_without_scores_the_last_checkpoint(tmp_path: Path) -> None:
+    for name in ("cpt-050", "cpt-100"):
+        publish(staging(tmp_path / "models" / name), tmp_path / "models" / name, recipe_version=1, facts={"rows": 7})
+    select_donor(None, tmp_path / "models", tmp_path / "donor")
+    assert verify(tmp_path / "donor")["facts"] == {"rows": 7, "checkpoint": "cpt-100"}
+
+
 def test_scores_without_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="evaluate them first"):
         select_donor(write_scores(tmp_path / "scores.csv", {}), tmp_path, tmp_path / "donor")

@@ -18,7 +18,7 @@ LAYERS = (
     ("config",),
     ("manifest", "log", "compute", "stop", "distributed", "launch", "place"),
     ("normalise", "schema_docs", "settings"),
-    ("code",),
+    ("code", "languages"),
     ("records", "quality", "package_readers", "debian_docs"),
     ("readers", "fetch", "fetch_debian", "corpus", "repeats", "data_card"),
     ("shards", "assembly"),

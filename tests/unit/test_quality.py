@@ -19,6 +19,16 @@ def clean(*texts: str, recipe: QualityRecipe | None = None, **given: str) -> tup
     return kept and [p["text"] for p in kept["paragraphs"]], dict(counts)
 
 
+def test_another_language_of_the_corpus() -> None:
+    """Its script counts as that of its paragraphs, and a document in a language that the corpus has not goes."""
+    greek, counts = "Μια καλή παράγραφος με λέξεις.", Counter()
+    scripts = {"el": "greek", "en": "latin"}
+    kept = clean_document(document(greek, "An English paragraph.", language="el"), QualityRecipe(), counts, scripts)
+    assert ([p["text"] for p in kept["paragraphs"]], dict(counts)) == ([greek], {"paragraphs/foreign": 1})
+    assert clean_document(document(GOOD), QualityRecipe(), counts, scripts) is None
+    assert counts["documents/other_language"] == 1
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -86,7 +86,7 @@ def home_assistant(path: Path) -> Path:
 
 
 def test_home_assistant_pairs(tmp_path: Path) -> None:
-    documents = list(read_home_assistant(home_assistant(tmp_path / "homeassistant.whl")))
+    documents = list(read_home_assistant(home_assistant(tmp_path / "homeassistant.whl"), ["ru", "en"]))
     assert [(d["id"], d["language"], d["title"]) for d in documents] == [
         ("home_assistant/air_valve", "ru", "Air valve"),
         ("home_assistant/air_valve", "en", "Air valve"),
@@ -98,7 +98,16 @@ def test_home_assistant_pairs(tmp_path: Path) -> None:
     assert all(d["group"] == d["id"] for d in documents)
 
 
-@pytest.mark.parametrize("reader", [read_bible, read_home_assistant])
+def test_home_assistant_in_other_languages(tmp_path: Path) -> None:
+    """Components that have all languages, in the order of the corpus."""
+    path = home_assistant(tmp_path / "homeassistant.whl")
+    documents = list(read_home_assistant(path, ["de", "ru", "en"]))
+    assert [(d["id"], d["language"]) for d in documents] == [("home_assistant/lock", c) for c in ("de", "ru", "en")]
+    source = Source("home_assistant", "home_assistant", path, languages={"de": "latin", "en": "latin"})
+    assert [d["title"] for d in read_shard([source], 0, 1, Faults(True, Counter()))] == ["Schloss", "Lock"]
+
+
+@pytest.mark.parametrize("reader", [read_bible, lambda path: read_home_assistant(path, ["ru"])])
 def test_a_source_that_is_no_wheel(tmp_path: Path, reader: Callable) -> None:
     (tmp_path / "a.whl").write_bytes(b"<html>404</html>")
     with pytest.raises(UserError, match=r"a\.whl is not a wheel .*fetch it again"):

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,8 @@ def measured(folder: Path, texts: dict[str, list[str]] = TEXTS) -> tuple[dict, l
         documents(folder / "h.jsonl", texts),
         documents(folder / "t.jsonl", {"ru": ["да да"], "en": ["ab"]}),
     )
-    measure_vocabularies(folders, heldout, training, *paths, characters=1000, under_trained_below=2)
+    options = {"languages": list(texts), "characters": 1000, "under_trained_below": 2}
+    measure_vocabularies(folders, heldout, training, *paths, **options)
     metrics, tokens = (list(csv.DictReader(path.open(encoding="utf-8", newline=""))) for path in paths)
     return {(row["model"], row["name"]): float(row["value"]) for row in metrics}, tokens
 
@@ -128,12 +130,26 @@ def test_unreachable_rows_are_found() -> None:
     assert [view.tokens[i] for i in unreachable_rows(view)] == list(extra)
 
 
-def report(folder: Path, target: Path) -> dict[str, Path]:
+def report(folder: Path, target: Path, languages: Sequence[str] = ("ru", "en")) -> dict[str, Path]:
     metrics, tokens = folder / "metrics.csv", folder / "tokens.csv"
     outputs = {key: target / f"vocabularies.{key}" for key in ("table", "md", "pdf", "png", "csv")}
     families = [FAMILIES[0] | {"name": "m", "vocabularies": ["extended"], "calibrated": []}]
-    report_vocabularies(families, metrics, tokens, PUBLISHED, outputs, characters=1000, under_trained_below=2)
+    options = {"languages": languages, "characters": 1000, "under_trained_below": 2}
+    report_vocabularies(families, metrics, tokens, PUBLISHED, outputs, **options)
     return outputs
+
+
+def test_a_report_of_other_languages(tmp_path: Path) -> None:
+    """The first language has the plain names and no values of the paper, whose text is Russian."""
+    measured(tmp_path, {"el": ["λέξη λέξη", "μία"], "de": ["ab cd", "ab"]})
+    written = report(tmp_path, tmp_path, ["el", "de"])
+    (original, extended) = csv.DictReader(written["table"].open(encoding="utf-8", newline=""))
+    assert float(original["symbols_per_token"]) == pytest.approx(12 / 23, abs=1e-5)  # of two bytes each but the space
+    assert float(extended["symbols_per_token_de"]) > float(original["symbols_per_token_de"])
+    assert original["published"] == ""
+    text = written["md"].read_text(encoding="utf-8")
+    assert "Greek, or German (DE)" in text
+    assert "EL tokens for one DE token" in text
 
 
 def test_report_shows_what_was_measured(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 A card is written beside the manifest, not into it: scores come after the model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from lep.config import parse_job
+from lep.languages import language_name
 from lep.manifest import read_manifest, write_text
 from lep.report.names import CALIBRATIONS, COLUMNS, METHODS, TITLES, VOCABULARIES, Family
 from lep.report.scores import Score, Scores
@@ -55,16 +56,27 @@ def parse_origins(values: Mapping[str, Mapping]) -> dict[str, Origin]:
 
 
 def write_cards(
-    models: Mapping[str, Path], families: list[Family], origins: Mapping[str, Origin], scores: Scores
+    models: Mapping[str, Path],
+    families: list[Family],
+    origins: Mapping[str, Origin],
+    scores: Scores | None,
+    languages: Sequence[str],
 ) -> None:
-    """Write `README.md` into the folder of each model, by name (`family/vocabulary/donor` and so on)."""
+    """Write `README.md` into the folder of each model, by name (`family/vocabulary/donor` and so on).
+
+    `scores` is None where no benchmark asks in the language that models are adapted to, the first of `languages`.
+    """
     known = {family.name: family for family in families}
     for name, folder in models.items():
         family = name.split("/")[0]
-        write_text(Path(folder) / "README.md", card(name, Path(folder), known[family], origins[family], scores))
+        write_text(
+            Path(folder) / "README.md", card(name, Path(folder), known[family], origins[family], scores, languages)
+        )
 
 
-def card(name: str, folder: Path, family: Family, origin: Origin, scores: Scores) -> str:
+def card(
+    name: str, folder: Path, family: Family, origin: Origin, scores: Scores | None, languages: Sequence[str]
+) -> str:
     """The card's text. Raises `UserError` where the folder has no manifest or the model no scores."""
     manifest = read_manifest(folder)
     _, vocabulary, *steps = name.split("/")
@@ -73,7 +85,7 @@ def card(name: str, folder: Path, family: Family, origin: Origin, scores: Scores
     original = family.base if method == "donor" else family.instruct
     front = {
         "base_model": [source.path for source in _parents(method, vocabulary, origin)],
-        "language": ["ru", "en"],
+        "language": list(languages),
         "library_name": "peft" if calibration else "transformers",
         "license": _licence(_parents(method, vocabulary, origin)),
         "tags": ["learned-embedding-propagation"],
@@ -81,11 +93,10 @@ def card(name: str, folder: Path, family: Family, origin: Origin, scores: Scores
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=True)}---",
         f"# {name}",
-        _summary(family, vocabulary, method, calibration),
+        _summary(family, vocabulary, method, calibration, languages),
         "## How it was made",
         _method(facts, manifest, vocabulary, method, calibration, origin),
-        "## Scores on Darumeru",
-        _scores(scores.of(scored), scores.of(original), family.shown("base" if method == "donor" else "instruct")),
+        *_evaluation(scores, scored, original, family.shown("base" if method == "donor" else "instruct")),
         "## How to load it",
         _loading(folder, calibration),
         "## Licence",
@@ -107,11 +118,11 @@ def _licence(parents: list[Source]) -> str:
     return licences.pop() if len(licences) == 1 else "other"
 
 
-def _summary(family: Family, vocabulary: str, method: str, calibration: str | None) -> str:
+def _summary(family: Family, vocabulary: str, method: str, calibration: str | None, languages: Sequence[str]) -> str:
     if method == "donor":
         return (
             f"{family.shown('base')} with the vocabulary {VOCABULARIES[vocabulary]}, its input embeddings and head "
-            "trained on Russian and English text; the body is the base model's, unchanged."
+            f"trained on {' and '.join(map(language_name, languages))} text; the body is the base model's, unchanged."
         )
     text = family.shown("instruct")
     if vocabulary != "original":
@@ -126,10 +137,7 @@ def _method(
     if vocabulary != "original":
         lines.append(f"Embedding pre-training on {', '.join(origin.corpus)}.")
     if method == "donor":
-        lines.append(
-            f"The checkpoint `{facts['checkpoint']}` of step {facts['step']}: the best of its run on the benchmark "
-            f"itself, as the paper chooses (Micro-Avg {facts['score']:.3f}; the last has {facts['final_score']:.3f})."
-        )
+        lines.append(f"{_choice(facts)} Bits per character of held-out text: {facts['bits_per_character']:.3f}.")
     elif calibration is None:
         lines.append(f"{METHODS[method]}: {_HOW[method]}.")
         lines += [
@@ -144,6 +152,22 @@ def _method(
     seed = "" if manifest["seed"] is None else f"Seed {manifest['seed']}. "
     lines.append(f"{seed}`manifest.json` holds the hashes of all files and parents.")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _choice(facts: Mapping) -> str:
+    chosen = f"The checkpoint `{facts['checkpoint']}` of step {facts['step']}"
+    if "score" not in facts:
+        return f"{chosen}, the last of its run."
+    return (
+        f"{chosen}: the best of its run on the benchmark itself, as the paper chooses "
+        f"(Micro-Avg {facts['score']:.3f}; the last has {facts['final_score']:.3f})."
+    )
+
+
+def _evaluation(scores: Scores | None, scored: str, original: str, title: str) -> tuple[str, str]:
+    if scores is None:
+        return "## Scores", "Not evaluated: Darumeru asks in Russian. Bring a benchmark in the language of the model."
+    return "## Scores on Darumeru", _scores(scores.of(scored), scores.of(original), title)
 
 
 def _scores(mine: Mapping[str, Score], original: Mapping[str, Score], title: str) -> str:

@@ -1,7 +1,7 @@
 """The data card of the corpus as a figure: text by domain and language, and what was dropped for which reason."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib import pyplot
@@ -9,15 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from lep.data_card import REASONS
+from lep.languages import language_name
 from lep.report.style import BARS, GREY, WIDTH, look, save
 
-_LANGUAGES = {"ru": ("Russian", BARS["ours"]), "en": ("English", BARS["original"])}
+_BARS = (BARS["ours"], BARS["original"], BARS["comparator"])  # of the languages, in their order
 _LINE = 0.19  # inches of height for a bar
 _DOCUMENTS = {"color": "#E69F00", "edgecolor": "black"}
 
 
-def plot_data_card(card: Path, outputs: dict[str, Path]) -> None:
-    """Draw `data_card.json` into the files `pdf`, `png` and, with the plotted numbers, `csv`."""
+def plot_data_card(card: Path, languages: Sequence[str], outputs: dict[str, Path]) -> None:
+    """Draw `data_card.json` of a corpus in `languages` into `pdf`, `png` and, with the plotted numbers, `csv`."""
     content = json.loads(Path(card).read_text(encoding="utf-8"))
     domains, dropped = content["by_domain"], content["dropped"]
     rows = [
@@ -27,18 +28,21 @@ def plot_data_card(card: Path, outputs: dict[str, Path]) -> None:
         for unit, size in sizes.items()
     ] + [("dropped", reason, "", reason.split("/")[0], number) for reason, number in dropped.items()]
     with look():
-        height = 0.75 + _LINE * max(2 * len(domains), len(dropped), 3)
+        height = 0.75 + _LINE * max(len(languages) * len(domains), len(dropped), 3)
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(WIDTH, height), layout="constrained")
-        _draw_domains(left, domains)
+        _draw_domains(left, domains, languages)
         _draw_dropped(right, dropped)
         save(figure, outputs, ("part", "name", "language", "unit", "number"), rows)
 
 
-def _draw_domains(axes: Axes, domains: Mapping) -> None:
+def _draw_domains(axes: Axes, domains: Mapping, languages: Sequence[str]) -> None:
     names = sorted(domains, key=lambda name: sum(sizes["characters"] for sizes in domains[name].values()))
-    for place, (language, (label, bar)) in enumerate(_LANGUAGES.items()):
+    width = 0.8 / len(languages)
+    for place, language in enumerate(languages):
         sizes = [domains[name].get(language, {}).get("characters", 0) / 1e6 for name in names]
-        shown = axes.barh([i + 0.2 - 0.4 * place for i in range(len(names))], sizes, 0.36, label=label, **bar)
+        heights = [i + 0.4 - width * (place + 0.5) for i in range(len(names))]
+        bar = _BARS[place % len(_BARS)]
+        shown = axes.barh(heights, sizes, 0.9 * width, label=language_name(language), **bar)
         axes.bar_label(shown, [f"{size:,.2f}" if size else "" for size in sizes], padding=2, fontsize=7)
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("million characters kept")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,35 +11,51 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from lep.languages import language_name
 from lep.manifest import write_text
 from lep.report.markup import GAP, number
 from lep.report.names import VOCABULARIES, Family, parse_families
 from lep.report.scores import Metrics, Published, find_published, read_metrics, read_published
 from lep.report.style import GREY, SERIES, WIDTH, look, save
 
-# Column of the table: title in Markdown, decimal places; shares are shown in per cent.
-COLUMNS = {
+# Column of the table: title in Markdown, decimal places; shares are shown in per cent. `{adapted}` is the language that
+# models are adapted to, `{known}` the first that the originals know.
+_COLUMNS = {
     "size": ("rows", 0),
     "symbols_per_token": ("symbols per token", 2),
     "published": ("in the paper", 2),
     "speed_up": ("speed-up", 2),
-    "symbols_per_token_en": ("symbols per token, EN", 2),
+    "symbols_per_token_{known}": ("symbols per token, {KNOWN}", 2),
     "bytes_per_token": ("bytes per token", 2),
-    "bytes_per_token_en": ("bytes per token, EN", 2),
+    "bytes_per_token_{known}": ("bytes per token, {KNOWN}", 2),
     "tokens_per_word": ("tokens per word", 2),
-    "tokens_per_word_en": ("tokens per word, EN", 2),
-    "parity": ("RU tokens for an EN token", 2),
+    "tokens_per_word_{known}": ("tokens per word, {KNOWN}", 2),
+    "parity": ("{ADAPTED} tokens for one {KNOWN} token", 2),
     "byte_share": ("single bytes, %", 2),
-    "byte_share_en": ("single bytes, EN, %", 2),
+    "byte_share_{known}": ("single bytes, {KNOWN}, %", 2),
     "rows_used": ("rows used, %", 1),
     "under_trained": ("under-trained rows", 0),
     "unreachable": ("unreachable rows", 0),
 }
-_SHARES = {"byte_share", "byte_share_en", "rows_used"}
+_SHARES = ("byte_share", "rows_used")
 _LISTS = {
-    "new": "New tokens that Russian text uses most",
+    "new": "New tokens that {adapted} text uses most",
     "longest": "Longest new tokens (of an original: longest tokens)",
 }
+
+
+@dataclass(frozen=True)
+class Languages:
+    """Codes of the language that models are adapted to and of the first that the originals know."""
+
+    adapted: str
+    known: str
+
+    @property
+    def columns(self) -> dict[str, tuple[str, int]]:
+        """`_COLUMNS` for these languages."""
+        codes = {"known": self.known, "ADAPTED": self.adapted.upper(), "KNOWN": self.known.upper()}
+        return {key.format(**codes): (title.format(**codes), places) for key, (title, places) in _COLUMNS.items()}
 
 
 @dataclass(frozen=True)
@@ -61,34 +78,38 @@ def report_vocabularies(
     published: Path,
     outputs: dict[str, Path],
     *,
+    languages: Sequence[str],
     characters: int,
     under_trained_below: int,
 ) -> None:
     """Write the table (`table` as CSV, `md` with the lists of tokens) and the figure (`pdf`, `png`, `csv`).
 
-    `characters` and `under_trained_below` are what the vocabularies were measured with. A forward pass writes one
-    token, so the speed-up in generation is symbols per token over the original's, at equal time for a pass.
+    `languages` are those of the corpus, in order; the paper has values of Russian alone. `characters` and
+    `under_trained_below` are what the vocabularies were measured with. A forward pass writes one token, so the
+    speed-up in generation is symbols per token over the original's, at equal time for a pass.
     """
-    rows = _read(parse_families(families), read_metrics(metrics), read_published(published))
-    write_text(outputs["table"], _csv(rows))
-    write_text(outputs["md"], _markdown(rows, Path(tokens), characters, under_trained_below))
+    shown = Languages(*languages[:2])
+    values = read_published(published) if shown.adapted == "ru" else []
+    rows = _read(parse_families(families), read_metrics(metrics), values, shown)
+    write_text(outputs["table"], _csv(rows, shown))
+    write_text(outputs["md"], _markdown(rows, shown, Path(tokens), characters, under_trained_below))
     with look():
         figure, axes = pyplot.subplots(
             1, 2, figsize=(WIDTH, 1.1 + 0.24 * len(rows)), sharey=True, width_ratios=[3, 2], layout="constrained"
         )
-        _draw(axes, rows)
-        figure.legend(handles=_legend(rows), loc="outside lower center", ncols=3)
-        header = ("model", "symbols_per_token", "symbols_per_token_en", "published", "speed_up", "parity")
+        _draw(axes, rows, shown)
+        figure.legend(handles=_legend(rows, shown), loc="outside lower center", ncols=3)
+        header = ("model", "symbols_per_token", f"symbols_per_token_{shown.known}", "published", "speed_up", "parity")
         plotted = [(row.model, *(row.values.get(column) for column in header[1:])) for row in rows]
         save(figure, {key: outputs[key] for key in ("pdf", "png", "csv")}, header, plotted)
 
 
-def _read(families: list[Family], metrics: Metrics, published: list[Published]) -> list[Row]:
+def _read(families: list[Family], metrics: Metrics, published: list[Published], languages: Languages) -> list[Row]:
     rows = []
     for family in families:
         for vocabulary in ("original", *family.vocabularies):
             model = f"{family.name}/{vocabulary}"
-            measured = [column for column in COLUMNS if column not in ("published", "speed_up", "parity")]
+            measured = [column for column in languages.columns if column not in ("published", "speed_up", "parity")]
             values = {column: metrics.need("vocabulary", model, column) for column in measured}
             if (parity := metrics.get("vocabulary", model, "parity")) is not None:  # where the corpus has aligned text
                 values["parity"] = parity
@@ -101,22 +122,24 @@ def _read(families: list[Family], metrics: Metrics, published: list[Published]) 
     return rows
 
 
-def _csv(rows: list[Row]) -> str:
+def _csv(rows: list[Row], languages: Languages) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["model", "stand_in", *COLUMNS])
+    writer.writerow(["model", "stand_in", *languages.columns])
     for row in rows:
-        values = [f"{row.values[c]:.6g}" if c in row.values else "" for c in COLUMNS]
+        values = [f"{row.values[c]:.6g}" if c in row.values else "" for c in languages.columns]
         writer.writerow([row.model, "yes" if row.family.stand_in else "no", *values])
     return text.getvalue()
 
 
-def _markdown(rows: list[Row], tokens: Path, characters: int, under_trained_below: int) -> str:
-    titles = [title for title, _ in COLUMNS.values()]
-    lines = ["**Vocabularies on held-out text.** Russian, or English (EN).", ""]
+def _markdown(rows: list[Row], languages: Languages, tokens: Path, characters: int, under_trained_below: int) -> str:
+    columns = languages.columns
+    titles = [title for title, _ in columns.values()]
+    adapted, known = language_name(languages.adapted), language_name(languages.known)
+    lines = [f"**Vocabularies on held-out text.** {adapted}, or {known} ({languages.known.upper()}).", ""]
     lines += [_line(["Model", "Vocabulary", *titles]), _line(["---"] * 2 + ["---:"] * len(titles))]
     for row in rows:
-        cells = [_shown(row, column) for column in COLUMNS]
+        cells = [_shown(row, column, places) for column, (_, places) in columns.items()]
         lines.append(_line([row.family.shown("base"), VOCABULARIES[row.vocabulary], *cells]))
     stand_in = any(row.family.stand_in for row in rows)
     lines += [
@@ -124,11 +147,11 @@ def _markdown(rows: list[Row], tokens: Path, characters: int, under_trained_belo
         "Speed-up: symbols per token over the original's; each forward pass of generation writes one token. The "
         "paper's values are of another text" + (", and of its models, not of stand-ins." if stand_in else "."),
         f"Measured on at most {characters:,} characters of each kind of text. Under-trained: seen less than "
-        f"{under_trained_below} times in that much training text of both languages. Unreachable: a token that its own "
+        f"{under_trained_below} times in that much training text. Unreachable: a token that its own "
         "text does not give. Single bytes: tokens that are one byte of a longer character.",
     ]
     for kind, title in _LISTS.items():
-        lines += ["", f"**{title}**", "", *_token_lists(rows, tokens, kind)]
+        lines += ["", f"**{title.format(adapted=adapted)}**", "", *_token_lists(rows, tokens, kind)]
     return "\n".join(lines) + "\n"
 
 
@@ -149,11 +172,10 @@ def _visible(token: str) -> str:
     return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
 
 
-def _shown(row: Row, column: str) -> str:
+def _shown(row: Row, column: str, places: int) -> str:
     if column not in row.values:
         return GAP
-    value = row.values[column] * (100 if column in _SHARES else 1)
-    places = COLUMNS[column][1]
+    value = row.values[column] * (100 if column.startswith(_SHARES) else 1)
     return f"{value:,.0f}" if places == 0 else number(value, places)
 
 
@@ -161,14 +183,14 @@ def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _draw(axes: list[Axes], rows: list[Row]) -> None:
+def _draw(axes: list[Axes], rows: list[Row], languages: Languages) -> None:
     left, right = axes
     places = _places(rows)
     for place, row in zip(places, rows, strict=True):
         values, color = row.values, SERIES[row.vocabulary]["color"]
         color = "0.6" if row.vocabulary == "original" else color
         left.barh(place, values["symbols_per_token"], height=0.66, color=color)
-        left.plot(values["symbols_per_token_en"], place, **_ENGLISH)
+        left.plot(values[f"symbols_per_token_{languages.known}"], place, **_KNOWN)
         if "published" in values:
             left.plot(values["published"], place, **_PAPER)
         left.text(0.05, place, f"×{number(values['speed_up'], 2)}", va="center", fontsize=7, color="white")
@@ -177,16 +199,16 @@ def _draw(axes: list[Axes], rows: list[Row]) -> None:
             right.text(values["parity"] + 0.02, place, number(values["parity"], 2), va="center", fontsize=7)
     left.set_yticks(places, [f"{row.family.shown('base')}, {VOCABULARIES[row.vocabulary]}" for row in rows])
     left.set_ylim(places[-1] + 0.6, -0.6)
-    left.set_xlabel("Russian characters per forward pass (×: speed-up)")
+    left.set_xlabel(f"{language_name(languages.adapted)} characters per forward pass (×: speed-up)")
     right.axvline(1, color=GREY, linewidth=0.8, zorder=0)
     right.set_xlim(0, 1.15 * max([1, *(row.values.get("parity", 0) for row in rows)]))
-    right.set_xlabel("RU tokens per EN token")
+    right.set_xlabel(f"{languages.adapted.upper()} tokens per {languages.known.upper()} token")
     for axis in axes:
         axis.tick_params(axis="y", length=0)
         axis.grid(axis="x")
 
 
-_ENGLISH = {"marker": "o", "markersize": 4, "markerfacecolor": "white", "markeredgecolor": "black", "linestyle": ""}
+_KNOWN = {"marker": "o", "markersize": 4, "markerfacecolor": "white", "markeredgecolor": "black", "linestyle": ""}
 _PAPER = {"marker": "|", "markersize": 11, "markeredgewidth": 1.8, "color": "black", "linestyle": ""}
 
 
@@ -196,8 +218,8 @@ def _places(rows: list[Row]) -> list[float]:
     return [place + 0.4 * names.index(row.family.name) for place, row in enumerate(rows)]
 
 
-def _legend(rows: list[Row]) -> list[Line2D | Patch]:
-    handles = [Line2D([], [], label="English text", **_ENGLISH)]
+def _legend(rows: list[Row], languages: Languages) -> list[Line2D | Patch]:
+    handles = [Line2D([], [], label=f"{language_name(languages.known)} text", **_KNOWN)]
     if any("published" in row.values for row in rows):
         stand_in = any(row.family.stand_in for row in rows)
         handles.append(
