@@ -224,9 +224,9 @@ def test_a_run_starts_with_its_checks(checkout: Path, tmp_path: Path) -> None:
         json.dumps({"preflight": True, "compute": {"gpus_per_job": 99}, "pretraining": {"batch_size": 99}})
     )
     command = [*no_network(), *snakemake(str(overlay), "--cores", "1", "--nolock", "--until")]
-    partitions = tmp_path / "sinfo"  # the same with and without SLURM on this machine
-    partitions.write_text("#!/bin/sh\nprintf 'cpu|(null)\\ngpu|gpu:h100:8\\n'\n")
-    partitions.chmod(0o755)
+    for command_name in ("sinfo", "squeue"):  # the same with and without SLURM on this machine
+        (tmp_path / command_name).write_text("#!/bin/sh\nprintf 'cpu|(null)\\ngpu|gpu:h100:8\\n'\n")
+        (tmp_path / command_name).chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin"}
     for step, code, said in (("write_job", 1, "a training job asks for 99 GPUs, nodes"), ("fetch_all", 0, "")):
         target = ["fetch_all", "--", "fetch_all"] if step == "fetch_all" else [step]

@@ -32,6 +32,7 @@ def plot_data_card(card: Path, languages: Sequence[str], outputs: dict[str, Path
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(WIDTH, height), layout="constrained")
         _draw_domains(left, domains, languages)
         _draw_dropped(right, dropped)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=len(languages))
         save(figure, outputs, ("part", "name", "language", "unit", "number"), rows)
 
 
@@ -48,7 +49,6 @@ def _draw_domains(axes: Axes, domains: Mapping, languages: Sequence[str]) -> Non
     axes.set_xlabel("million characters kept")
     axes.set_title("Text by domain and language")
     axes.margins(x=0.16)
-    axes.legend(loc="lower right")
 
 
 def _draw_dropped(axes: Axes, dropped: Mapping[str, int]) -> None:

@@ -37,6 +37,10 @@ _COLUMNS = {
     "under_trained": ("under-trained rows", 0),
     "unreachable": ("unreachable rows", 0),
 }
+_PAPER_VALUES = {  # by whether models are stand-ins
+    False: " The paper's values are of another text.",
+    True: " The paper's values are of another text, and of its models, not of stand-ins.",
+}
 _SHARES = ("byte_share", "rows_used")
 _LISTS = {
     "new": "New tokens that {adapted} text uses most",
@@ -53,9 +57,10 @@ class Languages:
 
     @property
     def columns(self) -> dict[str, tuple[str, int]]:
-        """`_COLUMNS` for these languages."""
+        """`_COLUMNS` for these languages; the paper has values of Russian alone."""
         codes = {"known": self.known, "ADAPTED": self.adapted.upper(), "KNOWN": self.known.upper()}
-        return {key.format(**codes): (title.format(**codes), places) for key, (title, places) in _COLUMNS.items()}
+        shown = {key: column for key, column in _COLUMNS.items() if key != "published" or self.adapted == "ru"}
+        return {key.format(**codes): (title.format(**codes), places) for key, (title, places) in shown.items()}
 
 
 @dataclass(frozen=True)
@@ -144,8 +149,8 @@ def _markdown(rows: list[Row], languages: Languages, tokens: Path, characters: i
     stand_in = any(row.family.stand_in for row in rows)
     lines += [
         "",
-        "Speed-up: symbols per token over the original's; each forward pass of generation writes one token. The "
-        "paper's values are of another text" + (", and of its models, not of stand-ins." if stand_in else "."),
+        "Speed-up: symbols per token over the original's; each forward pass of generation writes one token."
+        + (_PAPER_VALUES[stand_in] if "published" in columns else ""),
         f"Measured on at most {characters:,} characters of each kind of text. Under-trained: seen less than "
         f"{under_trained_below} times in that much training text. Unreachable: a token that its own "
         "text does not give. Single bytes: tokens that are one byte of a longer character.",
