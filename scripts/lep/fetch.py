@@ -97,6 +97,10 @@ def fetch_hub(kind: str, repository: str, revision: str, output: Path) -> None:
     )
 
 
+class HubUnreachableError(UserError):
+    """No connection to the hub: nothing can be said of a single repository."""
+
+
 def check_access(kind: str, repository: str, revision: str) -> None:
     """Ask the hub for the head of one file of a repository; raises `UserError` where it cannot be fetched from here.
 
@@ -161,7 +165,7 @@ def _hub_errors(kind: str, repository: str, revision: str) -> Iterator[None]:
         ) from None
     except (httpx2.HTTPError, HFValidationError, OSError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise UserError(
+        raise (HubUnreachableError if isinstance(error, httpx2.ConnectError) else UserError)(
             f"{kind} {repository} at revision {revision} could not be fetched ({reason}); check the id, the revision "
             "and the network and run again, which keeps the files that are complete (a private repository needs "
             "HF_TOKEN); or put its files into a local folder and name that as `path`"

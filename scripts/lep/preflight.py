@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 
 from lep.config import UserError
-from lep.fetch import check_access, read_sources
+from lep.fetch import HubUnreachableError, check_access, read_sources
 from lep.footprint import disk_parts
 from lep.log import job
 from lep.manifest import sha256_file
@@ -73,7 +73,7 @@ def check_versions(root: Path) -> Iterator[Finding]:
 
 def check_sources(sources: list[Mapping], root: Path) -> Iterator[Finding]:
     """Each model and data set is here already, or can be had with this network and token."""
-    failed = False
+    failed, unreachable = False, []
     for source in sources:
         name = f"{source['kind']} {source['repository']}"
         if (root / source["manifest"]).is_file():
@@ -81,12 +81,17 @@ def check_sources(sources: list[Mapping], root: Path) -> Iterator[Finding]:
             continue
         try:
             check_access(source["kind"], source["repository"], source["revision"])
+        except HubUnreachableError:
+            unreachable.append(name)
         except UserError as error:
             failed = True
             yield Finding(FAILED, str(error))
         else:
             yield Finding(OK, f"{name}: can be fetched")
-    if failed:
+    if unreachable:
+        what = f"the hub cannot be reached from here; it is needed for {', '.join(unreachable[:3])}"
+        yield Finding(FAILED, what + _more(unreachable, 3), "check the network, or name local folders as `path`")
+    if failed or unreachable:
         what = "no network here: `snakemake --profile slurm fetch_all` on a machine that has it and this file system"
         yield Finding(NOTE, what)
 

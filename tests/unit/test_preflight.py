@@ -170,6 +170,15 @@ def test_a_gated_model_needs_its_token(hub: HubStub, tmp_path: Path) -> None:
     assert not any("weights" in asked.path or asked.path.endswith(".safetensors") for asked in hub.asked)
 
 
+def test_a_hub_that_cannot_be_reached_is_said_once(hub: HubStub, tmp_path: Path) -> None:
+    hub.address = "http://127.0.0.1:1"
+    done = run(hub, tmp_path)
+    assert done.returncode == 1
+    (failed,) = [line for line in done.stdout.splitlines() if line.startswith(FAILED)]
+    assert "the hub cannot be reached from here; it is needed for model open/model, model gated/model" in failed
+    assert "fetch_all" in done.stdout
+
+
 def test_a_fetched_model_needs_no_network(hub: HubStub, tmp_path: Path) -> None:
     for name in ("open/model", "gated/model"):
         folder = tmp_path / name
