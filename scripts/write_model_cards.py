@@ -14,6 +14,6 @@ if __name__ == "__main__":
             models={name: Path(card).parent for name, card in snakemake.params.cards.items()},
             families=families,
             origins=parse_origins(snakemake.params.origins),
-            scores=read_scores(snakemake.input.scores, families) if snakemake.input.scores else None,
+            scores=read_scores(snakemake.input.scores[0], families) if snakemake.input.scores else None,
             languages=snakemake.params.languages,
         )
