@@ -28,7 +28,9 @@ def commands() -> list[str]:
     """The lines of all shell blocks, continued lines joined, without comments."""
     found = []
     for page in PAGES:
-        for block in re.findall(r"^```(?:sh|bash)?\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+        for language, block in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+            if language not in ("", "sh", "bash"):
+                continue
             lines = block.replace("\\\n", " ").splitlines()
             found += [" ".join(shlex.quote(word) for word in shlex.split(line, comments=True)) for line in lines]
     return [line for line in dict.fromkeys(found) if line and line not in EXEMPT]
