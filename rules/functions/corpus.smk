@@ -7,7 +7,6 @@ def corpus_sources():
     return [
         {key: value for key, value in source.items() if key not in places}
         | {
-            "languages": LANGUAGES,
             "path": (folder if "dataset" in source or "debian" in source else str)(
                 source_path(source)
             ),

@@ -64,9 +64,9 @@ def write_json(path: str | Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def published(folders: Mapping[str, str | Path]) -> dict[str, Path]:
-    """Those of the folders that have a manifest: outside the workflow, models may be ordinary folders."""
-    return {role: Path(folder) for role, folder in folders.items() if (Path(folder) / MANIFEST).is_file()}
+def published(folders: Mapping[str, str | Path | None]) -> dict[str, Path]:
+    """Those of the folders that are given and have a manifest: outside the workflow, models may be ordinary folders."""
+    return {role: Path(folder) for role, folder in folders.items() if folder and (Path(folder) / MANIFEST).is_file()}
 
 
 def staging(target: str | Path) -> Path:

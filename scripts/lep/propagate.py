@@ -24,7 +24,7 @@ from lep.config import UserError
 from lep.initialise import BLOCK_ROWS, Operator, averaged_rows, build_operator, read_operator
 from lep.least_squares import Blocks, Fit, fit_projection, hold_out
 from lep.log import job, logger
-from lep.manifest import MANIFEST
+from lep.manifest import published
 from lep.model_files import byte_view, check_ids, check_shapes, is_tied
 from lep.model_store import Embeddings, derive_model, load_tokenizer, read_matrix, tokenizer_sha256
 from lep.tokenizer_merge import merge_tokenizers
@@ -76,7 +76,7 @@ def propagate(
     prepare_torch(threads, seed or 0)
     _check_models(base, instruct, donor)
     averaging = _operator(base, donor, operator, targets)
-    parents = _published(base=base, instruct=instruct, donor=donor, operator=operator)
+    parents = published({"base": base, "instruct": instruct, "donor": donor, "operator": operator})
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer = merge_tokenizers(donor, instruct, Path(scratch))
         new = byte_view(tokenizer)
@@ -233,10 +233,6 @@ def _operator(base: Path, donor: Path, operator: Path | None, methods: Iterable[
 def _overlap_facts(operator: Operator | None) -> dict[str, int]:
     names = ("overlap", "overlap_readable", "overlap_differs")
     return {name: operator.facts[name] for name in names} if operator else {}
-
-
-def _published(**folders: Path | None) -> dict[str, Path]:
-    return {role: Path(folder) for role, folder in folders.items() if folder and (Path(folder) / MANIFEST).is_file()}
 
 
 def main() -> None:

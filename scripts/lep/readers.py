@@ -6,8 +6,7 @@ sources and of their names; a shard is a stretch of that line.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,9 +28,8 @@ _LOGGED = 20  # broken records of a kind that the log names one by one
 class Source:
     """One source of text: a file or folder, how it is read, and what its records do not say themselves.
 
-    `language` and `domain` are those of records without (else the script decides); `languages` are those of the corpus,
-    with their scripts; `text_column` is the column of a record's text. A source with
-    a `split` goes there as a whole, the groups of documents of the others are drawn.
+    `language` and `domain` are those of records without (else the script decides); `text_column` is the column of a
+    record's text. A source with a `split` goes there as a whole, the groups of documents of the others are drawn.
     """
 
     name: str
@@ -42,16 +40,16 @@ class Source:
     text_column: str = "text"
     domain: str | None = None
     language: str | None = None
-    languages: dict[str, str] = field(default_factory=lambda: dict(RUSSIAN))
 
 
 class Span(NamedTuple):
-    """The bytes of a file that a shard reads: the records that begin in them."""
+    """The bytes of a file that a shard reads, the records that begin in them, and the languages of the corpus."""
 
     source: Source
     file: Path
     start: int
     stop: int
+    languages: Mapping[str, str]
 
 
 class Faults:
@@ -68,9 +66,14 @@ class Faults:
             logger.warning("left out: %s", message)
 
 
-def read_shard(sources: Sequence[Source], shard: int, shards: int, faults: Faults) -> Iterator[dict]:
-    """Documents of one of `shards` parts, with `split` (of the source, or None) and `origin` (the file's name)."""
-    found = spans(sources, shard, shards)
+def read_shard(
+    sources: Sequence[Source], shard: int, shards: int, faults: Faults, languages: Mapping[str, str] = RUSSIAN
+) -> Iterator[dict]:
+    """Documents of one of `shards` parts, with `split` (of the source, or None) and `origin` (the file's name).
+
+    `languages` are those of the corpus, with their scripts.
+    """
+    found = spans(sources, shard, shards, languages)
     for source in sources:  # one shard checks a source: that where its first file begins
         first = _files(source)[0]
         if any(span.source is source and span.start == 0 and span.file == first for span in found):
@@ -81,7 +84,7 @@ def read_shard(sources: Sequence[Source], shard: int, shards: int, faults: Fault
             yield {**document, "split": span.source.split, "origin": origin}
 
 
-def spans(sources: Sequence[Source], shard: int, shards: int) -> list[Span]:
+def spans(sources: Sequence[Source], shard: int, shards: int, languages: Mapping[str, str]) -> list[Span]:
     """The stretches of files that belong to one of `shards` equal parts of all bytes.
 
     Of a file that cannot be entered in the middle, the shard where it begins reads everything.
@@ -94,9 +97,9 @@ def spans(sources: Sequence[Source], shard: int, shards: int) -> list[Span]:
         start, stop = max(low - position, 0), min(high - position, size)
         if start < stop:
             if file.suffix in (".jsonl", ".parquet"):
-                found.append(Span(source, file, start, stop))
+                found.append(Span(source, file, start, stop, languages))
             elif start == 0:
-                found.append(Span(source, file, 0, size))
+                found.append(Span(source, file, 0, size, languages))
         position += size
     return found
 
@@ -135,7 +138,7 @@ def read_documents(span: Span, faults: Faults) -> Iterator[dict]:
             "group": str(record.get("group", identity)),
             "source": source.name,
             "domain": str(record.get("domain") or source.domain or "undefined"),
-            "language": str(record.get("language") or source.language or guess(text, source.languages)),
+            "language": str(record.get("language") or source.language or guess(text, span.languages)),
             "title": str(record.get("title") or ""),
             "paragraphs": [{"id": f"{i:05d}", "text": line} for i, line in enumerate(text.split("\n")) if line],
             "origin": f"{span.file}, from {place.unit} {place.position}",
@@ -169,7 +172,7 @@ def _of_file(read: Callable[[Path], Iterator[dict]]) -> Callable[[Span, Faults],
 
 
 def _home_assistant(span: Span, faults: Faults) -> Iterator[dict]:
-    languages = list(span.source.languages)
+    languages = list(span.languages)
     return _of_file(lambda path: read_home_assistant(path, languages))(span, faults)
 
 

@@ -66,7 +66,7 @@ def prepare_shard(sources: Sequence[Source], shard: int, shards: int, target: Pa
     signed = 0
     with open(folder / DOCUMENTS, "w", encoding="utf-8") as file, open(folder / "signatures", "wb") as signatures:
         number = 0
-        for raw in read_shard(sources, shard, shards, faults):
+        for raw in read_shard(sources, shard, shards, faults, recipe.languages):
             counts["documents/read"] += 1
             counts["paragraphs/read"] += len(raw["paragraphs"])
             if not (document := clean_document(raw, recipe.quality, counts, recipe.languages)):

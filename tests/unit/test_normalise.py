@@ -2,14 +2,17 @@
 
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lep.languages import RUSSIAN, guess, language_name
 from lep.normalise import SCRIPTS, letter_share
 from lep.normalise import normalise as normalise_for
 
+ROOT = Path(__file__).parents[2]
 ALPHABET = (
     "аеийЁёШab éüß.,!?—«»…№€*`<>/ \t\u00a0\u2009\u202f\u3000\n\u0300\u0306\u0308\u0303\u200d\ufe0f🙂👩💻🇷漢字かعأ😀ẽ"
 )
@@ -117,3 +120,9 @@ def test_the_script_tells_the_language() -> None:
     texts = {"Η λέξη word": "el", "one слово word": "en", "слово": "uk", "1234": "el"}
     assert {text: guess(text, languages) for text in texts} == texts
     assert (language_name("el"), language_name("xx")) == ("Greek", "xx")
+
+
+def test_the_schema_offers_the_scripts() -> None:
+    schema = yaml.safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    row = schema["properties"]["corpus"]["properties"]["languages"]["items"]
+    assert row["properties"]["script"]["enum"] == list(SCRIPTS)

@@ -103,8 +103,9 @@ def test_home_assistant_in_other_languages(tmp_path: Path) -> None:
     path = home_assistant(tmp_path / "homeassistant.whl")
     documents = list(read_home_assistant(path, ["de", "ru", "en"]))
     assert [(d["id"], d["language"]) for d in documents] == [("home_assistant/lock", c) for c in ("de", "ru", "en")]
-    source = Source("home_assistant", "home_assistant", path, languages={"de": "latin", "en": "latin"})
-    assert [d["title"] for d in read_shard([source], 0, 1, Faults(True, Counter()))] == ["Schloss", "Lock"]
+    source, languages = Source("home_assistant", "home_assistant", path), {"de": "latin", "en": "latin"}
+    found = read_shard([source], 0, 1, Faults(True, Counter()), languages)
+    assert [document["title"] for document in found] == ["Schloss", "Lock"]
 
 
 @pytest.mark.parametrize("reader", [read_bible, lambda path: read_home_assistant(path, ["ru"])])

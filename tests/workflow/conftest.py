@@ -11,12 +11,8 @@ from checkout import copy_checkout
 
 Run = Callable[..., subprocess.CompletedProcess]
 
-for variable in (
-    "MAKEFLAGS",
-    "ARGS",
-    "SCALE",
-    "CORES",
-):  # of the `make test` around us; the targets under test have their own
+# Set by the `make test` around us; the targets under test have their own.
+for variable in ("MAKEFLAGS", "ARGS", "SCALE", "CORES"):
     os.environ.pop(variable, None)
 
 
