@@ -18,12 +18,12 @@ from lep.config import UserError
 from lep.manifest import publish, published, read_manifest, staging
 from lep.model_files import byte_view
 from lep.model_store import Embeddings, derive_model, read_embeddings, tokenizer_sha256
+from lep.sparse import BLOCK_ROWS, sparse_product
 from lep.tokenizers import ByteView, overlap, readable_overlap
 
 RECIPE_VERSION = 1
 FILE = "operator.safetensors"
 EMPTY_NORM = 1e-12  # rows below are replaced by the mean row (Llama 3 has rows of zeros)
-BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,24 +134,6 @@ def averaging_matrix(old: ByteView, new: ByteView) -> tuple[csr_matrix, np.ndarr
     return matrix, mean_rows, facts
 
 
-def averaged_rows(operator: Operator, old: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
-    """The given rows of T x old, (len(rows), d) float64; mean rows are left at zero.
-
-    Reads only those rows of `old` (any dtype) that they need.
-    """
-    block = operator.matrix[rows]
-    used, local = np.unique(block.indices, return_inverse=True)
-    if not len(used):
-        return torch.zeros((len(rows), old.shape[1]), dtype=torch.float64)
-    return torch.nn.functional.embedding_bag(
-        torch.from_numpy(local),
-        old[torch.from_numpy(used)].to(torch.float64),
-        torch.from_numpy(block.indptr[:-1].astype(np.int64)),
-        mode="sum",
-        per_sample_weights=torch.from_numpy(block.data),
-    )
-
-
 def apply_operator(operator: Operator, old: torch.Tensor) -> torch.Tensor:
     """The initial new matrix (new tokens, d) in the old one's dtype (paper equations 1 and 2).
 
@@ -169,7 +151,7 @@ def apply_operator(operator: Operator, old: torch.Tensor) -> torch.Tensor:
     mean = sum(part.to(torch.float64).sum(0) for part in old[:tokens].split(BLOCK_ROWS)) / tokens
     new = torch.empty((rows, old.shape[1]), dtype=old.dtype)
     for start in tqdm(range(0, rows, BLOCK_ROWS), desc="initial rows", mininterval=5, disable=None):
-        block = averaged_rows(operator, old, np.arange(start, min(start + BLOCK_ROWS, rows)))
+        block = sparse_product(operator.matrix[start : start + BLOCK_ROWS], old)
         block[torch.linalg.vector_norm(block, dim=1) < EMPTY_NORM] = mean
         new[start : start + len(block)] = block.to(old.dtype)
     return new

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import torch
 
-from lep.initialise import BLOCK_ROWS, EMPTY_NORM
+from lep.initialise import EMPTY_NORM
 from lep.log import job
 from lep.model_files import byte_view, is_tied, weight_map
 from lep.model_store import load_tokenizer, read_matrix, tokenizer_sha256
+from lep.sparse import BLOCK_ROWS
 from lep.tokenizers import overlap, readable_overlap
 
 

@@ -1,28 +1,47 @@
-"""Least squares of tall matrices that arrive in blocks of rows: argmin over P of |A P - B| (Frobenius), in float64.
+"""Least squares of tall matrices: argmin over P of |A P - B| (Frobenius), in float64, in blocks of rows.
 
-Well-conditioned problems are solved by normal equations, which need one pass and memory for d x d
-matrices only. Others (fewer rows than dimensions, near-dependent columns) go through a blocked QR
-and a singular value decomposition, which give the rank and the solution of least norm.
+The rows of A and B are weighted sums of rows of two stored matrices. Well-conditioned problems are
+solved by normal equations, which need one pass and memory for d x d matrices only. Others (fewer
+rows than dimensions, near-dependent columns) go through a blocked QR and a singular value
+decomposition, which give the rank and the solution of least norm.
 """
 
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix, identity
+from tqdm import tqdm
 
 from lep.config import UserError
 from lep.log import logger
+from lep.sparse import BLOCK_ROWS, sparse_product
 
 # Normal equations square the condition: up to this one they keep about eight digits.
 NORMAL_CONDITION = 1e4
 HELD_OUT = 5  # one row in five
 _PANELS = 4  # of the Gram matrix: more save arithmetic (half of it at most), fewer run nearer to the processor's rate
 
-# Starts a pass over the rows with the given numbers, in that order: pairs of blocks (k, d) of A and B.
-Blocks = Callable[[np.ndarray], Iterator[tuple[torch.Tensor, torch.Tensor]]]
-_Pass = Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]]
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """The rows to fit: A = W X and B = W Y for sparse weights W of shape (rows, tokens).
+
+    X is the start of `base`, and Y the rows `instruct_ids` (tokens,) of `instruct`. Both matrices
+    are (at least tokens, d), of any dtype, and are read where W has entries.
+    """
+
+    weights: csr_matrix
+    base: torch.Tensor
+    instruct: torch.Tensor
+    instruct_ids: np.ndarray
+    device: str = "cpu"
+
+    def products(self, weights: csr_matrix) -> tuple[torch.Tensor, torch.Tensor]:
+        """`weights` (k, tokens) times X and Y: both (k, d), float64."""
+        a, b = sparse_product(weights, self.base), sparse_product(weights, self.instruct, self.instruct_ids)
+        return a.to(self.device), b.to(self.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,17 +74,18 @@ def hold_out(rows: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(drawn[rows // HELD_OUT :]), np.sort(drawn[: rows // HELD_OUT])
 
 
-def fit_projection(blocks: Blocks, train: np.ndarray, test: np.ndarray, name: str) -> Fit:
-    """Fit P on all rows, and once more on the rows `train` alone to measure it on the rows `test`.
+def fit_projection(pairs: Pairs, seed: int | None, name: str) -> Fit:
+    """Fit P on all rows, and once more without a fifth of them, drawn by `seed`, to measure it there.
 
     `name` says in messages what is fitted. Raises `UserError` without rows or with a row that is not finite.
     """
-    if not len(train):
+    train, test = (pairs.weights[rows] for rows in hold_out(pairs.weights.shape[0], seed))
+    if not train.shape[0]:
         raise UserError(f"{name}: the vocabularies share no token to fit on; use the method swap")
-    partly = _moments(blocks, train, name)
-    held = _moments(blocks, test, name) if len(test) else None
+    partly = _moments(pairs, train, name)
+    held = _moments(pairs, test, name) if test.shape[0] else None
     whole = partly + held if held else partly
-    projection, rank, condition = _solve(whole, lambda: blocks(np.concatenate([train, test])))
+    projection, rank, condition = _solve(whole, pairs, pairs.weights)
     dimensions = len(projection)
     if rank < dimensions:
         logger.warning(
@@ -73,12 +93,12 @@ def fit_projection(blocks: Blocks, train: np.ndarray, test: np.ndarray, name: st
             "the rows' span to zero",
             name, rank, dimensions, whole.rows,
         )  # fmt: skip
-    heldout = identity = None
+    heldout = unchanged = None
     if held:
         trusted = rank == dimensions and condition <= NORMAL_CONDITION and partly.rows >= 2 * dimensions
-        partial = _cholesky(partly) if trusted else _solve(partly, lambda: blocks(train))[0]
-        heldout, identity = held.residual(partial), held.residual(None)
-    return Fit(projection, whole.rows, rank, condition, whole.residual(projection), heldout, identity)
+        partial = _cholesky(partly) if trusted else _solve(partly, pairs, train)[0]
+        heldout, unchanged = held.residual(partial), held.residual(None)
+    return Fit(projection, whole.rows, rank, condition, whole.residual(projection), heldout, unchanged)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,26 +125,42 @@ class _Moments:
         return math.sqrt(square / self.squares) if square > 1e-14 * self.squares else 0.0
 
 
-def _moments(blocks: Blocks, rows: np.ndarray, name: str) -> _Moments:
-    gram = cross = None
+def _moments(pairs: Pairs, weights: csr_matrix, name: str) -> _Moments:
+    """The sums over the rows `weights` x X and `weights` x Y.
+
+    As A'A = X' (W'W X) and A'B = X' (W'W Y), a pass over the tokens that the rows are made of does
+    as well as one over the rows. The shorter of the two is taken: new tokens outnumber their pieces.
+    """
+    left, right = _factors(weights)
+    width = pairs.base.shape[1]
+    gram, cross = (torch.zeros((width, width), dtype=torch.float64, device=pairs.device) for _ in range(2))
     squares = 0.0
-    for a, b in blocks(rows):
-        if gram is None:
-            gram, cross = (a.new_zeros((a.shape[1], a.shape[1])) for _ in range(2))
-        _add_upper_gram(gram, a)
-        cross.addmm_(a.T, b)
-        squares += float((b * b).sum())
+    for start in tqdm(range(0, left.shape[0], BLOCK_ROWS), desc="fitted rows", mininterval=5, disable=None):
+        rows = slice(start, start + BLOCK_ROWS)
+        x, y = pairs.products(left[rows])
+        a, b = (x, y) if right is left else pairs.products(right[rows])
+        _add_upper_gram(gram, x, a)
+        cross.addmm_(x.T, b)
+        squares += float((y * b).sum())
     for panel in _panels(len(gram)):  # what lies below the diagonal
         gram[panel.stop :, panel] = gram[panel, panel.stop :].T
     if not torch.isfinite(gram).all() or not torch.isfinite(cross).all():
         raise UserError(f"{name}: a matrix holds NaN or infinite numbers; use an intact model")
-    return _Moments(gram, cross, squares, len(rows))
+    return _Moments(gram, cross, squares, weights.shape[0])
 
 
-def _add_upper_gram(gram: torch.Tensor, a: torch.Tensor) -> None:
-    """gram += A'A in the panels of the upper half, which save nearly half of the arithmetic."""
+def _factors(weights: csr_matrix) -> tuple[csr_matrix, csr_matrix]:
+    """Two matrices L and R with L'R = W'W, of as few rows as W has, or tokens in it."""
+    used = np.unique(weights.indices)
+    if len(used) >= weights.shape[0]:
+        return weights, weights
+    return identity(weights.shape[1], format="csr")[used], (weights.T @ weights).tocsr()[used]
+
+
+def _add_upper_gram(gram: torch.Tensor, x: torch.Tensor, a: torch.Tensor) -> None:
+    """gram += X'A in the panels of the upper half, which save nearly half of the arithmetic: the sum is symmetric."""
     for panel in _panels(len(gram)):
-        gram[panel, panel.start :].addmm_(a[:, panel].T, a[:, panel.start :])
+        gram[panel, panel.start :].addmm_(x[:, panel].T, a[:, panel.start :])
 
 
 def _panels(dimensions: int) -> list[slice]:
@@ -136,26 +172,26 @@ def _cholesky(moments: _Moments) -> torch.Tensor:
     return torch.cholesky_solve(moments.cross, torch.linalg.cholesky(moments.gram))
 
 
-def _solve(moments: _Moments, blocks: _Pass) -> tuple[torch.Tensor, int, float]:
-    """(P, rank, condition), by normal equations where their accuracy suffices."""
+def _solve(moments: _Moments, pairs: Pairs, weights: csr_matrix) -> tuple[torch.Tensor, int, float]:
+    """(P, rank, condition), by normal equations where their accuracy suffices, else from the rows once more."""
     dimensions = len(moments.gram)
     if moments.rows >= dimensions:
         values = torch.linalg.eigvalsh(moments.gram)
         if float(values[0]) * NORMAL_CONDITION**2 > float(values[-1]):
             return _cholesky(moments), dimensions, math.sqrt(float(values[-1] / values[0]))
-    return _solve_by_qr(blocks, dimensions, max(moments.rows, dimensions))
+    return _solve_by_qr(pairs, weights, dimensions)
 
 
-def _solve_by_qr(blocks: _Pass, dimensions: int, size: int) -> tuple[torch.Tensor, int, float]:
+def _solve_by_qr(pairs: Pairs, weights: csr_matrix, dimensions: int) -> tuple[torch.Tensor, int, float]:
     """Rank-revealing: the triangle R of [A B] = Q R, then the least-norm solution of R's columns."""
     triangle = None
-    for a, b in blocks():
-        rows = torch.cat([a, b], dim=1)
+    for start in range(0, weights.shape[0], BLOCK_ROWS):
+        rows = torch.cat(pairs.products(weights[start : start + BLOCK_ROWS]), dim=1)
         rows = rows if triangle is None else torch.cat([triangle, rows])
         triangle = torch.linalg.qr(rows, mode="r").R
     left, right = triangle[:dimensions, :dimensions], triangle[:dimensions, dimensions:]
     u, values, v = torch.linalg.svd(left, full_matrices=False)
-    limit = float(values[0]) * torch.finfo(torch.float64).eps * size
+    limit = float(values[0]) * torch.finfo(torch.float64).eps * max(weights.shape[0], dimensions)
     rank = int((values > limit).sum())
     projection = v[:rank].T @ ((u[:, :rank].T @ right) / values[:rank, None])
     return projection, rank, float(values[0] / values[rank - 1]) if rank else math.inf

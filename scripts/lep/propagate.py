@@ -11,26 +11,28 @@ The body is the instruct model's, unchanged.
 import argparse
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.sparse import identity
 from tqdm import tqdm
 
 from lep.compute import prepare_torch, resolve_device
 from lep.config import UserError
-from lep.initialise import BLOCK_ROWS, Operator, averaged_rows, build_operator, read_operator
-from lep.least_squares import Blocks, Fit, fit_projection, hold_out
+from lep.initialise import Operator, build_operator, read_operator
+from lep.least_squares import Fit, Pairs, fit_projection
 from lep.log import job, logger
 from lep.manifest import published
 from lep.model_files import byte_view, check_ids, check_shapes, is_tied
 from lep.model_store import Embeddings, derive_model, load_tokenizer, read_matrix, tokenizer_sha256
+from lep.sparse import BLOCK_ROWS
 from lep.tokenizer_merge import merge_tokenizers
 from lep.tokenizers import ByteView
 
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 METHODS = ("swap", "overlap", "conversion")
 
 
@@ -139,9 +141,9 @@ def _propagate_matrix(plan: _Plan, method: str, which: str) -> tuple[torch.Tenso
     donor, instruct = read_matrix(plan.donor, which), read_matrix(plan.instruct, which)
     fit = None
     if method != "swap":
-        blocks, rows = _fitted_rows(plan, method, read_matrix(plan.base, which), instruct)
-        fitted = f"{method} of the {which} matrix" + (f" ({rows} shared tokens)" if method == "overlap" else "")
-        fit = fit_projection(blocks, *hold_out(rows, plan.seed), fitted)
+        pairs = _fitted_rows(plan, method, read_matrix(plan.base, which), instruct)
+        shared = f" ({pairs.weights.shape[0]} shared tokens)" if method == "overlap" else ""
+        fit = fit_projection(pairs, plan.seed, f"{method} of the {which} matrix{shared}")
         logger.info("%s %s: %s", method, which, fit.facts(which))
     new = instruct.new_zeros((max(plan.tokens, len(donor)), donor.shape[1]))
     _project(donor, fit.projection if fit else None, new, plan.device)
@@ -164,39 +166,19 @@ def _project(donor: torch.Tensor, projection: torch.Tensor | None, new: torch.Te
         new[start : start + len(rows)] = (rows.to(device, wide) @ projection).to("cpu", new.dtype)
 
 
-def _fitted_rows(plan: _Plan, method: str, base: torch.Tensor, instruct: torch.Tensor) -> tuple[Blocks, int]:
-    """The pass over the rows of A and B, and their number."""
+def _fitted_rows(plan: _Plan, method: str, base: torch.Tensor, instruct: torch.Tensor) -> Pairs:
+    """The pairs of rows of base and instruct that the method fits on."""
     known = plan.instruct_ids >= 0
     if method == "overlap":
-        ids = plan.operator.shared[known[plan.operator.shared]]
-        return lambda rows: _overlap_blocks(plan, ids[rows], base, instruct), len(ids)
-    # Rows that average nothing, or a token that the instruct model has not, say nothing about the map.
-    matrix = plan.operator.matrix
-    usable = np.diff(matrix.indptr) > 0
-    unknown = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[~known[matrix.indices]]
-    usable[unknown] = False
-    ids = np.flatnonzero(usable)
-    return lambda rows: _conversion_blocks(plan, ids[rows], base, instruct), len(ids)
-
-
-def _overlap_blocks(
-    plan: _Plan, ids: np.ndarray, base: torch.Tensor, instruct: torch.Tensor
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    for start in range(0, len(ids), BLOCK_ROWS):
-        old = ids[start : start + BLOCK_ROWS]
-        pair = base[torch.from_numpy(old)], instruct[torch.from_numpy(plan.instruct_ids[old])]
-        yield tuple(rows.to(plan.device, torch.float64) for rows in pair)
-
-
-def _conversion_blocks(
-    plan: _Plan, ids: np.ndarray, base: torch.Tensor, instruct: torch.Tensor
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    places = np.maximum(plan.instruct_ids, 0)
-    in_order = np.array_equal(places, np.arange(len(places)))
-    aligned = instruct[: len(places)] if in_order else instruct[torch.from_numpy(places)]
-    for start in tqdm(range(0, len(ids), BLOCK_ROWS), desc="fitted rows", mininterval=5, disable=None):
-        block = ids[start : start + BLOCK_ROWS]
-        yield tuple(averaged_rows(plan.operator, old, block).to(plan.device) for old in (base, aligned))
+        weights = identity(len(known), format="csr")[plan.operator.shared[known[plan.operator.shared]]]
+    else:
+        # Rows that average nothing, or a token that the instruct model has not, say nothing about the map.
+        matrix = plan.operator.matrix
+        usable = np.diff(matrix.indptr) > 0
+        unknown = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[~known[matrix.indices]]
+        usable[unknown] = False
+        weights = matrix[np.flatnonzero(usable)]
+    return Pairs(weights, base, instruct, np.maximum(plan.instruct_ids, 0), plan.device)
 
 
 def _check_models(base: Path, instruct: Path, donor: Path) -> None:

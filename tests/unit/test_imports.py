@@ -16,7 +16,7 @@ FILE_LINES, FUNCTION_LINES, MAIN_LINES = 400, 70, 12
 # From the ground up: a module imports from its own row or from rows above it, never from below.
 LAYERS = (
     ("config",),
-    ("manifest", "log", "compute", "stop", "distributed", "launch", "place"),
+    ("manifest", "log", "compute", "sparse", "stop", "distributed", "launch", "place"),
     ("normalise", "schema_docs", "settings"),
     ("code", "languages"),
     ("records", "quality", "package_readers", "debian_docs"),

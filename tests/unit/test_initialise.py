@@ -7,7 +7,6 @@ import torch
 from lep.config import UserError
 from lep.initialise import (
     apply_operator,
-    averaged_rows,
     averaging_matrix,
     build_operator,
     initialise_embeddings,
@@ -137,13 +136,6 @@ def test_padding_rows_do_not_count(tmp_path: Path) -> None:
     assert torch.equal(apply_operator(operator, padded), apply_operator(operator, matrix))
     with pytest.raises(UserError, match=f"{len(matrix)} old tokens, but the matrix has {len(matrix) - 1} rows"):
         apply_operator(operator, matrix[:-1])
-
-
-def test_blocks_join_to_the_whole(tmp_path: Path) -> None:
-    operator = operator_of(byte_level(), byte_level("ru"), tmp_path)
-    matrix = random_matrix(operator.matrix.shape[1])
-    parts = [averaged_rows(operator, matrix, rows) for rows in np.array_split(np.arange(operator.matrix.shape[0]), 9)]
-    torch.testing.assert_close(torch.cat(parts), torch.from_numpy(operator.matrix @ matrix.numpy()))
 
 
 def test_published_operator_is_the_same_and_knows_its_tokenizers(tmp_path: Path) -> None:

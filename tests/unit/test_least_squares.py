@@ -1,11 +1,11 @@
 import logging
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from lep.config import UserError
-from lep.least_squares import Blocks, fit_projection, hold_out
+from lep.least_squares import Fit, Pairs, fit_projection, hold_out
+from scipy.sparse import csr_matrix, identity
 
 D = 12
 
@@ -14,15 +14,9 @@ def rows(count: int, seed: int = 0, width: int = D) -> torch.Tensor:
     return torch.randn(count, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def in_blocks(a: torch.Tensor, b: torch.Tensor, size: int = 7) -> Blocks:
-    def read(rows: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        return zip(a[rows].split(size), b[rows].split(size), strict=True)
-
-    return read
-
-
-def fit(a: torch.Tensor, b: torch.Tensor, seed: int = 0):
-    return fit_projection(in_blocks(a, b), *hold_out(len(a), seed), "test")
+def fit(a: torch.Tensor, b: torch.Tensor, seed: int = 0) -> Fit:
+    """Of plain rows: each is one stored row with weight 1."""
+    return fit_projection(Pairs(identity(len(a), format="csr"), a, b, np.arange(len(a))), seed, "test")
 
 
 def test_known_map_is_recovered() -> None:
@@ -76,11 +70,30 @@ def test_dependent_columns_give_the_least_norm() -> None:
     torch.testing.assert_close(found.projection, torch.linalg.pinv(a, rtol=1e-12) @ b, rtol=1e-7, atol=1e-7)
 
 
-def test_block_size_does_not_matter() -> None:
-    a, b = rows(50), rows(50, 1)
-    one = fit_projection(in_blocks(a, b, 50), *hold_out(50, 0), "test")
-    many = fit_projection(in_blocks(a, b, 1), *hold_out(50, 0), "test")
-    torch.testing.assert_close(one.projection, many.projection, rtol=1e-10, atol=1e-12)
+@pytest.mark.parametrize("count", [8, 80])
+def test_block_size_does_not_matter(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both by normal equations and by factorisation."""
+    a, b = rows(count), rows(count, 1)
+    whole = fit(a, b)
+    monkeypatch.setattr("lep.least_squares.BLOCK_ROWS", 7)
+    torch.testing.assert_close(fit(a, b).projection, whole.projection, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize(("count", "tokens"), [(200, 40), (40, 200), (200, 10)])
+def test_fit_of_mixtures_equals_that_of_the_rows_made(count: int, tokens: int) -> None:
+    """More rows than tokens (the pass goes over these), fewer, and so few tokens that the rank is theirs."""
+    draw = np.random.default_rng(0)
+    pieces = [draw.choice(tokens, size=draw.integers(1, 4)) for _ in range(count)]
+    entries = [(row, piece, 1 / len(chosen)) for row, chosen in enumerate(pieces) for piece in chosen]
+    row, column, share = zip(*entries, strict=True)
+    weights = csr_matrix((share, (row, column)), shape=(count, tokens))
+    base, instruct, order = rows(tokens + 3), rows(tokens + 5, 1), draw.permutation(tokens)
+    found = fit_projection(Pairs(weights, base, instruct, order), 3, "test")
+    made = (torch.from_numpy(weights @ part.numpy()) for part in (base[:tokens], instruct[torch.from_numpy(order)]))
+    reference = fit(*made, seed=3)
+    torch.testing.assert_close(found.projection, reference.projection, rtol=1e-8, atol=1e-8)
+    assert found.facts("") == pytest.approx(reference.facts(""), rel=1e-5)
+    assert found.rank == min(D, tokens)
 
 
 @pytest.mark.parametrize("count", [8, 80])
