@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from lep.sparse import sparse_product
-from scipy.sparse import csr_matrix, random_array
+from scipy.sparse import csr_matrix, identity, random_array
 
 
 @pytest.mark.parametrize("gathered", [1, 50, 2**25])
@@ -25,3 +25,12 @@ def test_rows_without_entries_are_zero() -> None:
     stored = torch.tensor([[float("nan"), 1.0], [3.0, 4.0]])
     assert sparse_product(weights, stored).tolist() == [[6.0, 8.0], [0.0, 0.0]]
     assert sparse_product(weights[1:], stored).tolist() == [[0.0, 0.0]]
+
+
+def test_selected_rows_are_those_stored() -> None:
+    stored = torch.tensor([[0.1, 0.2], [0.3, 0.4], [float("nan"), 0.0]], dtype=torch.bfloat16)
+    chosen = identity(3, format="csr")[[1, 0, 1]]
+    assert torch.equal(sparse_product(chosen, stored), stored[[1, 0, 1]].double())
+    assert torch.equal(sparse_product(chosen, stored, np.array([1, 0, 2])), stored[[0, 1, 0]].double())
+    halves = csr_matrix(chosen * 0.5)
+    assert torch.equal(sparse_product(halves, stored), stored[[1, 0, 1]].double() / 2)

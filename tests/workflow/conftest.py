@@ -20,6 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(item.fspath).is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.workflow)
+    # The files with a whole run take longest: begun last, they would leave the other process idle.
+    long = {item.path for item in items if "finished" in item.fixturenames}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def no_network() -> list[str]:
