@@ -26,13 +26,11 @@ _PANELS = 4  # of the Gram matrix: more save arithmetic (half of it at most), fe
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """The rows to fit: A = W X and B = W Y for sparse weights W of shape (rows, tokens).
+    """The stored rows of each token: X is the start of `base`, Y the rows `instruct_ids` (tokens,) of `instruct`.
 
-    X is the start of `base`, and Y the rows `instruct_ids` (tokens,) of `instruct`. Both matrices
-    are (at least tokens, d), of any dtype, and are read where W has entries.
+    Both matrices are (at least tokens, d), of any dtype; only rows that are asked for are read.
     """
 
-    weights: csr_matrix
     base: torch.Tensor
     instruct: torch.Tensor
     instruct_ids: np.ndarray
@@ -74,18 +72,19 @@ def hold_out(rows: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(drawn[rows // HELD_OUT :]), np.sort(drawn[: rows // HELD_OUT])
 
 
-def fit_projection(pairs: Pairs, seed: int | None, name: str) -> Fit:
-    """Fit P on all rows, and once more without a fifth of them, drawn by `seed`, to measure it there.
+def fit_projection(weights: csr_matrix, pairs: Pairs, seed: int | None, name: str) -> Fit:
+    """Fit P on all rows of A = W X and B = W Y, and without a fifth of them, drawn by `seed`, to measure it there.
 
-    `name` says in messages what is fitted. Raises `UserError` without rows or with a row that is not finite.
+    `weights` is W, (rows, tokens); `name` says in messages what is fitted. Raises `UserError` without
+    rows or with a row that is not finite.
     """
-    train, test = (pairs.weights[rows] for rows in hold_out(pairs.weights.shape[0], seed))
+    train, test = (weights[rows] for rows in hold_out(weights.shape[0], seed))
     if not train.shape[0]:
         raise UserError(f"{name}: the vocabularies share no token to fit on; use the method swap")
-    partly = _moments(pairs, train, name)
-    held = _moments(pairs, test, name) if test.shape[0] else None
+    partly = _moments(train, pairs, name)
+    held = _moments(test, pairs, name) if test.shape[0] else None
     whole = partly + held if held else partly
-    projection, rank, condition = _solve(whole, pairs, pairs.weights)
+    projection, rank, condition = _solve(whole, weights, pairs)
     dimensions = len(projection)
     if rank < dimensions:
         logger.warning(
@@ -96,7 +95,7 @@ def fit_projection(pairs: Pairs, seed: int | None, name: str) -> Fit:
     heldout = unchanged = None
     if held:
         trusted = rank == dimensions and condition <= NORMAL_CONDITION and partly.rows >= 2 * dimensions
-        partial = _cholesky(partly) if trusted else _solve(partly, pairs, train)[0]
+        partial = _cholesky(partly) if trusted else _solve(partly, train, pairs)[0]
         heldout, unchanged = held.residual(partial), held.residual(None)
     return Fit(projection, whole.rows, rank, condition, whole.residual(projection), heldout, unchanged)
 
@@ -125,7 +124,7 @@ class _Moments:
         return math.sqrt(square / self.squares) if square > 1e-14 * self.squares else 0.0
 
 
-def _moments(pairs: Pairs, weights: csr_matrix, name: str) -> _Moments:
+def _moments(weights: csr_matrix, pairs: Pairs, name: str) -> _Moments:
     """The sums over the rows `weights` x X and `weights` x Y.
 
     As A'A = X' (W'W X) and A'B = X' (W'W Y), a pass over the tokens that the rows are made of does
@@ -172,17 +171,17 @@ def _cholesky(moments: _Moments) -> torch.Tensor:
     return torch.cholesky_solve(moments.cross, torch.linalg.cholesky(moments.gram))
 
 
-def _solve(moments: _Moments, pairs: Pairs, weights: csr_matrix) -> tuple[torch.Tensor, int, float]:
+def _solve(moments: _Moments, weights: csr_matrix, pairs: Pairs) -> tuple[torch.Tensor, int, float]:
     """(P, rank, condition), by normal equations where their accuracy suffices, else from the rows once more."""
     dimensions = len(moments.gram)
     if moments.rows >= dimensions:
         values = torch.linalg.eigvalsh(moments.gram)
         if float(values[0]) * NORMAL_CONDITION**2 > float(values[-1]):
             return _cholesky(moments), dimensions, math.sqrt(float(values[-1] / values[0]))
-    return _solve_by_qr(pairs, weights, dimensions)
+    return _solve_by_qr(weights, pairs, dimensions)
 
 
-def _solve_by_qr(pairs: Pairs, weights: csr_matrix, dimensions: int) -> tuple[torch.Tensor, int, float]:
+def _solve_by_qr(weights: csr_matrix, pairs: Pairs, dimensions: int) -> tuple[torch.Tensor, int, float]:
     """Rank-revealing: the triangle R of [A B] = Q R, then the least-norm solution of R's columns."""
     triangle = None
     for start in range(0, weights.shape[0], BLOCK_ROWS):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.sparse import identity
+from scipy.sparse import csr_matrix, identity
 from tqdm import tqdm
 
 from lep.compute import prepare_torch, resolve_device
@@ -141,9 +141,10 @@ def _propagate_matrix(plan: _Plan, method: str, which: str) -> tuple[torch.Tenso
     donor, instruct = read_matrix(plan.donor, which), read_matrix(plan.instruct, which)
     fit = None
     if method != "swap":
-        pairs = _fitted_rows(plan, method, read_matrix(plan.base, which), instruct)
-        shared = f" ({pairs.weights.shape[0]} shared tokens)" if method == "overlap" else ""
-        fit = fit_projection(pairs, plan.seed, f"{method} of the {which} matrix{shared}")
+        weights = _fitted_rows(plan, method)
+        pairs = Pairs(read_matrix(plan.base, which), instruct, np.maximum(plan.instruct_ids, 0), plan.device)
+        shared = f" ({weights.shape[0]} shared tokens)" if method == "overlap" else ""
+        fit = fit_projection(weights, pairs, plan.seed, f"{method} of the {which} matrix{shared}")
         logger.info("%s %s: %s", method, which, fit.facts(which))
     new = instruct.new_zeros((max(plan.tokens, len(donor)), donor.shape[1]))
     _project(donor, fit.projection if fit else None, new, plan.device)
@@ -166,19 +167,17 @@ def _project(donor: torch.Tensor, projection: torch.Tensor | None, new: torch.Te
         new[start : start + len(rows)] = (rows.to(device, wide) @ projection).to("cpu", new.dtype)
 
 
-def _fitted_rows(plan: _Plan, method: str, base: torch.Tensor, instruct: torch.Tensor) -> Pairs:
-    """The pairs of rows of base and instruct that the method fits on."""
+def _fitted_rows(plan: _Plan, method: str) -> csr_matrix:
+    """The rows that the method fits on, as weights of the base's tokens, (rows, base tokens)."""
     known = plan.instruct_ids >= 0
     if method == "overlap":
-        weights = identity(len(known), format="csr")[plan.operator.shared[known[plan.operator.shared]]]
-    else:
-        # Rows that average nothing, or a token that the instruct model has not, say nothing about the map.
-        matrix = plan.operator.matrix
-        usable = np.diff(matrix.indptr) > 0
-        unknown = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[~known[matrix.indices]]
-        usable[unknown] = False
-        weights = matrix[np.flatnonzero(usable)]
-    return Pairs(weights, base, instruct, np.maximum(plan.instruct_ids, 0), plan.device)
+        return identity(len(known), format="csr")[plan.operator.shared[known[plan.operator.shared]]]
+    # Rows that average nothing, or a token that the instruct model has not, say nothing about the map.
+    matrix = plan.operator.matrix
+    usable = np.diff(matrix.indptr) > 0
+    unknown = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[~known[matrix.indices]]
+    usable[unknown] = False
+    return matrix[np.flatnonzero(usable)]
 
 
 def _check_models(base: Path, instruct: Path, donor: Path) -> None:

@@ -1,10 +1,10 @@
-"""Products of a sparse matrix and a stored one, in blocks: of the stored matrix only the rows that count are read."""
+"""Products of a sparse matrix and a stored one, of which only the rows that count are read."""
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 4096  # that callers take at a time: 134 MB of float64 at d = 4096
 _GATHERED = 2**25  # numbers of float64 that are gathered at a time: 256 MB
 
 

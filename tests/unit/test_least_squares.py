@@ -16,7 +16,7 @@ def rows(count: int, seed: int = 0, width: int = D) -> torch.Tensor:
 
 def fit(a: torch.Tensor, b: torch.Tensor, seed: int = 0) -> Fit:
     """Of plain rows: each is one stored row with weight 1."""
-    return fit_projection(Pairs(identity(len(a), format="csr"), a, b, np.arange(len(a))), seed, "test")
+    return fit_projection(identity(len(a), format="csr"), Pairs(a, b, np.arange(len(a))), seed, "test")
 
 
 def test_known_map_is_recovered() -> None:
@@ -88,7 +88,7 @@ def test_fit_of_mixtures_equals_that_of_the_rows_made(count: int, tokens: int) -
     row, column, share = zip(*entries, strict=True)
     weights = csr_matrix((share, (row, column)), shape=(count, tokens))
     base, instruct, order = rows(tokens + 3), rows(tokens + 5, 1), draw.permutation(tokens)
-    found = fit_projection(Pairs(weights, base, instruct, order), 3, "test")
+    found = fit_projection(weights, Pairs(base, instruct, order), 3, "test")
     made = (torch.from_numpy(weights @ part.numpy()) for part in (base[:tokens], instruct[torch.from_numpy(order)]))
     reference = fit(*made, seed=3)
     torch.testing.assert_close(found.projection, reference.projection, rtol=1e-8, atol=1e-8)

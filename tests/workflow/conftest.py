@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(item.fspath).is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.workflow)
     # The files with a whole run take longest: begun last, they would leave the other process idle.
-    long = {item.path for item in items if "finished" in item.fixturenames}
+    long = {item.path for item in items if "finished" in item.fixturenames and "unit" not in item.path.parts}
     items.sort(key=lambda item: item.path not in long)
 
 
