@@ -49,7 +49,7 @@ format: .venv/.installed  ## rewrite Python and Snakemake files in the project's
 	.venv/bin/snakefmt Snakefile rules
 
 docs: .venv/.installed  ## docs/config.md from the schema, docs/rulegraph.svg from the rules (needs graphviz)
-	.venv/bin/python -m lep.schema_docs
+	.venv/bin/python -m lep.workflow.schema_docs
 	@command -v tred dot >/dev/null || { echo "error: dot and tred are missing; on Debian and Ubuntu: apt install graphviz" >&2; exit 1; }
 	.venv/bin/snakemake --rulegraph dot --nolock --quiet all | tred 2>/dev/null | dot -Tsvg -Granksep=0.3 -Gnodesep=0.15 -o docs/rulegraph.svg
 
@@ -57,7 +57,7 @@ envs: .venv/.installed  ## create the conda environments of envs/ (needs conda),
 	$(SNAKEMAKE) --sdm conda --conda-create-envs-only $(ARGS)
 
 clean-models: .venv/.installed  ## delete the models in results/SCALE/ that nothing needs any more
-	$(SNAKEMAKE) $(ARGS) --summary all | .venv/bin/python -m lep.clean_models results/$(SCALE)
+	$(SNAKEMAKE) $(ARGS) --summary all | .venv/bin/python -m lep.workflow.clean_models results/$(SCALE)
 
 clean:  ## delete results/SCALE/ (downloads and .venv stay)
 	rm -rf results/$(SCALE)

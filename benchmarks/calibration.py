@@ -22,14 +22,14 @@ sys.path.pop(0)  # this folder: its lep.py is not the library
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 from datasets import Dataset, disable_progress_bars
-from lep.adapter import Lora, lora_config
-from lep.calibrate import CalibrateJob, Tuning, encode_examples, make_trainer, order_examples, padding_share
-from lep.chat import encode_prompt
-from lep.compute import prepare_torch, resolve_device
-from lep.corpus import read_jsonl
-from lep.generation import answer_batches, greedy_answers
-from lep.model_store import load_model, load_tokenizer
-from lep.trainer import Schedule
+from lep.calibration.trainer import CalibrateJob, Tuning, encode_examples, make_trainer, order_examples, padding_share
+from lep.compute.determinism import prepare_torch, resolve_device
+from lep.files import read_jsonl
+from lep.models.adapter import Lora, lora_config
+from lep.models.chat import encode_prompt
+from lep.models.generation import answer_batches, greedy_answers
+from lep.models.store import load_model, load_tokenizer
+from lep.pretraining.resumable import Schedule
 from trl import SFTConfig, SFTTrainer
 
 LORA = Lora(rank=32, alpha=16, full=["lm_head"])

@@ -30,12 +30,13 @@ sys.path.sort(key=lambda place: Path(place).resolve() == Path(__file__).resolve(
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a process is one core
 
 import numpy
-from lep.assembly import assemble_corpus
-from lep.corpus import SPLITS, SplitRecipe, read_jsonl, text_of
-from lep.quality import QualityRecipe, clean_document
-from lep.readers import Source
-from lep.repeats import repeated_documents, repeated_paragraphs, save_repeats
-from lep.shards import CleaningRecipe, filter_shard, prepare_shard
+from lep.corpus.assembly import assemble_corpus
+from lep.corpus.deduplication import repeated_documents, repeated_paragraphs, save_repeats
+from lep.corpus.documents import SPLITS, SplitRecipe, text_of
+from lep.corpus.quality import QualityRecipe, clean_document
+from lep.corpus.readers import Source
+from lep.corpus.shards import CleaningRecipe, filter_shard, prepare_shard
+from lep.files import read_jsonl
 from tokenizers import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]

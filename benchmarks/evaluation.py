@@ -17,10 +17,10 @@ from pathlib import Path
 sys.path.pop(0)  # this folder: its lep.py is not the library
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
-from darumeru.fast import PrefixLM
+from darumeru.prefix_lm import PrefixLM
 from darumeru.specs import SPECS
-from lep.compute import prepare_torch, resolve_device
-from lep.harness import EvaluateJob, Generation, Model, load_lm, load_tasks
+from lep.compute.determinism import prepare_torch, resolve_device
+from lep.evaluation.harness import EvaluateJob, Generation, Model, load_lm, load_tasks
 from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 

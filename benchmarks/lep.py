@@ -167,7 +167,7 @@ def straightforward(folder: Path) -> None:
 def worker(task: str, folder: Path, threads: int) -> None:
     """One measured task in a process of its own; prints a JSON object."""
     torch.set_num_threads(threads)
-    from lep.propagate import propagate
+    from lep.propagation.propagate import propagate
     from transformers import PreTrainedTokenizerFast  # noqa: F401 (the start of either process is not counted)
 
     start = time.perf_counter()

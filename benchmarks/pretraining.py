@@ -94,9 +94,9 @@ def settings(shape: Shape) -> dict:
 
 
 def ours(shape: Shape, device: str, work: Path, clock: TrainerCallback, compiled: bool) -> None:
-    from lep.embedding_trainer import Execution, Optimisation, TrainedEmbeddings, make_trainer
-    from lep.packing import Blocks
-    from lep.trainer import Schedule
+    from lep.pretraining.packing import Blocks
+    from lep.pretraining.resumable import Schedule
+    from lep.pretraining.trainer import Execution, Optimisation, TrainedEmbeddings, make_trainer
 
     model = TrainedEmbeddings(make_model(shape, device))
     schedule = Schedule(work, log_steps=10, save_steps=10**6, visit_steps=set(), visit=lambda model, step: None)

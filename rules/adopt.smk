@@ -71,4 +71,4 @@ rule adopt_donor:
     message:
         "Taking over the published model {wildcards.family}/{wildcards.vocabulary}"
     shell:
-        "python -m lep.adopt --config {input.job} > {log} 2>&1"
+        "python -m lep.pretraining.adopt --config {input.job} > {log} 2>&1"

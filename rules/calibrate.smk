@@ -45,7 +45,7 @@ rule answer_prompts:
     message:
         "Answering and grading prompts with {wildcards.family}/instruct"
     shell:
-        "exec python -m lep.place --gpus {resources.gpu} lep.answers --config {input.job} > {log} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu} lep.calibration.answers --config {input.job} > {log} 2>&1"
 
 
 rule make_calibration_data:
@@ -105,7 +105,7 @@ rule calibrate:
     message:
         "Calibrating {wildcards.family}/{wildcards.vocabulary} with {wildcards.calibration}"
     shell:
-        "exec python -m lep.place --gpus {resources.gpu} lep.calibrate --config {input.job} --minutes {resources.minutes} > {log} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu} lep.calibration.calibrate --config {input.job} --minutes {resources.minutes} > {log} 2>&1"
 
 
 rule merge_calibrated:
@@ -133,4 +133,4 @@ rule merge_calibrated:
     message:
         "Merging {wildcards.family}/{wildcards.vocabulary} with its {wildcards.calibration}"
     shell:
-        "python -m lep.adapter --merge {params.calibrated} --out {output.folder} > {log} 2>&1"
+        "python -m lep.models.adapter --merge {params.calibrated} --out {output.folder} > {log} 2>&1"

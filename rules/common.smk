@@ -10,15 +10,15 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from lep.code import code_version
-from lep.fetch import read_sources
-from lep.settings import check_settings, hand_over, narrowed
+from lep.workflow.code_version import code_version
+from lep.fetch.sources import read_sources
+from lep.workflow.settings import apply_subset, check_settings, write_resolved_config
 
 check_settings(config, Path(workflow.basedir))
 # Plain mappings: an overlay leaves others behind, and a parameter with the same content would count as changed.
-config |= narrowed(json.loads(json.dumps(config)))
+config |= apply_subset(json.loads(json.dumps(config)))
 
-hand_over(config)
+write_resolved_config(config)
 
 RESULTS = f"results/{config['scale']}"
 COMPUTE = config["compute"]

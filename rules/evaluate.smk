@@ -30,8 +30,8 @@ rule evaluate:
     message:
         "Evaluating {wildcards.family}/{wildcards.vocabulary}, {wildcards.stage}"
     shell:
-        "exec python -m lep.place --gpus {resources.gpu}"
-        " lep.evaluate --config {input.job} {params.parts} > {log} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        " lep.evaluation.evaluate --config {input.job} {params.parts} > {log} 2>&1"
 
 
 rule evaluate_part:
@@ -59,7 +59,7 @@ rule evaluate_part:
     message:
         "Evaluating {wildcards.key} on {wildcards.group}"
     shell:
-        "exec python -m lep.place --gpus {resources.gpu} lep.evaluate --config {input.job} > {log} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu} lep.evaluation.evaluate --config {input.job} > {log} 2>&1"
 
 
 rule sample_answers:
@@ -87,4 +87,4 @@ rule sample_answers:
     message:
         "Answering the sample prompts of Figure 3"
     shell:
-        "exec python -m lep.place --gpus {resources.gpu} lep.samples --config {input.job} > {log} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu} lep.evaluation.sample_answers --config {input.job} > {log} 2>&1"

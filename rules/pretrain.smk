@@ -53,8 +53,8 @@ rule pretrain:
         "Pre-training the embeddings of {wildcards.family}/{wildcards.vocabulary}"
     # `exec`: a signal reaches the training and not a shell that waits for it.
     shell:
-        "exec python -m lep.place --gpus {resources.gpu} --nodes {resources.nodes}"
-        " lep.pretrain --config {input.job} --minutes {resources.minutes} > {log} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu} --nodes {resources.nodes}"
+        " lep.pretraining.pretrain --config {input.job} --minutes {resources.minutes} > {log} 2>&1"
 
 
 rule pretrain_sweep:
@@ -81,8 +81,8 @@ rule pretrain_sweep:
     message:
         "Trying learning rate {wildcards.rate} for {wildcards.family}/{wildcards.vocabulary}"
     shell:
-        "exec python -m lep.place --gpus {resources.gpu} --nodes {resources.nodes}"
-        " lep.pretrain --config {input.job} --minutes {resources.minutes} > {log} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu} --nodes {resources.nodes}"
+        " lep.pretraining.pretrain --config {input.job} --minutes {resources.minutes} > {log} 2>&1"
 
 
 rule select_donor:

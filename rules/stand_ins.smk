@@ -49,4 +49,4 @@ rule train_stand_in:
     message:
         "Training the stand-in {wildcards.family}/{wildcards.role}"
     shell:
-        "python -m lep.stand_ins --config {input.job} > {log} 2>&1"
+        "python -m lep.stand_ins.train --config {input.job} > {log} 2>&1"

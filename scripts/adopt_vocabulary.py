@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.adopt import adopt_vocabulary
-from lep.log import job
+from lep.log import logged
+from lep.pretraining.adopt import adopt_vocabulary
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         adopt_vocabulary(
             donor=Path(snakemake.input.donor).parent,
             kind=snakemake.wildcards.vocabulary,

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lep.assembly import assemble_corpus
-from lep.corpus import SplitRecipe
-from lep.log import job
+from lep.corpus.assembly import assemble_corpus
+from lep.corpus.documents import SplitRecipe
+from lep.log import logged
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         assemble_corpus(
             shards=[Path(path) for path in snakemake.input.shards],
             origins=snakemake.params.origins,

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from lep.log import job
+from lep.log import logged
 from lep.report.document import build_report
 from lep.report.run_id import read_run
 from lep.report.tables import read_sources
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         files = {name: snakemake.input[name] for name in ("published", "scores", "metrics")}
         rows = {name: snakemake.params[name] for name in ("families", "comparators")}
         names = ("tables", "figures", "claims", "checks", "manifests", "requirements", "errors", "search")

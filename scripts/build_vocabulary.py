@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.log import job
-from lep.vocabulary import build_vocabulary
+from lep.log import logged
+from lep.vocabulary.build import build_vocabulary
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         build_vocabulary(
             original=Path(snakemake.input.original).parent,
             model=Path(snakemake.input.model).parent,

@@ -1,11 +1,11 @@
 """Rule compute_claims: the paper's claims with their verdicts on this run."""
 
-from lep.log import job
+from lep.log import logged
 from lep.report.claims import write_claims
 from lep.report.run_id import read_run
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         files = {name: snakemake.input[name] for name in ("scores", "metrics", "published", "samples")}
         write_claims(
             families=snakemake.params.families,

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lep.corpus import SplitRecipe
-from lep.log import job
-from lep.shards import filter_shard
+from lep.corpus.documents import SplitRecipe
+from lep.corpus.shards import filter_shard
+from lep.log import logged
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         filter_shard(
             prepared=Path(snakemake.input.shard),
             shard=int(snakemake.wildcards.shard),

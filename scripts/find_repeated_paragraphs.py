@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.log import job
-from lep.repeats import repeated_paragraphs, save_repeats
+from lep.corpus.deduplication import repeated_paragraphs, save_repeats
+from lep.log import logged
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         repeats = repeated_paragraphs(
             shards=[Path(path) for path in snakemake.input.shards],
             dropped=[Path(path) for path in snakemake.input.documents],

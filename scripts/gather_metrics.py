@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.log import job
+from lep.log import logged
 from lep.report.gather import gather_metrics
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         gather_metrics(
             artefacts={
                 kind: {name: Path(path).parent for name, path in models.items()}

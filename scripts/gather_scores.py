@@ -1,8 +1,8 @@
 """Rule gather_scores: the scores of all evaluations in one table."""
 
-from lep.log import job
+from lep.log import logged
 from lep.report.gather import gather_scores
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         gather_scores(scores=snakemake.input.scores, target=snakemake.output.scores)

@@ -1,10 +1,10 @@
 """Rule identify_run: the id of the run, from the manifests of all artefacts and the gathered results."""
 
-from lep.log import job
+from lep.log import logged
 from lep.report.run_id import identify_run, label_files
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         identify_run(
             name=snakemake.params.name,
             files=label_files(snakemake.input.files, root=snakemake.params.root),

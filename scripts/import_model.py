@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.log import job
-from lep.model_store import import_model
+from lep.log import logged
+from lep.models.store import import_model
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         import_model(
             source=Path(snakemake.input.source).parent,
             target=Path(snakemake.output[0]).parent,

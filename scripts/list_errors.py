@@ -1,12 +1,12 @@
-"""Rule list_errors: wrong answers of the models of Figure 3, a few of each task."""
+"""Rule list_wrong_answers: wrong answers of the models of Figure 3, a few of each task."""
 
-from lep.errors import list_errors
-from lep.log import job
+from lep.evaluation.wrong_answers import list_wrong_answers
+from lep.log import logged
 from lep.report.run_id import read_run
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
-        list_errors(
+    with logged(snakemake.log[0]):
+        list_wrong_answers(
             samples=snakemake.input.samples,
             models=snakemake.params.models,
             per_task=snakemake.params.per_task,

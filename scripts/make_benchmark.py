@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.benchmark import make_benchmark
-from lep.log import job
+from lep.log import logged
+from lep.stand_ins.benchmark.miniature import make_benchmark
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         make_benchmark(
             train=Path(snakemake.input.train),
             benchmark=Path(snakemake.input.benchmark),

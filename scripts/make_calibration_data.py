@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lep.calibration_data import CalibrationRecipe, make_calibration_data
+from lep.calibration.data import CalibrationRecipe, make_calibration_data
 from lep.config import parse_job
-from lep.log import job
+from lep.log import logged
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         folders = {name: snakemake.input.get(name) for name in ("instructions", "answers")}
         make_calibration_data(
             **{name: Path(path).parent if path else None for name, path in folders.items()},

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from lep.config import parse_job
-from lep.instructions import InstructionRecipe, make_instructions
-from lep.log import job
+from lep.log import logged
+from lep.stand_ins.instructions import InstructionRecipe, make_instructions
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         make_instructions(
             documents=Path(snakemake.input.documents),
             target=Path(snakemake.output[0]).parent,

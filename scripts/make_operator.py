@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.initialise import make_operator
-from lep.log import job
+from lep.log import logged
+from lep.propagation.operator import make_operator
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         make_operator(
             old_tokenizer=Path(snakemake.input.base).parent,
             new_tokenizer=Path(snakemake.input.vocabulary).parent,

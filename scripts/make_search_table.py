@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lep.log import job
-from lep.report.training import write_search
+from lep.log import logged
+from lep.report.sweep_table import write_sweep_table
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
-        write_search(
+    with logged(snakemake.log[0]):
+        write_sweep_table(
             runs={
                 run: {rate: Path(manifest).parent for rate, manifest in rates.items()}
                 for run, rates in snakemake.params.runs.items()

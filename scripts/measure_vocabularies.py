@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.log import job
-from lep.tokenizer_metrics import measure_vocabularies
+from lep.log import logged
+from lep.vocabulary.measure import measure_vocabularies
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         folders = [Path(path).parent for path in snakemake.input.tokenizers]
         measure_vocabularies(
             tokenizers=dict(zip(snakemake.params.names, folders, strict=True)),

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from lep.config import parse_job
-from lep.log import job
-from lep.packing import pack_corpus
-from lep.selection import PackingRecipe
+from lep.log import logged
+from lep.pretraining.packing import pack_corpus
+from lep.pretraining.selection import PackingRecipe
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         pack_corpus(
             documents=Path(snakemake.input.documents),
             tokenizer=Path(snakemake.input.tokenizer).parent,

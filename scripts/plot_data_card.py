@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.log import job
-from lep.report.data_card import plot_data_card
+from lep.log import logged
+from lep.report.figure_data_card import plot_data_card
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         plot_data_card(
             card=Path(snakemake.input.card),
             languages=snakemake.params.languages,

@@ -1,12 +1,12 @@
 """Rule plot_figure2: Micro-Avg during embedding pre-training."""
 
-from lep.log import job
-from lep.report.figures import plot_figure2
+from lep.log import logged
+from lep.report.figure_1_2 import plot_figure2
 from lep.report.run_id import read_run
 from lep.report.tables import read_sources
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         files = {name: snakemake.input[name] for name in ("published", "scores")}
         rows = {name: snakemake.params[name] for name in ("families", "comparators")}
         plot_figure2(

@@ -1,12 +1,12 @@
 """Rule plot_symbols: symbols per token against Micro-Avg."""
 
-from lep.log import job
+from lep.log import logged
+from lep.report.figure_symbols import plot_symbols
 from lep.report.run_id import read_run
-from lep.report.symbols_figure import plot_symbols
 from lep.report.tables import read_sources
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         files = {name: snakemake.input[name] for name in ("published", "scores", "metrics")}
         rows = {name: snakemake.params[name] for name in ("families", "comparators")}
         plot_symbols(

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.log import job
-from lep.report.training import plot_training
+from lep.log import logged
+from lep.report.figure_training import plot_training
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         plot_training(
             families=snakemake.params.families,
             runs={run: Path(manifest).parent for run, manifest in snakemake.params.runs.items()},

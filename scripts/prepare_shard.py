@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lep.log import job
-from lep.readers import Source
-from lep.shards import CleaningRecipe, prepare_shard
+from lep.corpus.readers import Source
+from lep.corpus.shards import CleaningRecipe, prepare_shard
+from lep.log import logged
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         prepare_shard(
             sources=[Source(**source) for source in snakemake.params.sources],
             shard=int(snakemake.wildcards.shard),

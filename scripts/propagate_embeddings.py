@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.log import job
-from lep.propagate import propagate
+from lep.log import logged
+from lep.propagation.propagate import propagate
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         folders = {role: Path(snakemake.input[role]).parent for role in ("base", "instruct", "donor", "operator")}
         propagate(
             **folders,

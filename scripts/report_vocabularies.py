@@ -1,10 +1,10 @@
 """Rule report_vocabularies: what the vocabularies make of held-out text, as a table and a figure."""
 
-from lep.log import job
+from lep.log import logged
 from lep.report.vocabularies import report_vocabularies
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         report_vocabularies(
             families=snakemake.params.families,
             metrics=snakemake.input.metrics,

@@ -1,11 +1,11 @@
 """Rule run_checks: the integrity checks of a finished run."""
 
-from lep.log import job
+from lep.log import logged
 from lep.report.checks import run_checks
 from lep.report.run_id import read_run
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         names = ("scores", "metrics", "published", "training", "heldout", "manifests", "tables")
         run_checks(
             families=snakemake.params.families,

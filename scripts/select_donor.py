@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.donor import select_donor
-from lep.log import job
+from lep.log import logged
+from lep.pretraining.donor import select_donor
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         select_donor(
             scores=Path(snakemake.input.scores[0]) if snakemake.input.scores else None,
             models=Path(snakemake.input.models[0]).parent.parent,

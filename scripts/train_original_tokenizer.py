@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.log import job
-from lep.stand_ins import train_original_tokenizer
+from lep.log import logged
+from lep.stand_ins.tokenizer import train_original_tokenizer
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         train_original_tokenizer(
             corpus=Path(snakemake.input.documents),
             family=snakemake.wildcards.family,

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lep.log import job
-from lep.vocabulary import train_vocabulary_model
+from lep.log import logged
+from lep.vocabulary.train import train_vocabulary_model
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         train_vocabulary_model(
             corpus=Path(snakemake.input.documents),
             model_type=snakemake.wildcards.model_type,

@@ -1,8 +1,8 @@
 """Write the JSON configuration of one expensive job."""
 
-from lep.log import job
-from lep.manifest import write_json
+from lep.files import write_json
+from lep.log import logged
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         write_json(snakemake.output.job, snakemake.params.job)

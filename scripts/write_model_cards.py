@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from lep.log import job
+from lep.log import logged
+from lep.names import parse_families
 from lep.report.cards import parse_origins, write_cards
-from lep.report.names import parse_families
 from lep.report.scores import read_scores
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with logged(snakemake.log[0]):
         families = parse_families(snakemake.params.families)
         write_cards(
             models={name: Path(card).parent for name, card in snakemake.params.cards.items()},

@@ -174,7 +174,7 @@ def check_before_start():
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump({"config": config, "sources": hub_sources()}, file)
         file.flush()
-        command = [sys.executable, "-m", "lep.preflight", "--settings", file.name]
+        command = [sys.executable, "-m", "lep.planning.preflight", "--settings", file.name]
         if subprocess.run(command, env=os.environ | {"HF_HUB_OFFLINE": "0"}).returncode:
             raise WorkflowError(
                 "the run was not started: see above (preflight: false in the configuration starts it all the same)"

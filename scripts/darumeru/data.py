@@ -7,9 +7,9 @@ hub is read. `load` is the `custom_dataset` of every task: it returns items (`pr
 import os
 from pathlib import Path
 
-from darumeru.places import HUB, Hub, folder_records, hub_records
 from darumeru.prompts import make_items
 from darumeru.records import check, unified
+from darumeru.sources import HUB, Hub, folder_records, hub_records
 from darumeru.specs import SPECS, Spec
 
 TINY = Path(__file__).parent / "tiny"  # a few items of each task, made from public-domain verses

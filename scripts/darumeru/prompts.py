@@ -9,8 +9,8 @@ metric needs).
 import json
 from collections.abc import Callable, Sequence
 
+from darumeru.mmlu_subjects import CATEGORIES
 from darumeru.specs import LETTERS, Spec
-from darumeru.subjects import CATEGORIES
 
 RUCOLA_OFFSET = 29  # the paper takes its shots from this row on
 _HEADLINES = {

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from darumeru.mmlu_subjects import CATEGORIES
 from darumeru.specs import SPECS
-from darumeru.subjects import CATEGORIES
 
 _OPTIONS = [f"inputs.option_{letter}" for letter in "abcd"]
 _COMMON = ["instruction", "inputs", "outputs"]

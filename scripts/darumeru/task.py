@@ -18,7 +18,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.models.utils import resolve_max_length
 
-from darumeru import lm, metrics, prompts, scoring
+from darumeru import metrics, prompts, request_types, scoring
 from darumeru.records import DataError
 from darumeru.specs import SPECS
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "tasks"  # for `include_path`
 SEED = 42
-lm.install()
+request_types.install()
 
 
 @lru_cache(maxsize=2)

@@ -13,14 +13,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lep.compare import SAMPLES, read_lines
 from lep.config import UserError, parse_job
-from lep.log import job
-from lep.manifest import MANIFEST, RUN, read_manifest, sha256_file
-from lep.report.names import COLUMNS, GROUPS, MICRO, TASKS
+from lep.evaluation.samples import SAMPLES, read_lines
+from lep.files import sha256_file
+from lep.log import logged
+from lep.manifest import MANIFEST, RUN, read_manifest
+from lep.names import COLUMNS, GROUPS, MICRO, TASKS
 from lep.report.run_id import read_run
 from lep.report.scores import read_metrics
-from lep.report.tables import LAST, SYMBOLS
+from lep.report.table import LAST, SYMBOLS
 
 SHOWN = 16  # digits of a hash
 TEXT = 1500  # characters of a prompt
@@ -125,7 +126,7 @@ def chain(name: str, folder: Path, manifests: dict[str, Path], parents: Sequence
 
 def score_again(text: str, results: Path) -> str:
     """Ask the cell's model the cell's tasks once more, in a temporary folder, and compare the scores."""
-    from lep.evaluate import EvaluateJob, evaluate
+    from lep.evaluation.evaluate import EvaluateJob, evaluate
 
     cell = find_cell(text, results)
     if cell.column == SYMBOLS:
@@ -170,7 +171,7 @@ def _origin_lines(cell: Cell, text: str, folder: Path, results: Path) -> Iterato
     yield f"made      {run['finished']} by Python {run['python']}, " + ", ".join(
         f"{name} {version}" for name, version in run["versions"].items() if version
     )
-    yield f"command   python -m lep.evaluate --config {_job_of(folder, results)}"
+    yield f"command   python -m lep.evaluation.evaluate --config {_job_of(folder, results)}"
     yield f"this cell python -m lep.explain {text} --results {results} --again"
     yield f"workflow  snakemake {_overlay(results)}--cores 1 --forcerun evaluate -- {folder / 'scores.csv'}"
 
@@ -249,7 +250,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results/mini"), help="folder of the run")
     parser.add_argument("--again", action="store_true", help="score this cell once more and compare")
     options = parser.parse_args()
-    with job():
+    with logged():
         make = score_again if options.again else explain
         sys.stdout.write(make(options.cell, options.results))
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from lep.initialise import EMPTY_NORM
-from lep.log import job
-from lep.model_files import byte_view, is_tied, weight_map
-from lep.model_store import load_tokenizer, read_matrix, tokenizer_sha256
-from lep.sparse import BLOCK_ROWS
-from lep.tokenizers import overlap, readable_overlap
+from lep.log import logged
+from lep.models.folder import byte_view, is_tied, weight_map
+from lep.models.store import load_tokenizer, read_matrix, tokenizer_sha256
+from lep.propagation.initialise import EMPTY_NORM
+from lep.propagation.sparse import BLOCK_ROWS
+from lep.vocabulary.byte_view import overlap, readable_overlap
 
 
 def tokenizer_facts(folder: Path) -> dict[str, object]:
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="model or tokenizer folder")
     parser.add_argument("--against", type=Path, metavar="DIR", help="folder of an older vocabulary to compare with")
     arguments = parser.parse_args()
-    with job():
+    with logged():
         for name, value in inspect_folder(arguments.folder, arguments.against).items():
             print(f"{name}: {value}")
 

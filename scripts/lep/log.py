@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lep import stop
+from lep.compute import stop
 from lep.config import Job, UserError, load_job
 
 logger = logging.getLogger("lep")
 
 
 @contextmanager
-def job(log_file: str | Path | None = None) -> Iterator[None]:
+def logged(log_file: str | Path | None = None) -> Iterator[None]:
     """Run a job: log to stderr, or to `log_file`; a `UserError` ends the process with its message.
 
     Any other exception keeps its traceback, in the log as well.
@@ -45,7 +45,7 @@ def job(log_file: str | Path | None = None) -> Iterator[None]:
 def run_job(function: Callable[[Job], None], job_class: type[Job], description: str, stops: bool = False) -> None:
     """Command line of a module that does one job: `--config` names its settings, a `job_class` as JSON.
 
-    With `stops` the job is told when to stop early (`lep.stop`): by a signal, or after `--minutes`.
+    With `stops` the job is told when to stop early (`lep.compute.stop`): by a signal, or after `--minutes`.
     """
     parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("--config", type=Path, required=True, help=f"a {job_class.__name__} as JSON")
@@ -54,5 +54,5 @@ def run_job(function: Callable[[Job], None], job_class: type[Job], description: 
     arguments = parser.parse_args()
     if stops:
         stop.listen(arguments.minutes)
-    with job():
+    with logged():
         function(load_job(job_class, arguments.config))

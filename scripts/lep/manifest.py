@@ -5,7 +5,6 @@ configuration, recipe version). What varies from run to run (time, memory, host,
 `run.json` beside it, which no rule takes as input.
 """
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -18,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lep.config import UserError
+from lep.files import sha256_file, write_json
 
 MANIFEST = "manifest.json"
 RUN = "run.json"
@@ -36,35 +36,7 @@ _VERSIONS_OF = (
 _STARTED = time.time()
 
 
-def sha256_file(path: str | Path) -> str:
-    """Hex sha256 of a file, read in blocks."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sha256_json(value: object) -> str:
-    """Hex sha256 of a value's canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file by rename: readers see the old file or the whole new one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-
-
-def write_json(path: str | Path, value: object) -> None:
-    """Write JSON by rename: indented, sorted keys, UTF-8."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-
-
-def published(folders: Mapping[str, str | Path | None]) -> dict[str, Path]:
+def with_manifest(folders: Mapping[str, str | Path | None]) -> dict[str, Path]:
     """Those of the folders that are given and have a manifest: outside the workflow, models may be ordinary folders."""
     return {role: Path(folder) for role, folder in folders.items() if folder and (Path(folder) / MANIFEST).is_file()}
 

@@ -127,7 +127,7 @@ class Training:
         return int(re.search(r"going on from \S+/checkpoint-(\d+)", self.log)[1])
 
     def _process(self) -> psutil.Process | None:
-        return next((p for p in working("lep.pretrain", self.checkout) if p.pid not in self.seen), None)
+        return next((p for p in working("lep.pretraining.pretrain", self.checkout) if p.pid not in self.seen), None)
 
 
 def working(module: str, checkout: Path) -> list[psutil.Process]:
@@ -225,7 +225,10 @@ def finished(killed: Snakemake, checkout: Path, tmp_path_factory: pytest.TempPat
     node = subprocess.run(["squeue", "--noheader", "--states=R", "--format=%N"], capture_output=True, text=True).stdout
     urgent = ["srun", "--partition=urgent", f"--nodelist={node.split()[0]}", "--exclusive", "--comment=rule_urgent"]
     subprocess.run([*urgent, "true"], check=True, capture_output=True, timeout=PATIENCE)
-    wait("the evaluation", lambda: [p for p in working("lep.evaluate", checkout) if CANCELLED in p.cmdline()[-1]])
+    wait(
+        "the evaluation",
+        lambda: [p for p in working("lep.evaluation.evaluate", checkout) if CANCELLED in p.cmdline()[-1]],
+    )
     resumed.append(training.resumed_from())
     cancel(of(f"evaluate_wildcards_llama_extended_{CANCELLED}", run.jobs()))
     left = [path for path in published(checkout) if path.match(f"evaluation/*/*/{CANCELLED}")]

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from lep.manifest import write_json
+from lep.files import write_json
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 

@@ -12,15 +12,9 @@ from pathlib import Path
 
 from darumeru import metrics
 from darumeru.specs import GROUPS, SPECS
-from lep.report.names import METHODS, Family, parse_families
-from lep.report.scores import (
-    METRIC_COLUMNS,
-    SCORE_COLUMNS,
-    find_published,
-    published_comparators,
-    published_families,
-    read_published,
-)
+from lep.names import METHODS, Family, parse_families
+from lep.report.published import find_published, published_comparators, published_families, read_published
+from lep.report.scores import METRIC_COLUMNS, SCORE_COLUMNS
 from lep.report.tables import Sources, read_sources
 
 ROOT = Path(__file__).parents[2]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from lep.adopt import AdoptJob, adopt_donor, adopt_vocabulary
 from lep.config import UserError
 from lep.manifest import read_manifest, verify
-from lep.model_store import derive_model, import_model, load_model, read_embeddings
-from lep.validation import ValidationRecipe
+from lep.models.store import derive_model, import_model, load_model, read_embeddings
+from lep.pretraining.adopt import AdoptJob, adopt_donor, adopt_vocabulary
+from lep.pretraining.validation import ValidationRecipe
 from training_fixtures import LLAMA3, byte_tokenizer, tiny_model, write_tokenizer
 
 LINES = ["В начале сотворил Бог небо и землю.", "И сказал Бог: да будет свет.", "И стал свет."]

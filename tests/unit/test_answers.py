@@ -11,14 +11,14 @@ from pathlib import Path
 import lep.generation
 import pytest
 import torch
-from lep.answers import AnswerJob, Progress, answer, choose_prompts
-from lep.chat import encode_prompt, end_of_turn_ids
+from lep.calibration.answers import AnswerJob, Progress, answer, choose_prompts
+from lep.calibration.judge import JudgeSettings, grade, grade_by_endpoint, grade_by_rules, parse_grade
 from lep.config import UserError
-from lep.generation import greedy_answers
-from lep.judge import JudgeSettings, grade, grade_by_endpoint, grade_by_rules, parse_grade
+from lep.evaluation.sample_answers import SampledFamily, SampledModel, SampleJob, sample
 from lep.manifest import publish, staging, verify
-from lep.model_store import load_model, load_tokenizer
-from lep.samples import SampledFamily, SampledModel, SampleJob, sample
+from lep.models.chat import encode_prompt, end_of_turn_ids
+from lep.models.generation import greedy_answers
+from lep.models.store import load_model, load_tokenizer
 from training_fixtures import write_model
 
 QUESTIONS = [
@@ -88,7 +88,7 @@ def test_an_interrupted_job_loses_nothing(job: AnswerJob, monkeypatch, tmp_path:
             raise KeyboardInterrupt
         return greedy_answers(*arguments)
 
-    monkeypatch.setattr(lep.generation, "greedy_answers", dying)
+    monkeypatch.setattr(lep.models.generation, "greedy_answers", dying)
     with pytest.raises(KeyboardInterrupt):
         answer(broken)
     answer(broken)

@@ -11,12 +11,21 @@ from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
-from lep.benchmark import SUBSETS, comprehension, exam, grammar, knowledge, make_benchmark, mmlu, summary_copy
-from lep.benchmark.items import PROMPTS, Plan, balanced, choose, generator
-from lep.benchmark.morphology import inflected, lemma
-from lep.benchmark.texts import Seen, Texts, clauses, excerpt, sentences, words
 from lep.config import UserError
 from lep.manifest import verify
+from lep.stand_ins.benchmark.items import PROMPTS, Plan, balanced, choose, generator
+from lep.stand_ins.benchmark.miniature import (
+    SUBSETS,
+    comprehension,
+    exam,
+    grammar,
+    knowledge,
+    make_benchmark,
+    mmlu,
+    summary_copy,
+)
+from lep.stand_ins.benchmark.morphology import inflected, lemma
+from lep.stand_ins.benchmark.texts import Seen, Texts, clauses, excerpt, sentences, words
 
 FIXTURES = Path(__file__).parents[2] / "data" / "fixtures" / "corpus"
 LIMIT = 1150
@@ -264,7 +273,7 @@ def test_five_shots_and_the_longest_item_fit(made, subset):
 def test_same_bytes_whatever_the_order_of_the_corpus_and_of_sets(corpus, made, tmp_path):
     reordered = [write(tmp_path / path.name, read(path)[::-1]) for path in corpus]
     code = (
-        "from lep.benchmark import make_benchmark as m\n"
+        "from lep.stand_ins.benchmark.miniature import make_benchmark as m\n"
         "import sys\n"
         f"m(*sys.argv[1:], {ITEMS}, 42, {LIMIT}, {{'rcb': 9}})"
     )

@@ -12,20 +12,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from lep.adapter import merge, publish_merged
-from lep.calibrate import (
-    CalibrateJob,
-    Tuning,
-    answer_loss,
-    calibrate,
-    encode_examples,
-    order_examples,
-    padding_share,
-)
-from lep.chat import IGNORED, encode_conversation, encode_prompt, end_of_turn_ids
+from lep.calibration.calibrate import calibrate
+from lep.calibration.trainer import CalibrateJob, Tuning, answer_loss, encode_examples, order_examples, padding_share
 from lep.config import UserError, load_job
-from lep.manifest import sha256_file, verify
-from lep.model_store import load_tokenizer
+from lep.files import sha256_file
+from lep.manifest import verify
+from lep.models.adapter import merge, publish_merged
+from lep.models.chat import IGNORED, encode_conversation, encode_prompt, end_of_turn_ids
+from lep.models.store import load_tokenizer
 from safetensors.torch import load_file
 from training_fixtures import LLAMA3, OPENCHAT, byte_tokenizer, sentencepiece_tokenizer, write_model, write_tokenizer
 
@@ -163,7 +157,7 @@ def make_job(material: Path, tmp_path: Path):
 
 
 def adapter_logits(job: CalibrateJob, ids: torch.Tensor) -> torch.Tensor:
-    from lep.model_store import load_model
+    from lep.models.store import load_model
     from peft import PeftModel
 
     model = PeftModel.from_pretrained(load_model(job.parent, "float32", "cpu"), str(job.output / "adapter"))
@@ -180,7 +174,7 @@ def adapter_logits(job: CalibrateJob, ids: torch.Tensor) -> torch.Tensor:
     ],
 )
 def test_merged_equals_adapter(make_job, tmp_path: Path, parent: str, lora: dict) -> None:
-    from lep.model_store import load_model
+    from lep.models.store import load_model
 
     job = make_job(parent=parent, **lora)
     calibrate(job)
@@ -236,7 +230,7 @@ def run_module(job: CalibrateJob, folder: Path, *launcher: str) -> subprocess.Po
     path = folder / "job.json"
     path.write_text(json.dumps(dataclasses.asdict(job), default=str))
     environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", *launcher, "lep.calibrate", "--config", str(path)]
+    command = [sys.executable, "-m", *launcher, "lep.calibration.calibrate", "--config", str(path)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -260,7 +254,7 @@ def test_two_processes_train_as_one(make_job, tmp_path: Path, material: Path) ->
     one, two = (dataclasses.replace(make_job(name), data=data) for name in ("one", "two"))
     calibrate(one)
     two = dataclasses.replace(two, tuning=dataclasses.replace(two.tuning, accumulation=1))
-    process = run_module(two, tmp_path, "lep.launch", "--processes", "2")
+    process = run_module(two, tmp_path, "lep.compute.launch", "--processes", "2")
     output, _ = process.communicate()
     assert process.returncode == 0, output
     losses = [
@@ -301,7 +295,7 @@ def test_a_merged_folder_is_an_ordinary_model(make_job, tmp_path: Path) -> None:
 
 
 def test_the_loss_at_the_answers_is_the_models_own(material: Path) -> None:
-    from lep.model_store import load_model
+    from lep.models.store import load_model
 
     model = load_model(material / "model", "float32", "cpu")
     rows = [encode_conversation(load_tokenizer(material / "model"), talk) for talk in (TALK, TALK[:2])]
@@ -326,17 +320,17 @@ def test_interrupted_and_uninterrupted_end_with_equal_bits(make_job, monkeypatch
 
     whole, broken = make_job("whole"), make_job("broken")
     calibrate(whole)
-    original = lep.trainer.Schedule.on_step_end
+    original = lep.pretraining.resumable.Schedule.on_step_end
 
     def stop(self, args, state, control, **kwargs):
         if state.global_step == 3:
             raise KilledError
         original(self, args, state, control, **kwargs)
 
-    monkeypatch.setattr(lep.trainer.Schedule, "on_step_end", stop)
+    monkeypatch.setattr(lep.pretraining.resumable.Schedule, "on_step_end", stop)
     with pytest.raises(KilledError):
         calibrate(broken)
-    monkeypatch.setattr(lep.trainer.Schedule, "on_step_end", original)
+    monkeypatch.setattr(lep.pretraining.resumable.Schedule, "on_step_end", original)
     calibrate(broken)
     for name in ("adapter/adapter_model.safetensors", "adapter/adapter_config.json", "log.jsonl", "metrics.json"):
         assert sha256_file(whole.output / name) == sha256_file(broken.output / name), name
@@ -347,7 +341,7 @@ def test_interrupted_and_uninterrupted_end_with_equal_bits(make_job, monkeypatch
 
 def test_the_loss_is_that_of_the_answers(make_job) -> None:
     """The first logged loss is the mean over the answer tokens of the first step under the parent."""
-    from lep.model_store import load_model
+    from lep.models.store import load_model
 
     job = make_job()
     calibrate(job)

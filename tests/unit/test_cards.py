@@ -7,8 +7,8 @@ import pytest
 import yaml
 from lep.config import UserError
 from lep.manifest import publish, staging, verify
+from lep.names import parse_families
 from lep.report.cards import parse_origins, write_cards
-from lep.report.names import parse_families
 from lep.report.scores import SCORE_COLUMNS, read_scores
 from report_fixtures import FAMILIES, make_files
 

@@ -12,7 +12,7 @@ from lep.config import UserError
 from lep.manifest import publish, staging
 from lep.report import checks
 from lep.report.checks import CHECKS, junit, run_checks
-from lep.report.scores import PUBLISHED_COLUMNS
+from lep.report.published import PUBLISHED_COLUMNS
 from lep.report.special_rows import differing_rows, read_rows
 from report_fixtures import FAMILIES, PUBLISHED, Files, change_rows, make_files, with_value, write_rows
 from report_fixtures import read_rows as read_table

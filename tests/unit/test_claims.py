@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lep.compare import load_samples, paired_difference
 from lep.config import UserError
+from lep.evaluation.paired import paired_difference
+from lep.evaluation.samples import load_samples
+from lep.names import MICRO, parse_families
 from lep.report.claim_list import Claim, Comparison, list_claims
 from lep.report.claims import FAILS, HOLDS, UNDECIDED, judge, verdict, write_claims
-from lep.report.names import MICRO, parse_families
-from lep.report.scores import Metrics, Scores, read_published, read_scores
+from lep.report.published import read_published
+from lep.report.scores import Metrics, Scores, read_scores
 from report_fixtures import FAMILIES, PUBLISHED, Files, make_files, read_rows
 
 EXTENDED = "llama/extended/conversion"

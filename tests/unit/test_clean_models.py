@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from lep.clean_models import clean_models, read_summary
 from lep.config import UserError
 from lep.manifest import publish, staging, verify
-from lep.model_store import derive_model, import_model, load_model, read_embeddings
+from lep.models.store import derive_model, import_model, load_model, read_embeddings
+from lep.workflow.clean_models import clean_models, read_summary
 from model_fixtures import byte_level, make_model
 
 HEADER = "output_file\tdate\trule\tlog-file(s)\tstatus\tplan\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from lep.config import UserError
-from lep.schema_docs import PAGE, SCHEMA, load_schema, render
+from lep.workflow.schema_docs import PAGE, SCHEMA, load_schema, render
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = {

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy
 import pytest
-from lep.assembly import CARD, assemble_corpus, shared_keys
 from lep.config import UserError
-from lep.corpus import SPLITS, SplitRecipe, in_sample, read_jsonl, split_of, text_of
-from lep.data_card import REASONS
-from lep.manifest import read_manifest, sha256_file, verify
-from lep.readers import Source
-from lep.repeats import NearRecipe, Signer, repeated_documents, repeated_paragraphs, save_repeats
-from lep.report.data_card import plot_data_card
-from lep.shards import KEYS, CleaningRecipe, filter_shard, prepare_shard
+from lep.corpus.assembly import CARD, assemble_corpus, shared_keys
+from lep.corpus.data_card import REASONS
+from lep.corpus.deduplication import NearRecipe, Signer, repeated_documents, repeated_paragraphs, save_repeats
+from lep.corpus.documents import SPLITS, SplitRecipe, in_sample, split_of, text_of
+from lep.corpus.readers import Source
+from lep.corpus.shards import KEYS, CleaningRecipe, filter_shard, prepare_shard
+from lep.files import read_jsonl, sha256_file
+from lep.manifest import read_manifest, verify
+from lep.report.figure_data_card import plot_data_card
 
 FIXTURES = Path(__file__).parents[2] / "data" / "fixtures" / "corpus"
 SPLIT = SplitRecipe(validation_fraction=0.2, benchmark_fraction=0.3)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow
 import pytest
 from darumeru import data
-from darumeru.places import HUB, UNPINNED, folder_records
+from darumeru.mmlu_subjects import CATEGORIES
 from darumeru.prompts import choose_shots, conversation, make_items
 from darumeru.records import FIELDS, DataError, check, unified
+from darumeru.sources import HUB, UNPINNED, folder_records
 from darumeru.specs import SPECS
-from darumeru.subjects import CATEGORIES
 from darumeru_fixtures import ITEMS, published, records, write_benchmark
 from pyarrow import parquet
 
@@ -178,7 +178,7 @@ def test_messages_of_another_shape_are_refused_with_the_columns() -> None:
 
 def test_the_committed_items_are_what_the_verses_give(tmp_path: Path) -> None:
     """Byte for byte, so nothing but the public-domain verses of the fixture can be in them."""
-    from lep.benchmark import tiny
+    from lep.stand_ins.benchmark.miniature import tiny
 
     root = Path(__file__).parents[2]
     tiny.make_tiny(root / tiny.CORPUS, tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from darumeru import fast, lm, metrics, task
+from darumeru import metrics, prefix_lm, request_types, task
 from darumeru.specs import GROUPS, PREFIX, SPECS
 from darumeru_fixtures import records, write_benchmark, write_model
 from lm_eval.api.instance import Instance
@@ -50,7 +50,7 @@ def load(model: Path, benchmark: Path) -> Callable:
     return loader
 
 
-def make_lm(model: Path, kind: type = fast.PrefixLM, batch_size: int = 4) -> HFLM:
+def make_lm(model: Path, kind: type = prefix_lm.PrefixLM, batch_size: int = 4) -> HFLM:
     loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     return kind(pretrained=loaded, tokenizer=task.load_tokenizer(str(model)), batch_size=batch_size, max_length=1024)
 
@@ -182,7 +182,7 @@ def test_harness_and_our_aggregation_agree(load: Callable, model: Path) -> None:
     assert found["groups"]["darumeru"]["score,none"] == pytest.approx(sum(scores.values()) / 17)
 
 
-class Counting(fast.PrefixLM):
+class Counting(prefix_lm.PrefixLM):
     """Notes the rows that the scoring looks at and all token ids that the model sees."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -260,7 +260,7 @@ def test_a_sliding_window_is_respected(load: Callable, tmp_path: Path, model: Pa
     names = [PREFIX + "rwsd", PREFIX + "multiq"]
     ours, theirs = (
         run(kind(pretrained=windowed, tokenizer=tokenizer, batch_size=4, max_length=1024), load(names, 2))
-        for kind in (fast.PrefixLM, HFLM)
+        for kind in (prefix_lm.PrefixLM, HFLM)
     )
     assert_same_answers(outcome(ours), outcome(theirs))
 
@@ -281,22 +281,24 @@ def test_extractive_scores_equal_a_plain_forward_pass(load: Callable, model: Pat
 
 
 def test_distinct_length() -> None:
-    assert lm.distinct_length([[7, 1, 5], [7, 2], [7, 3, 3]]) == 2
-    assert lm.distinct_length([[1, 9], [2, 9]]) == 1
-    assert lm.distinct_length([[1, 2], [1, 2, 3]]) == 3
-    assert lm.distinct_length([[1, 9], [2, 9], [2, 9]]) == 1  # padding of a parallel run repeats the last request
+    assert request_types.distinct_length([[7, 1, 5], [7, 2], [7, 3, 3]]) == 2
+    assert request_types.distinct_length([[1, 9], [2, 9]]) == 1
+    assert request_types.distinct_length([[1, 2], [1, 2, 3]]) == 3
+    assert (
+        request_types.distinct_length([[1, 9], [2, 9], [2, 9]]) == 1
+    )  # padding of a parallel run repeats the last request
 
 
 def test_batches_share_what_rows_have_in_common() -> None:
     head = list(range(100, 140))
     rows = [[*head, 1, 2], [5, 6, 7], [*head, 1], [*head, 9, 9, 9], [5, 8]]
-    plan = fast.batches(rows, [1] * 5, 2)
+    plan = prefix_lm.batches(rows, [1] * 5, 2)
     assert sorted(i for _, chunk in plan for i in chunk) == [0, 1, 2, 3, 4]
     assert (0, [1, 4]) in plan
     shared = [entry for entry in plan if entry[0]]
     assert [prefix for prefix, _ in shared] == [40, 40]
     assert sorted(i for _, chunk in shared for i in chunk) == [0, 2, 3]
-    assert fast.batches(rows, [5] * 5, 8)[-1][0] == 36  # the scored tokens stay out of the prefix
+    assert prefix_lm.batches(rows, [5] * 5, 8)[-1][0] == 36  # the scored tokens stay out of the prefix
 
 
 def test_shots_that_do_not_fit_are_dropped(load: Callable, model: Path) -> None:
@@ -349,6 +351,6 @@ def test_base_models_stop_at_the_line_end_and_chat_models_do_not(load: Callable)
 
 
 def test_request_types_are_added_to_the_harness_once() -> None:
-    lm.install()
-    assert HFLM.loglikelihood_shortest is lm.loglikelihood_shortest
-    assert HFLM.loglikelihood_distinct is lm.loglikelihood_distinct
+    request_types.install()
+    assert HFLM.loglikelihood_shortest is request_types.loglikelihood_shortest
+    assert HFLM.loglikelihood_distinct is request_types.loglikelihood_distinct

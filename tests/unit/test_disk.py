@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 from lep.config import UserError
-from lep.disk import Shape, read_shape
-from lep.model_files import weights_header
-from lep.model_store import TOKENIZER_FILES, derive_model, import_model, read_embeddings
+from lep.models.safetensors_header import weights_header
+from lep.models.store import TOKENIZER_FILES, derive_model, import_model, read_embeddings
+from lep.planning.shape import Shape, read_shape
 from model_fixtures import TEMPLATE, byte_level, make_model
 
 MB = 1_000_000

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 from lep.config import UserError
-from lep.manifest import publish, sha256_file, staging
+from lep.files import sha256_file
+from lep.manifest import publish, staging
+from lep.names import COLUMNS, MICRO
 from lep.report import document
 from lep.report.checks import CHECKS, junit
 from lep.report.claims import write_claims
 from lep.report.document import compile_document, lay_out, passed_checks
 from lep.report.facts import artefact_hashes, flatten, read_claims, read_pins
-from lep.report.figure3 import plot_figure3
-from lep.report.figures import plot_figure1, plot_figure2
+from lep.report.figure_1_2 import plot_figure1, plot_figure2
+from lep.report.figure_3 import plot_figure3
+from lep.report.figure_symbols import plot_symbols
 from lep.report.markup import number, signed
-from lep.report.names import COLUMNS, MICRO
-from lep.report.symbols_figure import plot_symbols
 from lep.report.tables import build_table, read_sources, write_table
 from report_fixtures import (
     COMPARATORS,

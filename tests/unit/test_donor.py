@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from lep.config import UserError
-from lep.donor import select_donor
 from lep.manifest import publish, staging, verify
+from lep.pretraining.donor import select_donor
 
 HEADER = "model,step,shots,level,name,metric,value\n"
 

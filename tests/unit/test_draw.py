@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 from lep.config import UserError
+from lep.names import COLUMNS
 from lep.report.draw import draw_scores, merge_settings
 from lep.report.markup import number
-from lep.report.names import COLUMNS
 from report_fixtures import (
     COMPARATORS,
     FAMILIES,

@@ -6,11 +6,11 @@ import numpy
 import pytest
 import torch
 from lep.config import UserError
-from lep.embedding_trainer import Execution, Optimisation, TrainedEmbeddings, collate, make_trainer
-from lep.loss import IGNORED, body_dtype
-from lep.memory import Load, check_memory, load_of
-from lep.packing import Blocks
-from lep.trainer import Schedule
+from lep.pretraining.loss import IGNORED, body_dtype
+from lep.pretraining.memory import Load, check_memory, load_of
+from lep.pretraining.packing import Blocks
+from lep.pretraining.resumable import Schedule
+from lep.pretraining.trainer import Execution, Optimisation, TrainedEmbeddings, collate, make_trainer
 from training_fixtures import tiny_model
 
 BOS, EOS = 0, 1
@@ -143,10 +143,10 @@ def test_memory_estimate_at_8b() -> None:
 
 def test_what_does_not_fit_is_refused_with_advice(monkeypatch) -> None:
     device = torch.device("cpu")
-    monkeypatch.setattr("lep.memory.device_memory", lambda device: int(80e9))
+    monkeypatch.setattr("lep.pretraining.memory.device_memory", lambda device: int(80e9))
     check_memory(load(), device)
     for size, words in ((50e9, r"micro_batch_size .* or pretraining.activation_checkpointing"), (24e9, "more memory")):
-        monkeypatch.setattr("lep.memory.device_memory", lambda device, size=size: int(size))
+        monkeypatch.setattr("lep.pretraining.memory.device_memory", lambda device, size=size: int(size))
         with pytest.raises(UserError, match=words):
             check_memory(load(), device)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from darumeru import metrics
-from lep.errors import COLUMNS, list_errors, shortened, worst
+from lep.evaluation.wrong_answers import COLUMNS, list_wrong_answers, shortened, worst
 
 
 def line(task: str, item: int, value: dict, model: str = "m", **texts: str) -> dict:
@@ -73,7 +73,7 @@ def test_both_files_list_the_models_in_order(tmp_path: Path) -> None:
         with gzip.open(tmp_path / f"{name}.gz", "wt", encoding="utf-8") as file:
             file.writelines(json.dumps(entry) + "\n" for entry in lines)
     outputs = {"csv": tmp_path / "errors.csv", "md": tmp_path / "errors.md"}
-    list_errors([tmp_path / "a.gz", tmp_path / "b.gz"], ["family/b", "family/a"], 2, outputs, "mini-0123")
+    list_wrong_answers([tmp_path / "a.gz", tmp_path / "b.gz"], ["family/b", "family/a"], 2, outputs, "mini-0123")
     with open(outputs["csv"], encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["model"] for row in rows] == ["family/b", "family/a"]

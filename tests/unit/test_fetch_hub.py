@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hub_stub import HubStub, serving
 from lep.manifest import MANIFEST, verify
-from lep.model_store import import_model
+from lep.models.store import import_model
 from model_fixtures import TEMPLATE, byte_level, make_model
 
 OLD, NEW = "a" * 40, "b" * 40

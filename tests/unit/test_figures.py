@@ -8,12 +8,12 @@ from pathlib import Path
 import matplotlib
 import pytest
 from lep.config import UserError
-from lep.report import figure3, figures, symbols_figure
-from lep.report.figure3 import EMPTY, plot_figure3, printable, wrap
-from lep.report.figures import plot_figure1, plot_figure2
-from lep.report.names import MICRO, PUBLISHED_TITLES
-from lep.report.style import SERIES
-from lep.report.symbols_figure import plot_symbols
+from lep.names import MICRO, PUBLISHED_TITLES
+from lep.report import figure_1_2, figure_3, figure_symbols
+from lep.report.figure_1_2 import plot_figure1, plot_figure2
+from lep.report.figure_3 import EMPTY, plot_figure3, printable, wrap
+from lep.report.figure_style import SERIES
+from lep.report.figure_symbols import plot_symbols
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -51,10 +51,10 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         seen.append(figure)
         save(figure, *arguments)
 
-    save = figures.save
-    monkeypatch.setattr(figures, "save", keep)
-    monkeypatch.setattr(figure3, "save", keep)
-    monkeypatch.setattr(symbols_figure, "save", keep)
+    save = figure_1_2.save
+    monkeypatch.setattr(figure_1_2, "save", keep)
+    monkeypatch.setattr(figure_3, "save", keep)
+    monkeypatch.setattr(figure_symbols, "save", keep)
     return seen
 
 
@@ -349,7 +349,7 @@ def test_figure3_refuses(files: Files, tmp_path: Path, change: Callable[[dict], 
     path.write_text("\n".join([lines[0], json.dumps(change(json.loads(lines[1])))]))
     with pytest.raises(UserError, match=message):
         plot_figure3(FAMILIES, path, outputs(tmp_path, "figure3", *KINDS))
-    assert not (tmp_path / "figure3.pdf").exists()
+    assert not (tmp_path / "figure_3.pdf").exists()
 
 
 @pytest.mark.parametrize(

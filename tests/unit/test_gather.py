@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from lep.config import UserError
-from lep.manifest import publish, staging, write_json
+from lep.files import write_json
+from lep.manifest import publish, staging
 from lep.report.gather import gather_metrics, gather_scores
 from lep.report.scores import SCORE_COLUMNS, read_metrics
 

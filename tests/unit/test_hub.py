@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow
 import pytest
-from darumeru.places import BRANCH, HUB
+from darumeru.sources import BRANCH, HUB
 from darumeru_fixtures import published, records
 from hub_stub import HubStub, serving
 from lep.manifest import verify

@@ -5,17 +5,11 @@ import numpy as np
 import pytest
 import torch
 from lep.config import UserError
-from lep.initialise import (
-    apply_operator,
-    averaging_matrix,
-    build_operator,
-    initialise_embeddings,
-    make_operator,
-    read_operator,
-)
 from lep.manifest import read_manifest, verify
-from lep.model_store import load_model, load_tokenizer, read_embeddings
-from lep.tokenizers import ByteView
+from lep.models.store import load_model, load_tokenizer, read_embeddings
+from lep.propagation.initialise import apply_operator, initialise_embeddings
+from lep.propagation.operator import averaging_matrix, build_operator, make_operator, read_operator
+from lep.vocabulary.byte_view import ByteView
 from model_fixtures import HIDDEN, byte_level, extended, make_model, save, sentencepiece_bpe, unigram
 from tokenizers import AddedToken, Tokenizer
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from lep.calibration_data import (
+from lep.calibration.data import (
     CalibrationRecipe,
     copy_records,
     is_held_out,
@@ -17,10 +17,10 @@ from lep.calibration_data import (
     read_records,
 )
 from lep.config import UserError
-from lep.corpus import read_jsonl
-from lep.instructions import InstructionRecipe, make_instructions, split_words
+from lep.files import read_jsonl
 from lep.manifest import publish, staging, verify
-from lep.selection import is_reserved
+from lep.pretraining.selection import is_reserved
+from lep.stand_ins.instructions import InstructionRecipe, make_instructions, split_words
 
 FIXTURE = Path(__file__).parents[2] / "data/fixtures/corpus"
 

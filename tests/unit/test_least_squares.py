@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from lep.config import UserError
-from lep.least_squares import Fit, Pairs, fit_projection, hold_out
+from lep.propagation.least_squares import Fit, Pairs, fit_projection, hold_out
 from scipy.sparse import csr_matrix, identity
 
 D = 12
@@ -75,7 +75,7 @@ def test_block_size_does_not_matter(count: int, monkeypatch: pytest.MonkeyPatch)
     """Both by normal equations and by factorisation."""
     a, b = rows(count), rows(count, 1)
     whole = fit(a, b)
-    monkeypatch.setattr("lep.least_squares.BLOCK_ROWS", 7)
+    monkeypatch.setattr("lep.propagation.least_squares.BLOCK_ROWS", 7)
     torch.testing.assert_close(fit(a, b).projection, whole.projection, rtol=1e-9, atol=1e-10)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from lep.config import STRICT, UserError, load_job, parse_job
-from lep.manifest import publish, read_manifest, sha256_file, sha256_json, staging, verify, write_json, write_text
+from lep.files import sha256_file, sha256_json, write_json, write_text
+from lep.manifest import publish, read_manifest, staging, verify
 from pydantic.dataclasses import dataclass
 
 FILES = {"a.txt": "один", "deep/b.txt": "два"}

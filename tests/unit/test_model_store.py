@@ -7,8 +7,8 @@ import pytest
 import torch
 from lep.config import UserError
 from lep.manifest import read_manifest, verify
-from lep.model_files import copy_tensors
-from lep.model_store import (
+from lep.models.folder import copy_tensors
+from lep.models.store import (
     Embeddings,
     derive_model,
     import_model,

@@ -8,9 +8,8 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from lep.languages import RUSSIAN, guess, language_name
-from lep.normalise import SCRIPTS, letter_share
-from lep.normalise import normalise as normalise_for
+from lep.corpus.languages import RUSSIAN, SCRIPTS, guess, language_name, letter_share
+from lep.corpus.normalise import normalise as normalise_for
 
 ROOT = Path(__file__).parents[2]
 ALPHABET = (

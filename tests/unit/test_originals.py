@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from lep.config import UserError
-from lep.corpus import read_jsonl, text_of
+from lep.corpus.documents import text_of
+from lep.files import read_jsonl
 from lep.manifest import read_manifest
-from lep.originals import FILES, import_tokenizer, parse_ranks
-from lep.sentencepiece import read_pieces, train_sentencepiece
+from lep.vocabulary.originals import FILES, import_tokenizer, parse_ranks
+from lep.vocabulary.spm import read_pieces, train_sentencepiece
 from tokenizers import Tokenizer
 
 FIXTURE = Path(__file__).parents[2] / "data" / "fixtures" / "corpus" / "train.jsonl"

@@ -10,15 +10,8 @@ import numpy
 import pytest
 from lep.config import UserError
 from lep.manifest import publish, read_manifest, staging, verify
-from lep.packing import (
-    Packer,
-    SpecialIds,
-    load_encoder,
-    newline_ids,
-    open_blocks,
-    pack_corpus,
-)
-from lep.selection import PackingRecipe, is_reserved, select_documents, selected
+from lep.pretraining.packing import Packer, SpecialIds, load_encoder, newline_ids, open_blocks, pack_corpus
+from lep.pretraining.selection import PackingRecipe, is_reserved, select_documents, selected
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 BOS, EOS, NEWLINE = 1, 2, 3
@@ -174,7 +167,7 @@ def packed(folder: Path) -> list[list[int]]:
 
 def test_many_files_hold_the_blocks_of_one(tmp_path: Path, monkeypatch) -> None:
     """Cut at documents; a packing that is killed in its third file goes on there."""
-    monkeypatch.setattr("lep.packing._BATCH", 4)
+    monkeypatch.setattr("lep.pretraining.packing._BATCH", 4)
     tokenizer = toy_tokenizer(tmp_path / "tokenizer")
     path = write_documents(tmp_path / "corpus", [("ru", [f"строка номер {n}."] * 3) for n in range(60)])
     one, many = (PackingRecipe(16, reserve=0, shard_tokens=size) for size in (2**28, 300))
@@ -190,18 +183,20 @@ def test_many_files_hold_the_blocks_of_one(tmp_path: Path, monkeypatch) -> None:
     assert facts[0]["tokens"] == facts[1]["tokens"]
     assert facts[1]["dropped_tokens"] == facts[1]["tokens"] - 16 * len(parts)
 
-    write = lep.packing._write_shard
+    write = lep.pretraining.packing._write_shard
 
     def die(path: Path, *rest) -> dict:
         if path.name == "blocks-00002.npy":
             raise KeyboardInterrupt
         return write(path, *rest)
 
-    monkeypatch.setattr("lep.packing._write_shard", die)
+    monkeypatch.setattr("lep.pretraining.packing._write_shard", die)
     with pytest.raises(KeyboardInterrupt):
         pack_corpus(path, tokenizer, tmp_path / "again", many)
     written = []
-    monkeypatch.setattr("lep.packing._write_shard", lambda path, *rest: written.append(path.name) or write(path, *rest))
+    monkeypatch.setattr(
+        "lep.pretraining.packing._write_shard", lambda path, *rest: written.append(path.name) or write(path, *rest)
+    )
     pack_corpus(path, tokenizer, tmp_path / "again", many, threads=2)
     assert written[0] == "blocks-00002.npy"
     assert read_manifest(tmp_path / "again") == read_manifest(tmp_path / "many")
@@ -210,7 +205,7 @@ def test_many_files_hold_the_blocks_of_one(tmp_path: Path, monkeypatch) -> None:
 
 def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch) -> None:
     """Ten times the text, the same peak of Python's and numpy's memory."""
-    monkeypatch.setattr("lep.packing._BATCH", 8)
+    monkeypatch.setattr("lep.pretraining.packing._BATCH", 8)
     tokenizer = toy_tokenizer(tmp_path / "tokenizer")
     peaks = []
     for number, documents in enumerate((100, 100, 1000)):  # the first warms up

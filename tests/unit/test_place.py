@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from lep import place
-from lep.stop import REQUEUE
+from lep.compute import place
+from lep.compute.stop import REQUEUE
 
 # A module that says which devices it has, and stays until it is told to end.
 WORKER = """
@@ -116,10 +116,16 @@ def test_a_job_that_saved_itself_goes_back_to_the_queue(
 def test_processes_and_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     python = [sys.executable, "-m"]
-    assert place.started(1, 1, ["lep.pretrain"]) == [*python, "lep.pretrain"]
-    assert place.started(8, 1, ["lep.pretrain"]) == [*python, "lep.launch", "--processes", "8", "lep.pretrain"]
-    wide = place.started(16, 2, ["lep.pretrain"])
+    assert place.started(1, 1, ["lep.pretraining.pretrain"]) == [*python, "lep.pretraining.pretrain"]
+    assert place.started(8, 1, ["lep.pretraining.pretrain"]) == [
+        *python,
+        "lep.compute.launch",
+        "--processes",
+        "8",
+        "lep.pretraining.pretrain",
+    ]
+    wide = place.started(16, 2, ["lep.pretraining.pretrain"])
     assert wide[:5] == ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--gpus-per-node=8"]
     assert wide[wide.index("--processes") + 1] == "8"
     with pytest.raises(SystemExit, match="16 GPUs cannot be shared out evenly to 3 nodes"):
-        place.started(16, 3, ["lep.pretrain"])
+        place.started(16, 3, ["lep.pretraining.pretrain"])

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 from lep.config import UserError
-from lep.footprint import disk_parts
-from lep.plan import Job, cuts, read_jobs, render, schedule, shorten
-from lep.workload import TASKS, Cost, Workload
+from lep.plan import render
+from lep.planning.cost import TASKS, Cost, CostModel
+from lep.planning.cuts import cuts
+from lep.planning.disk import disk_parts
+from lep.planning.schedule import Job, read_jobs, schedule, shorten
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +71,7 @@ def test_inputs_that_no_job_makes_are_there() -> None:
 
 
 def test_pretraining_costs_its_operations() -> None:
-    load = Workload(PAPER, ROOT)
+    load = CostModel(PAPER, ROOT)
     tokens = 11_500_000_000 // (256 * 1024) * 256 * 1024
     assert load.pretraining_tokens() == tokens
     seconds = tokens * (4 * BODY + 6 * 32000 * 4096) / (985e12 * 0.4) / 8
@@ -82,7 +84,7 @@ def test_pretraining_costs_its_operations() -> None:
 
 def test_steps_budget_and_checkpointing_count() -> None:
     def hours(**changes: object) -> float:
-        load = Workload(configuration("paper", pretraining=changes), ROOT)
+        load = CostModel(configuration("paper", pretraining=changes), ROOT)
         return load.cost("pretrain", {"family": "llama", "vocabulary": "extended"}).seconds
 
     whole = hours()
@@ -92,18 +94,18 @@ def test_steps_budget_and_checkpointing_count() -> None:
 
 
 def test_memory_of_pretraining_is_that_of_the_trainer_s_own_estimate() -> None:
-    load = Workload(PAPER, ROOT)
+    load = CostModel(PAPER, ROOT)
     found = load.cost("pretrain", {"family": "llama", "vocabulary": "extended"}).device_bytes
     rows = load.rows("llama", "extended")
     weights = 2 * BODY + 2 * (2 * rows * 4096) * (1 + 2 + 2)  # body; matrices, gradients and exchange, both moments
     assert weights < found < weights + 40e9
     smaller = configuration("paper", pretraining={"micro_batch_size": 1})
-    assert Workload(smaller, ROOT).cost("pretrain", {"family": "llama", "vocabulary": "extended"}).device_bytes < found
+    assert CostModel(smaller, ROOT).cost("pretrain", {"family": "llama", "vocabulary": "extended"}).device_bytes < found
 
 
 @pytest.mark.parametrize(("vocabulary", "published"), [("extended", 174_817), ("optimized", 114_505), ("bpe", 128_256)])
 def test_rows_are_near_the_published_ones(vocabulary: str, published: int) -> None:
-    assert Workload(PAPER, ROOT).rows("llama", vocabulary) == pytest.approx(published, rel=0.03)
+    assert CostModel(PAPER, ROOT).rows("llama", vocabulary) == pytest.approx(published, rel=0.03)
 
 
 def test_more_shots_and_items_cost_more() -> None:
@@ -111,7 +113,7 @@ def test_more_shots_and_items_cost_more() -> None:
 
     def seconds(stage: str, **changes: object) -> float:
         return (
-            Workload(configuration("paper", evaluation=changes), ROOT)
+            CostModel(configuration("paper", evaluation=changes), ROOT)
             .cost("evaluate_part", part | {"stage": stage})
             .seconds
         )
@@ -128,11 +130,11 @@ def test_an_unknown_shape_is_asked_for() -> None:
     config = configuration("paper")
     del config["plan"]["models"]["meta-llama/Meta-Llama-3-8B"]
     with pytest.raises(UserError, match=r"plan\.models: the shape of meta-llama/Meta-Llama-3-8B is not known"):
-        Workload(config, ROOT)
+        CostModel(config, ROOT)
 
 
 def test_disk_of_the_paper() -> None:
-    parts = disk_parts(Workload(PAPER, ROOT))
+    parts = disk_parts(CostModel(PAPER, ROOT))
     matrices = 2 * 2 * 4096 * (32000 + 32000 + 56000 + 128000 + 128000 + 176256 + 112000)
     sources = 2 * 2 * (2 * BODY + 2 * 4096 * (32000 + 128256))
     assert parts["models"] == sources + (1 + 4 + 3) * matrices
@@ -142,10 +144,10 @@ def test_disk_of_the_paper() -> None:
 
 def test_published_donors_cost_downloads_and_no_training() -> None:
     published = configuration("paper", donor="published")
-    parts = disk_parts(Workload(published, ROOT))
-    assert parts["fetched models"] > 2 * disk_parts(Workload(PAPER, ROOT))["fetched models"]
+    parts = disk_parts(CostModel(published, ROOT))
+    assert parts["fetched models"] > 2 * disk_parts(CostModel(PAPER, ROOT))["fetched models"]
     assert (parts["packed corpora"], parts["restart points"]) == (0, 0)
-    adopted = Workload(published, ROOT).cost("adopt_donor", {"family": "llama", "vocabulary": "extended"})
+    adopted = CostModel(published, ROOT).cost("adopt_donor", {"family": "llama", "vocabulary": "extended"})
     assert adopted.seconds < 3600
     assert "donor: published" not in render(jobs_of_a_run(PAPER), published, ROOT, 8, 50)
 

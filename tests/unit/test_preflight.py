@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 from hub_stub import HubStub, serving
-from lep import preflight
-from lep.preflight import FAILED, NOTE, OK, Finding
+from lep.planning import preflight
+from lep.planning.preflight import FAILED, NOTE, OK, Finding
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[2]
@@ -147,7 +147,7 @@ def run(hub: HubStub, tmp_path: Path, token: str = "") -> subprocess.CompletedPr
     settings.write_text(json.dumps({"config": configuration(), "sources": sources}), encoding="utf-8")
     given = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0", "HF_TOKEN": token}
     return subprocess.run(
-        [sys.executable, "-m", "lep.preflight", "--settings", str(settings)],
+        [sys.executable, "-m", "lep.planning.preflight", "--settings", str(settings)],
         cwd=ROOT, env=os.environ | given | {"PATH": "/nowhere"}, capture_output=True, text=True,
     )  # fmt: skip
 

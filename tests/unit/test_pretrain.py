@@ -22,17 +22,18 @@ import lep.trainer
 import numpy
 import pytest
 import torch
-from lep import stop
+from lep.compute import stop
 from lep.config import UserError, load_job
-from lep.embedding_trainer import BlockDataset, count_steps, freeze_body, split_batch
-from lep.loss import chunked_cross_entropy
-from lep.manifest import publish, read_manifest, sha256_file, staging, verify
-from lep.model_store import load_model
-from lep.packing import Blocks, encode_document, load_encoder, open_blocks, pack_corpus
-from lep.pretrain import PretrainJob, checkpoint_steps, pretrain
-from lep.selection import PackingRecipe
-from lep.trainer import COMPLETE, hash_frozen
-from lep.validation import ScoredText, ValidationRecipe, split_windows, validate
+from lep.files import sha256_file
+from lep.manifest import publish, read_manifest, staging, verify
+from lep.models.store import load_model
+from lep.pretraining.loss import chunked_cross_entropy
+from lep.pretraining.packing import Blocks, encode_document, load_encoder, open_blocks, pack_corpus
+from lep.pretraining.pretrain import PretrainJob, checkpoint_steps, pretrain
+from lep.pretraining.resumable import COMPLETE, hash_frozen
+from lep.pretraining.selection import PackingRecipe
+from lep.pretraining.trainer import BlockDataset, count_steps, freeze_body, split_batch
+from lep.pretraining.validation import ScoredText, ValidationRecipe, split_windows, validate
 from safetensors.torch import load_file
 from torch.nn import functional
 from training_fixtures import tiny_model, write_model
@@ -207,8 +208,8 @@ def test_a_run_interrupted_anywhere_ends_with_equal_bits(make_job, monkeypatch) 
     whole = make_job("whole")
     pretrain(whole)
     expected = results(whole)
-    on_save = lep.trainer.Schedule.on_save
-    on_step_end = lep.trainer.Schedule.on_step_end
+    on_save = lep.pretraining.resumable.Schedule.on_save
+    on_step_end = lep.pretraining.resumable.Schedule.on_step_end
     broken = make_job("broken")
 
     def die_at(step: int, before_saving: bool) -> None:
@@ -222,8 +223,8 @@ def test_a_run_interrupted_anywhere_ends_with_equal_bits(make_job, monkeypatch) 
                 raise KilledError
             on_step_end(self, args, state, control, **kwargs)
 
-        monkeypatch.setattr(lep.trainer.Schedule, "on_save", saving)
-        monkeypatch.setattr(lep.trainer.Schedule, "on_step_end", stepping)
+        monkeypatch.setattr(lep.pretraining.resumable.Schedule, "on_save", saving)
+        monkeypatch.setattr(lep.pretraining.resumable.Schedule, "on_step_end", stepping)
         with pytest.raises(KilledError):
             pretrain(broken)
 
@@ -232,15 +233,15 @@ def test_a_run_interrupted_anywhere_ends_with_equal_bits(make_job, monkeypatch) 
     die_at(5, before_saving=False)  # right at a checkpoint for the model store, step 5 of 9
     assert (broken.work / "checkpoint-3" / COMPLETE).exists()
     die_at(8, before_saving=False)
-    monkeypatch.setattr(lep.trainer.Schedule, "on_save", on_save)
-    monkeypatch.setattr(lep.trainer.Schedule, "on_step_end", on_step_end)
+    monkeypatch.setattr(lep.pretraining.resumable.Schedule, "on_save", on_save)
+    monkeypatch.setattr(lep.pretraining.resumable.Schedule, "on_step_end", on_step_end)
     pretrain(broken)
     assert results(broken) == expected
     assert json.loads((broken.output / "run.json").read_text())["steps_in_this_process"] == 3  # from step 6
 
     shutil.rmtree(broken.output)
     shutil.rmtree(broken.models)
-    monkeypatch.setattr("lep.pretrain.make_trainer", None)
+    monkeypatch.setattr("lep.pretraining.pretrain.make_trainer", None)
     pretrain(broken)  # a finished run publishes again, without training
     assert results(broken) == expected
 
@@ -252,7 +253,7 @@ def in_a_child(job: PretrainJob, **environment: str) -> multiprocessing.Process:
         os.environ.update(environment)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         stop.listen()
-        with lep.log.job():
+        with lep.log.logged():
             pretrain(job)
         os._exit(0)
 
@@ -323,7 +324,7 @@ def test_a_long_run_goes_on_in_chunks(make_job, monkeypatch) -> None:
         asked += 1
         return "time limit" if asked % 4 == 0 else None
 
-    monkeypatch.setattr("lep.stop.requested", requested)
+    monkeypatch.setattr("lep.compute.stop.requested", requested)
     while not chunks.output.exists():
         starts += 1
         with contextlib.suppress(SystemExit):
@@ -350,7 +351,10 @@ def test_a_full_disk_is_said_and_harms_nothing(make_job, monkeypatch) -> None:
     """A limit of the size of files fails a checkpoint's writing as a full disk does, in the middle."""
     whole, full = make_job("whole", optimisation=LONG), make_job("full", optimisation=LONG)
     pretrain(whole)
-    monkeypatch.setattr("lep.trainer.Schedule.on_save", stop_growing(lep.trainer.Schedule.on_save, full.work, 9))
+    monkeypatch.setattr(
+        "lep.pretraining.resumable.Schedule.on_save",
+        stop_growing(lep.pretraining.resumable.Schedule.on_save, full.work, 9),
+    )
     try:
         with pytest.raises(UserError, match=r"could not be written .* make room and run the same command again"):
             pretrain(full)
@@ -427,7 +431,7 @@ def test_the_launcher_passes_signals_and_the_exit_code(tmp_path: Path) -> None:
         "sys.exit(stop.REQUEUE if stop.requested() == 'SIGUSR1' else 1)\n"
     )
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", ""), str(Path(lep.log.__file__).parents[1])])
-    command = [sys.executable, "-m", "lep.launch", "--processes", "2", "waits", str(tmp_path)]
+    command = [sys.executable, "-m", "lep.compute.launch", "--processes", "2", "waits", str(tmp_path)]
     process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not ((tmp_path / "0").exists() and (tmp_path / "1").exists()) and time.monotonic() < deadline:

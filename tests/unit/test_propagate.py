@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 from lep.config import UserError
-from lep.initialise import initialise_embeddings, make_operator, read_operator
 from lep.inspect import inspect_folder
 from lep.manifest import read_manifest, verify
-from lep.model_store import (
+from lep.models.store import (
     Embeddings,
     derive_model,
     import_model,
@@ -22,8 +21,11 @@ from lep.model_store import (
     read_embeddings,
     tokenizer_sha256,
 )
-from lep.propagate import main, propagate
-from lep.tokenizers import ByteView, overlap
+from lep.propagate import main
+from lep.propagation.initialise import initialise_embeddings
+from lep.propagation.operator import make_operator, read_operator
+from lep.propagation.propagate import propagate
+from lep.vocabulary.byte_view import ByteView, overlap
 from model_fixtures import HIDDEN, TEMPLATE, byte_level, extended, make_model, save, sentencepiece_bpe, set_matrices
 from tokenizers import AddedToken, Tokenizer
 

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from lep.quality import QualityRecipe, clean_document
+from lep.corpus.quality import QualityRecipe, clean_document
 
 GOOD = "Длинный хороший абзац, в котором есть слова."
 

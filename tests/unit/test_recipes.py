@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from lep.code import library_files, without_comments
+from lep.workflow.code_version import library_files, without_comments
 
 ROOT = Path(__file__).parents[2]
 RECORDED = Path(__file__).with_name("recipes.json")

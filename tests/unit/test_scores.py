@@ -6,17 +6,9 @@ from pathlib import Path
 
 import pytest
 from lep.config import UserError
-from lep.report.names import COLUMNS, GROUPS, MICRO, TASKS, micro_average, parse_families
-from lep.report.scores import (
-    METRIC_COLUMNS,
-    PUBLISHED_COLUMNS,
-    SCORE_COLUMNS,
-    find_published,
-    read_metrics,
-    read_published,
-    read_samples,
-    read_scores,
-)
+from lep.names import COLUMNS, GROUPS, MICRO, TASKS, micro_average, parse_families
+from lep.report.published import PUBLISHED_COLUMNS, find_published, read_published
+from lep.report.scores import METRIC_COLUMNS, SCORE_COLUMNS, read_metrics, read_samples, read_scores
 from report_fixtures import FAMILIES, PUBLISHED, read_rows, write_rows
 
 GOOD = {

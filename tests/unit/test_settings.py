@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from lep.config import UserError
-from lep.settings import check_settings, narrowed
+from lep.workflow.settings import apply_subset, check_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,11 +31,11 @@ def test_faults_of_the_pretraining_are_named(change: dict, message: str) -> None
 
 def test_a_subset_keeps_what_belongs_to_it() -> None:
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    assert narrowed(config) == config
+    assert apply_subset(config) == config
     config["pretraining"]["sweep"]["runs"] = ["mistral/bpe", "llama/extended"]
     config["subset"] = {"families": ["llama"], "vocabularies": ["extended", "unigram"]}
     check_settings(config, ROOT)
-    found = narrowed(config)
+    found = apply_subset(config)
     assert [(family["name"], family["vocabularies"]) for family in found["families"]] == [
         ("llama", ["unigram", "extended"])
     ]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from lep.sparse import sparse_product
+from lep.propagation.sparse import sparse_product
 from scipy.sparse import csr_matrix, identity, random_array
 
 
@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix, identity, random_array
 def test_product_in_any_number_of_columns_at_a_time(
     gathered: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lep.sparse._GATHERED", gathered)
+    monkeypatch.setattr("lep.propagation.sparse._GATHERED", gathered)
     weights = csr_matrix(random_array((30, 9), density=0.3, rng=np.random.default_rng(0)))
     stored = torch.randn((12, 7), generator=torch.Generator().manual_seed(0)).to(dtype)
     product = sparse_product(weights, stored)

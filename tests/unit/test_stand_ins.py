@@ -9,14 +9,15 @@ import jinja2
 import numpy as np
 import pytest
 import torch
-from lep import stand_in_data, stand_ins
 from lep.config import UserError, load_job
-from lep.corpus import read_jsonl
+from lep.files import read_jsonl
 from lep.manifest import read_manifest, verify
-from lep.stand_in_data import KINDS, LEAD, LETTERS, TextPool, instruction, random_repeats, text_pool
-from lep.stand_ins import StandInJob, instruct_tokenizer, train_original_tokenizer, train_stand_in
-from lep.tokenizers import BYTE_LEVEL, SENTENCEPIECE, ByteView
-from lep.vocabulary import save_tokenizer
+from lep.stand_ins import model_data, train
+from lep.stand_ins.model_data import KINDS, LEAD, LETTERS, TextPool, instruction, random_repeats, text_pool
+from lep.stand_ins.tokenizer import instruct_tokenizer, train_original_tokenizer
+from lep.stand_ins.train import StandInJob, train_stand_in
+from lep.vocabulary.build import save_tokenizer
+from lep.vocabulary.byte_view import BYTE_LEVEL, SENTENCEPIECE, ByteView
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -119,7 +120,7 @@ def test_instruct_tokenizer_adds_what_the_real_one_adds(tokenizers: Path, tmp_pa
 
 
 def only(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stand_in_data, "KINDS", {kind: 1.0})
+    monkeypatch.setattr(model_data, "KINDS", {kind: 1.0})
 
 
 def questions(language: str, count: int = 300) -> list[tuple[str, str]]:
@@ -192,7 +193,7 @@ def test_kinds_are_drawn_with_their_weights(monkeypatch: pytest.MonkeyPatch) -> 
     assert sum(KINDS.values()) == pytest.approx(1)
     drawn: list[str] = []
     for kind in KINDS:
-        monkeypatch.setattr(stand_in_data, f"_{kind}", lambda *_, kind=kind: drawn.append(kind) or ("", ""))
+        monkeypatch.setattr(model_data, f"_{kind}", lambda *_, kind=kind: drawn.append(kind) or ("", ""))
     questions("ru", 2000)
     assert {kind: drawn.count(kind) / 2000 for kind in KINDS} == pytest.approx(KINDS, abs=0.04)
 
@@ -227,10 +228,10 @@ def job(tokenizers: Path, root: Path, family: str, role: str = "base", **given: 
     return StandInJob(family=family, role=role, parent=parent, **{**places, **TINY, **given})
 
 
-def batches_of(settings: StandInJob) -> tuple[stand_ins._BaseBatches | stand_ins._InstructBatches, Tokenizer]:
-    tokenizer, roles = stand_ins._tokenizer(settings)
+def batches_of(settings: StandInJob) -> tuple[train._BaseBatches | train._InstructBatches, Tokenizer]:
+    tokenizer, roles = train._tokenizer(settings)
     documents = {name: [d for d in read_jsonl(CORPUS) if d["language"] == name] for name in ("en", "ru")}
-    cls = stand_ins._InstructBatches if settings.role == "instruct" else stand_ins._BaseBatches
+    cls = train._InstructBatches if settings.role == "instruct" else train._BaseBatches
     return cls(settings, tokenizer, roles, documents), tokenizer
 
 
@@ -244,7 +245,7 @@ def test_answers_and_their_end_of_turn_are_learnt_and_nothing_else(
         made.append(instruction(*given))
         return made[-1]
 
-    monkeypatch.setattr(stand_ins, "instruction", recorded)
+    monkeypatch.setattr(train, "instruction", recorded)
     batches, tokenizer = batches_of(job(tokenizers, tmp_path, family, "instruct", batch_tokens=256 * 20))
     ids, labels = batches.batch(0)
     assert ids.shape == labels.shape == (20, 256)
@@ -277,7 +278,7 @@ def test_answers_and_their_end_of_turn_are_learnt_and_nothing_else(
 def test_training_writes_conversations_as_the_chat_template_does(tokenizers: Path, tmp_path: Path, family: str) -> None:
     """Same text, and the prompt's tokens do not change when the answer follows: as inference will see them."""
     tokenizer, settings = instruct_tokenizer(family, tokenizers / family)
-    before, after = stand_ins._LLAMA_TURNS if family == "llama" else stand_ins._MISTRAL_TURNS
+    before, after = train._LLAMA_TURNS if family == "llama" else train._MISTRAL_TURNS
     template, bos = jinja2.Template(settings["chat_template"]), settings["bos_token"]
     for user, assistant in (pair for language in ("ru", "en") for pair in questions(language)):
         turns = [{"role": "user", "content": user.strip()}]
@@ -297,7 +298,7 @@ def test_base_blocks_begin_at_a_line(tokenizers: Path, tmp_path: Path, family: s
     assert ids.shape == (4, 256)
     bos, eos = (tokenizer.token_to_id(name) for name in (("<s>", "</s>") if family == "mistral" else LLAMA_ENDS))
     assert set(ids[:, 0].tolist()) == {bos}
-    lines = {line for text in stand_in_data.raw_text(list(read_jsonl(CORPUS))) for line in text.split("\n")}
+    lines = {line for text in model_data.raw_text(list(read_jsonl(CORPUS))) for line in text.split("\n")}
     for row in ids[:, 1:].tolist():
         document = row[: row.index(eos)] if eos in row else row
         first = tokenizer.decode(document).strip().split("\n")[0].rstrip()
@@ -321,7 +322,7 @@ def test_the_last_steps_see_the_whole_context(tokenizers: Path, tmp_path: Path) 
 
 def interrupt(settings: StandInJob, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """Run a training that is killed after step 5 of 6 (its last state: step 4), or while it writes that state."""
-    cls = stand_ins._InstructBatches if settings.role == "instruct" else stand_ins._BaseBatches
+    cls = train._InstructBatches if settings.role == "instruct" else train._BaseBatches
     batch, save = cls.batch, torch.save
 
     def killed_batch(self: object, step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -347,7 +348,7 @@ def interrupt(settings: StandInJob, monkeypatch: pytest.MonkeyPatch, how: str) -
 
 def steps_of(settings: StandInJob, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Run a training and list the steps that it makes."""
-    cls = stand_ins._InstructBatches if settings.role == "instruct" else stand_ins._BaseBatches
+    cls = train._InstructBatches if settings.role == "instruct" else train._BaseBatches
     batch, steps = cls.batch, []
 
     def recorded(self: object, step: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from lep.config import UserError
-from lep.donor import select_donor
 from lep.manifest import publish, read_manifest, staging
+from lep.names import COLUMNS, MICRO
+from lep.pretraining.donor import select_donor
 from lep.report.document import compile_document
 from lep.report.markup import number, signed
-from lep.report.names import COLUMNS, MICRO
 from lep.report.scores import Score
-from lep.report.tables import Cell, Table, arrow, build_table, read_sources, write_table
+from lep.report.table import Cell, Table
+from lep.report.tables import arrow, build_table, read_sources, write_table
 from report_fixtures import (
     COMPARATORS,
     FAMILIES,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from lep.config import UserError
 from lep.report.vocabularies import report_vocabularies
-from lep.tokenizer_metrics import count_tokens, measure_vocabularies, unreachable_rows
-from lep.tokenizers import ByteView, byte_alphabet
+from lep.vocabulary.byte_view import ByteView, byte_alphabet
+from lep.vocabulary.measure import count_tokens, measure_vocabularies, unreachable_rows
 from report_fixtures import FAMILIES, PUBLISHED
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -113,7 +113,7 @@ def test_jobs_of_this_stage_need_no_model_library() -> None:
     """An import of torch or transformers costs seconds in each of them."""
     code = (
         "import sys; sys.modules |= dict.fromkeys(('torch', 'transformers', 'datasets', 'matplotlib'))\n"
-        "import lep.vocabulary, lep.originals, lep.tokenizer_metrics"
+        "import lep.vocabulary.build, lep.vocabulary.originals, lep.vocabulary.measure"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

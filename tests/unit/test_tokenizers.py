@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lep.config import UserError
-from lep.tokenizers import ByteView, byte_alphabet, overlap, readable_overlap, token_bytes
+from lep.vocabulary.byte_view import ByteView, byte_alphabet, overlap, readable_overlap, token_bytes
 from model_fixtures import byte_level, extended, sentencepiece_bpe, unigram
 from tokenizers import AddedToken, Tokenizer, decoders, models
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from lep.config import UserError
 from lep.manifest import publish, staging
-from lep.report.training import plot_training, write_search
+from lep.report.figure_training import plot_training
+from lep.report.sweep_table import write_sweep_table
 from report_fixtures import FAMILIES, outputs
 
 
@@ -55,7 +56,7 @@ def test_curves_are_those_of_the_runs(tmp_path: Path) -> None:
 def test_the_search_marks_the_lowest(tmp_path: Path) -> None:
     folders = {rate: write_run(tmp_path / rate, [3.0, 2.5, last]) for rate, last in (("0.0001", 2.2), ("0.0002", 2.1))}
     written = outputs(tmp_path, "learning_rates", "csv", "md")
-    write_search({"llama/bpe": folders}, written)
+    write_sweep_table({"llama/bpe": folders}, written)
     with open(written["csv"], encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["learning_rate"], row["bits_per_character"], row["lowest"]) for row in rows] == [
@@ -65,4 +66,4 @@ def test_the_search_marks_the_lowest(tmp_path: Path) -> None:
     assert {row["tokens"] for row in rows} == {"1280"}
     assert "| llama/bpe | 0.0002 | 20 | 1280 | 2.1000 | 4.2000 | yes |" in Path(written["md"]).read_text()
     with pytest.raises(UserError, match="never finished"):
-        write_search({"llama/bpe": {"0.1": tmp_path / "nowhere"}}, written)
+        write_sweep_table({"llama/bpe": {"0.1": tmp_path / "nowhere"}}, written)

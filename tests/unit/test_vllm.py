@@ -8,9 +8,10 @@ pytest.importorskip("vllm", reason="vLLM is not installed (envs/vllm.yaml)")
 
 import torch
 from darumeru_fixtures import write_benchmark, write_model
-from lep import compare, evaluate
+from lep import compare
 from lep.config import parse_job
-from lep.harness import EvaluateJob
+from lep.evaluation import evaluate
+from lep.evaluation.harness import EvaluateJob
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
 

@@ -16,22 +16,15 @@ import sentencepiece
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lep.config import UserError
-from lep.corpus import read_jsonl
+from lep.files import read_jsonl
 from lep.manifest import read_manifest, verify
-from lep.originals import import_tokenizer
-from lep.sentencepiece import is_text_piece, read_pieces, to_fast_tokenizer, train_sentencepiece
-from lep.stand_ins import train_original_tokenizer
-from lep.tokenizer_metrics import unreachable_rows
-from lep.tokenizers import ByteView, byte_alphabet
-from lep.vocabulary import (
-    KINDS,
-    PIECES,
-    build_vocabulary,
-    read_tokenizer,
-    sample_documents,
-    shrink,
-    train_vocabulary_model,
-)
+from lep.stand_ins.tokenizer import train_original_tokenizer
+from lep.vocabulary.build import KINDS, build_vocabulary, read_tokenizer, shrink
+from lep.vocabulary.byte_view import ByteView, byte_alphabet
+from lep.vocabulary.measure import unreachable_rows
+from lep.vocabulary.originals import import_tokenizer
+from lep.vocabulary.spm import is_text_piece, read_pieces, to_fast_tokenizer, train_sentencepiece
+from lep.vocabulary.train import PIECES, sample_documents, train_vocabulary_model
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, models, processors
 from transformers import AutoTokenizer
@@ -476,7 +469,7 @@ def test_training_text_is_spread_evenly_over_the_languages_documents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    monkeypatch.setattr("lep.vocabulary.train_sentencepiece", lambda lines, *rest: seen.extend(lines))
+    monkeypatch.setattr("lep.vocabulary.build.train_sentencepiece", lambda lines, *rest: seen.extend(lines))
     corpus = FIXTURES / "benchmark.jsonl"
 
     def lines(characters: int) -> list[str]:

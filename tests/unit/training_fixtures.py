@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import torch
-from lep.model_store import import_model
+from lep.models.store import import_model
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 # OpenChat's and Llama 3's ways to write a conversation.

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import Run
-from lep.corpus import SPLITS, read_jsonl, text_of
+from lep.corpus.documents import SPLITS, text_of
+from lep.files import read_jsonl
 from lep.manifest import read_manifest, verify
 from transformers import AutoModelForCausalLM, AutoTokenizer
 

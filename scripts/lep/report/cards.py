@@ -10,9 +10,10 @@ from pathlib import Path
 import yaml
 
 from lep.config import parse_job
-from lep.languages import language_name
-from lep.manifest import read_manifest, write_text
-from lep.report.names import CALIBRATIONS, COLUMNS, METHODS, TITLES, VOCABULARIES, Family
+from lep.corpus.languages import language_name
+from lep.files import write_text
+from lep.manifest import read_manifest
+from lep.names import CALIBRATIONS, COLUMNS, METHODS, TITLES, VOCABULARIES, Family
 from lep.report.scores import Score, Scores
 
 PAPER = "Tikhomirov and Chernyshev (2024), https://arxiv.org/abs/2412.21140"
@@ -187,7 +188,7 @@ def _cell(score: Score | None) -> str:
 
 def _loading(folder: Path, calibration: str | None) -> str:
     if calibration:
-        merge = f".venv/bin/python -m lep.adapter --merge {folder} --out DIR"
+        merge = f".venv/bin/python -m lep.models.adapter --merge {folder} --out DIR"
         return (
             "The folder holds an adapter and the matrices that were trained in full. "
             f"An ordinary model folder is made by\n\n```\n{merge}\n```"

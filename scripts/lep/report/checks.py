@@ -11,10 +11,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from lep.config import UserError
+from lep.files import write_text
 from lep.log import logger
-from lep.manifest import read_manifest, verify, write_text
-from lep.report.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Comparator, Family, micro_average
-from lep.report.scores import Metrics, Paths, Published, Scores, as_paths
+from lep.manifest import read_manifest, verify
+from lep.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Comparator, Family, micro_average
+from lep.report.published import Published
+from lep.report.scores import Metrics, Paths, Scores, as_paths
 from lep.report.special_rows import differing_rows
 from lep.report.tables import read_sources
 

@@ -7,9 +7,10 @@ make no claims.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lep.names import METHODS, MICRO, VOCABULARIES, Family
 from lep.report.markup import number
-from lep.report.names import METHODS, MICRO, VOCABULARIES, Family
-from lep.report.scores import Published, Scores, find_published
+from lep.report.published import Published, find_published
+from lep.report.scores import Scores
 
 COPY_RU = "daru_copy_ru"
 SMALL_METHODS = 0.016  # largest range over the three LEP methods in Table 3, Micro-Avg

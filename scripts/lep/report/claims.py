@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lep.compare import TaskValues, load_samples, paired_difference
 from lep.config import UserError
-from lep.manifest import write_text
+from lep.evaluation.paired import paired_difference
+from lep.evaluation.samples import TaskValues, load_samples
+from lep.files import write_text
+from lep.names import parse_families
 from lep.report.claim_list import Claim, Comparison, list_claims
-from lep.report.names import parse_families
-from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_published, read_scores
+from lep.report.published import read_published
+from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_scores
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 COLUMNS = ("id", "statement", "paper", "ours", "low", "high", "verdict", "n", "run")

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import typst
 
 from lep.config import UserError
-from lep.manifest import write_json
+from lep.files import write_json
 from lep.report.facts import HASH_DIGITS, artefact_hashes, collect_facts, read_claims, read_pins
 from lep.report.scores import Paths, as_paths
 from lep.report.tables import Sources

@@ -9,12 +9,12 @@ from pathlib import Path
 import yaml
 
 from lep.config import UserError
-from lep.log import job, logger
-from lep.report.figure3 import plot_figure3
-from lep.report.figures import plot_figure1, plot_figure2
+from lep.log import logged, logger
+from lep.report.figure_1_2 import plot_figure1, plot_figure2
+from lep.report.figure_3 import plot_figure3
+from lep.report.figure_symbols import plot_symbols
+from lep.report.published import published_comparators, published_families, read_published
 from lep.report.run_id import identify_run, label_files
-from lep.report.scores import published_comparators, published_families, read_published
-from lep.report.symbols_figure import plot_symbols
 from lep.report.tables import Sources, read_sources, write_table
 
 PUBLISHED = Path("data/published_scores.csv")
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--published", type=Path, default=PUBLISHED)
     parser.add_argument("--out", type=Path, help="folder to write to; default results/published or results/own")
     options = parser.parse_args()
-    with job():
+    with logged():
         if options.source:
             draw_published(options.published, options.out or Path("results/published"))
         else:

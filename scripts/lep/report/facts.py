@@ -5,13 +5,14 @@ import re
 from pathlib import Path
 
 from lep.config import UserError
-from lep.manifest import sha256_file
+from lep.files import sha256_file
+from lep.names import CALIBRATIONS, GROUPS, METHODS, MICRO, TASKS, TITLES, VOCABULARIES, Family
 from lep.report.claims import COLUMNS as CLAIM_COLUMNS
 from lep.report.claims import FAILS, HOLDS, UNDECIDED
-from lep.report.markup import heading, number, signed
-from lep.report.names import CALIBRATIONS, GROUPS, METHODS, MICRO, TASKS, TITLES, VOCABULARIES, Family
+from lep.report.markup import number, signed
 from lep.report.scores import Score
-from lep.report.tables import SYMBOLS, Row, Sources, Table, build_table
+from lep.report.table import SYMBOLS, Row, Table, heading
+from lep.report.tables import Sources, build_table
 
 TITLE = "Learned Embedding Propagation for Russian: a reproduction"
 PAPER = {"id": "arXiv 2412.21140", "url": "https://arxiv.org/abs/2412.21140"}

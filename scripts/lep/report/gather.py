@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lep.config import UserError
-from lep.manifest import read_manifest, write_text
+from lep.files import write_text
+from lep.manifest import read_manifest
 from lep.report.scores import METRIC_COLUMNS, SCORE_COLUMNS, Paths, as_paths
 
 

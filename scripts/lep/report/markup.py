@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lep.report.tables import Row, Table
+    from lep.report.table import Row, Table
 
 GAP = "–"
 _TEX = {
@@ -26,16 +26,6 @@ def signed(value: float, places: int = 3) -> str:
     """A difference with its sign: +.012, −.003."""
     text = number(value, places)
     return f"−{text[1:]}" if text.startswith("-") else f"+{text}"
-
-
-def digits(column: str) -> int:
-    """Decimal places that a column shows."""
-    return 2 if column == "symbols_per_token" else 3
-
-
-def heading(table: "Table") -> str:
-    """What the paper's columns are called; the size is named where ours are stand-ins."""
-    return "paper (8B)" if table.stand_in and table.ours else "paper"
 
 
 def write_markdown(table: "Table") -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lep.config import UserError
-from lep.manifest import sha256_file, sha256_json, write_json
+from lep.files import sha256_file, sha256_json, write_json
 
 DIGITS = 12
 

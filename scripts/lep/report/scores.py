@@ -8,20 +8,14 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from lep.config import UserError
-from lep.report.names import (
-    COLUMNS,
-    COMPARATOR,
+from lep.names import (
     LEVELS,
     MICRO,
-    PUBLISHED_CALIBRATIONS,
-    PUBLISHED_TITLES,
     VOCABULARIES,
-    Calibrated,
-    Comparator,
     Family,
 )
 
@@ -31,9 +25,6 @@ SCORE_COLUMNS = (
     "prompt_hash",
 )  # fmt: skip
 METRIC_COLUMNS = ("kind", "model", "name", "value")
-PUBLISHED_COLUMNS = (
-    "table", "family", "model", "vocabulary", "lep", "calibration", "shots", "symbols_per_token", *COLUMNS,
-)  # fmt: skip
 _MODEL = re.compile(
     r"[\w.-]+/(base|instruct"
     rf"|({'|'.join(VOCABULARIES)})/(init|donor|cpt-\d{{3}}|swap|overlap|conversion"
@@ -104,19 +95,6 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Published:
-    """One row of the paper's tables: `values` by column, `symbols_per_token` in Table 2."""
-
-    table: int
-    family: str
-    model: str
-    vocabulary: str
-    lep: str
-    calibration: str
-    values: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Metrics:
     """Facts of `metrics.csv` as written, by kind, model and name."""
 
@@ -170,66 +148,6 @@ def read_metrics(path: str | Path) -> Metrics:
             raise UserError(f"{path}, line {line}: value is {row['value']}; run the step that measured it again")
         entries[key] = (row["value"], line)
     return Metrics(path, entries)
-
-
-def read_published(path: str | Path) -> list[Published]:
-    """Read the paper's own values."""
-    rows: list[Published] = []
-    seen: dict[tuple[str, ...], int] = {}
-    for line, row in _rows(Path(path), PUBLISHED_COLUMNS):
-        where = f"{path}, line {line}"
-        names = [name for name in ("symbols_per_token", *COLUMNS) if row[name]]
-        values = {name: _number(row[name], f"{where}: {name}") for name in names}
-        key = tuple(row[column] for column in ("table", "family", "model", "vocabulary", "lep", "calibration"))
-        if key[0] not in ("1", "2", "3", "4"):
-            raise UserError(f"{where}: there is no table {key[0]!r}; use 1, 2, 3 or 4")
-        if missing := [name for name in COLUMNS if name not in values]:
-            raise UserError(f"{where} has no {', '.join(missing)}; the paper gives all of them")
-        if key in seen:
-            raise UserError(f"{where} repeats line {seen[key]} ({', '.join(filter(None, key))}); keep one of the two")
-        seen[key] = line
-        rows.append(Published(int(key[0]), *key[1:], values))
-    return rows
-
-
-def published_families(rows: list[Published]) -> list[Family]:
-    """The paper's families as its tables show them, for tables of its values alone."""
-    calibrations = {theirs: ours for ours, theirs in PUBLISHED_CALIBRATIONS.items()}
-    families = []
-    for family in dict.fromkeys(row.family for row in rows if row.family != COMPARATOR):
-        vocabularies = [r.vocabulary for r in rows if (r.table, r.family) == (2, family) and r.vocabulary != "original"]
-        tuned: dict[str, list[str]] = {}
-        for row in rows:
-            if (row.table, row.family) == (4, family) and row.calibration != PUBLISHED_CALIBRATIONS["none"]:
-                tuned.setdefault(row.vocabulary, []).append(calibrations[row.calibration])
-        controls = tuned.pop("original", [])
-        families.append(
-            Family(
-                name=family, base_title=PUBLISHED_TITLES[family][0], instruct_title=PUBLISHED_TITLES[family][1],
-                stand_in=False, vocabularies=vocabularies, published_family=family,
-                calibrated=[Calibrated(vocabulary, found) for vocabulary, found in tuned.items()], controls=controls,
-            )
-        )  # fmt: skip
-    return families
-
-
-def published_comparators(rows: list[Published]) -> list[Comparator]:
-    """The other models of the paper's Table 1."""
-    names = [row.model for row in rows if row.family == COMPARATOR]
-    return [Comparator(name=f"comparator{number}", title=name, published=name) for number, name in enumerate(names)]
-
-
-def find_published(
-    rows: list[Published], table: int, family: Family, vocabulary: str = "", lep: str = "", calibration: str = ""
-) -> Published | None:
-    """The paper's row for one of our models; None for a family that the paper has not."""
-    if family.published_family is None:
-        return None
-    wanted = (table, family.published_family, vocabulary, lep, PUBLISHED_CALIBRATIONS.get(calibration, calibration))
-    for row in rows:
-        if (row.table, row.family, row.vocabulary, row.lep, row.calibration) == wanted:
-            return row
-    return None
 
 
 def read_samples(path: str | Path) -> list[dict]:

@@ -5,10 +5,10 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from lep.report.markup import digits, heading
+from lep.report.table import digits, heading
 
 if TYPE_CHECKING:
-    from lep.report.tables import Row, Table
+    from lep.report.table import Row, Table
 
 TIDY_COLUMNS = (
     "table", "group", "label", "model", "stand_in", "column", "source", "value", "low", "high", "delta", "best",

@@ -5,10 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lep.config import UserError
-from lep.manifest import write_text
-from lep.report import markup, table_csv
-from lep.report.markup import digits
-from lep.report.names import (
+from lep.files import write_text
+from lep.names import (
     CALIBRATIONS,
     COLUMNS,
     COMPARATOR,
@@ -21,19 +19,12 @@ from lep.report.names import (
     parse_comparators,
     parse_families,
 )
-from lep.report.scores import (
-    Metrics,
-    Published,
-    Score,
-    Scores,
-    find_published,
-    read_metrics,
-    read_published,
-    read_scores,
-)
+from lep.report import markup, table_csv
+from lep.report.published import Published, find_published, read_published
+from lep.report.scores import Metrics, Score, Scores, read_metrics, read_scores
+from lep.report.table import LAST, SYMBOLS, Cell, Row, Table
 
 ARROW_FROM = 0.005  # smallest change that the paper marks with an arrow in Table 1
-SYMBOLS, LAST = "symbols_per_token", "last_micro_avg"
 WRITERS: dict[str, Callable[["Table"], str]] = {
     "csv": table_csv.write_csv,
     "tidy": table_csv.write_tidy,
@@ -41,71 +32,6 @@ WRITERS: dict[str, Callable[["Table"], str]] = {
     "tex": markup.write_latex,
     "typ": markup.write_typst,
 }
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A value of ours with its 95 % interval, if it has one."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def half(self) -> float | None:
-        """Half the width of the interval."""
-        return None if self.low is None else (self.high - self.low) / 2
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row. `peers` are compared for the best value; `change` holds the arrows, ours and the paper's;
-    `published_label` is what the paper calls the row; `comparable` says whether its values are of this very model."""
-
-    section: str
-    labels: tuple[str, ...]
-    model: str
-    peers: str
-    stand_in: bool
-    cells: dict[str, Cell] = field(default_factory=dict)
-    published: dict[str, float] = field(default_factory=dict)
-    change: dict[str, str] = field(default_factory=dict)
-    published_change: dict[str, str] = field(default_factory=dict)
-    published_label: str = ""
-    comparable: bool = False
-    kind: str = "ours"  # ours, original, comparator
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table: label columns, value columns of ours (`columns`) and of the paper, rows, and what must be said below."""
-
-    number: int
-    caption: str
-    label_titles: tuple[str, ...]
-    columns: dict[str, str]
-    rows: list[Row]
-    notes: list[str]
-    ours: bool
-    stand_in: bool
-    published_columns: tuple[str, ...]
-    run: str = ""
-
-    def best(self, row: Row, column: str, published: bool = False) -> bool:
-        """Whether the row has the best value among its peers, as shown (three digits)."""
-
-        def shown(other: Row) -> float | None:
-            value = other.published.get(column) if published else getattr(other.cells.get(column), "value", None)
-            return None if value is None or column == LAST else round(value, digits(column))
-
-        values = [value for other in self.rows if other.peers == row.peers and (value := shown(other)) is not None]
-        return shown(row) is not None and len(values) > 1 and shown(row) == max(values)
-
-    def delta(self, row: Row, column: str) -> float | None:
-        """Ours less the paper's; None where the row is not of the paper's own model: unlike things are not compared."""
-        if not row.comparable or column not in row.cells or column not in row.published:
-            return None
-        return row.cells[column].value - row.published[column]
 
 
 @dataclass(frozen=True)

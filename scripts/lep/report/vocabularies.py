@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lep.languages import language_name
-from lep.manifest import write_text
+from lep.corpus.languages import language_name
+from lep.files import write_text
+from lep.names import VOCABULARIES, Family, parse_families
+from lep.report.figure_style import GREY, SERIES, WIDTH, figure_style, save
 from lep.report.markup import GAP, number
-from lep.report.names import VOCABULARIES, Family, parse_families
-from lep.report.scores import Metrics, Published, find_published, read_metrics, read_published
-from lep.report.style import GREY, SERIES, WIDTH, look, save
+from lep.report.published import Published, find_published, read_published
+from lep.report.scores import Metrics, read_metrics
 
 # Column of the table: title in Markdown, decimal places; shares are shown in per cent. `{adapted}` is the language that
 # models are adapted to, `{known}` the first that the originals know.
@@ -98,7 +99,7 @@ def report_vocabularies(
     rows = _read(parse_families(families), read_metrics(metrics), values, shown)
     write_text(outputs["table"], _csv(rows, shown))
     write_text(outputs["md"], _markdown(rows, shown, Path(tokens), characters, under_trained_below))
-    with look():
+    with figure_style():
         figure, axes = pyplot.subplots(
             1, 2, figsize=(WIDTH, 1.1 + 0.24 * len(rows)), sharey=True, width_ratios=[3, 2], layout="constrained"
         )

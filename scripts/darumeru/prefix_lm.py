@@ -1,0 +1,216 @@
+"""HFLM that computes what requests share once and logits only where they are asked for.
+
+Five-shot prompts of one task begin with the same tokens, and so do the sentences of one document: their keys and
+values are computed once and reused (`batches` finds them). Log-probabilities are taken at the scored positions alone,
+so memory does not grow with prompt length x vocabulary. Numbers agree with HFLM's up to the rounding of batching.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
+from torch.nn.functional import log_softmax
+from tqdm import tqdm
+from transformers import Cache, DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from darumeru import request_types
+
+SHARED = 16  # shortest prefix, in tokens, that is worth its own forward pass
+_KEPT = 8  # encoded strings
+Tokens = Sequence[int]
+_Prefix = tuple[tuple[int, ...], DynamicCache]
+
+
+def common_prefix(first: Tokens, second: Tokens) -> int:
+    """Number of equal tokens at the start of both."""
+    for index, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a != b:
+            return index
+    return min(len(first), len(second))
+
+
+def batches(rows: Sequence[Tokens], own: Sequence[int], size: int) -> list[tuple[int, list[int]]]:
+    """(length of the shared prefix, indices of rows) of batches with at most `size` rows each.
+
+    Rows that share at least half of their tokens with a neighbour in lexicographic order form a run; a run has one
+    prefix and its batches stand together. Row i keeps its last `own[i]` tokens out of the prefix. The other rows are
+    batched by length, longest first, with a prefix of 0.
+    """
+    runs: list[list[int]] = []
+    for index in sorted(range(len(rows)), key=lambda i: (tuple(rows[i]), i)):
+        last = rows[runs[-1][-1]] if runs else ()
+        if runs and 2 * common_prefix(last, rows[index]) >= min(len(last), len(rows[index])):
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    loose: list[int] = []
+    result: list[tuple[int, list[int]]] = []
+    for run in runs:
+        shared = min(common_prefix(rows[run[0]], rows[run[-1]]), min(len(rows[i]) - own[i] for i in run))
+        if len(run) == 1 or shared < SHARED:
+            loose += run
+        else:
+            result += [(shared, chunk) for chunk in _by_length(rows, run, size)]
+    return [(0, chunk) for chunk in _by_length(rows, loose, size)] + result
+
+
+def _by_length(rows: Sequence[Tokens], indices: list[int], size: int) -> list[list[int]]:
+    ordered = sorted(indices, key=lambda i: (-len(rows[i]), i))
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+
+
+class GrowingLayer(DynamicLayer):
+    """A cache layer with room to grow: new tokens are written behind the old ones instead of copying both."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+        self._buffers: list[torch.Tensor] = []
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs) -> tuple:
+        """Add keys and values (batch, heads, new tokens, dim); returns all, as views."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
+        if not self._buffers or end > self._buffers[0].shape[-2]:
+            old = [tensor[..., :start, :] for tensor in self._buffers]
+            batch, heads, _, _ = key_states.shape
+            sizes = [(batch, heads, end + self.room, new.shape[-1]) for new in (key_states, value_states)]
+            self._buffers = [key_states.new_empty(size) for size in sizes]
+            for buffer, tensor in zip(self._buffers, old, strict=False):
+                buffer[..., :start, :] = tensor
+        for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[..., start:end, :] = new
+        self.keys, self.values = (buffer[..., :end, :] for buffer in self._buffers)
+        return self.keys, self.values
+
+
+class PrefixLM(HFLM):
+    """HFLM with shared prefixes for scoring and generation; `batch_size` must be a number."""
+
+    loglikelihood_shortest = request_types.loglikelihood_shortest
+    loglikelihood_distinct = request_types.loglikelihood_distinct
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._encoded: dict[tuple, list[int]] = {}
+        self._prefix: _Prefix | None = None
+
+    def tok_encode(self, string: str, *args, **kwargs) -> list[int]:
+        """As HFLM; the last strings are kept, as the options of a question repeat its prompt."""
+        key = (string, args, tuple(sorted(kwargs.items())))
+        if key not in self._encoded:
+            if len(self._encoded) >= _KEPT:
+                self._encoded.pop(next(iter(self._encoded)))
+            self._encoded[key] = super().tok_encode(string, *args, **kwargs)
+        return list(self._encoded[key])
+
+    def _batches(self, rows: Sequence[Tokens], own: Sequence[int]) -> list[tuple[int, list[int]]]:
+        if self._unlimited:
+            return batches(rows, own, self.batch_size)
+        return [(0, chunk) for chunk in _by_length(rows, list(range(len(rows))), self.batch_size)]
+
+    @property
+    def _unlimited(self) -> bool:
+        """Whether attention reaches over the whole context, so that a cache of full layers is right."""
+        window = getattr(self.config, "sliding_window", None)
+        return not window or window >= self.max_length
+
+    def _cache(self, prefix: Tokens, count: int, room: int = 0) -> Cache:
+        """A cache that holds the prefix for `count` rows and has room for more tokens. The last prefix is kept."""
+        cache = Cache(layer_class_to_replicate=partial(GrowingLayer, room))
+        if not prefix:
+            return cache
+        if self._prefix is None or self._prefix[0] != tuple(prefix):
+            first = DynamicCache()
+            self.model(self._tensor([prefix]), past_key_values=first, use_cache=True, logits_to_keep=1)
+            self._prefix = (tuple(prefix), first)
+        for index, layer in enumerate(self._prefix[1].layers):
+            cache.update(*(x.expand(count, -1, -1, -1) for x in (layer.keys, layer.values)), index)
+        return cache
+
+    def _tensor(self, rows: Sequence[Tokens]) -> torch.Tensor:
+        return torch.tensor([list(row) for row in rows], device=self.device)
+
+    @torch.no_grad()
+    def _loglikelihood_tokens(
+        self, requests: list[tuple], disable_tqdm: bool = False, override_bs: int | None = None
+    ) -> list[tuple[float, bool]]:
+        """(log-probability, is greedy) of each (_, context ids, continuation ids); equal inputs are run once."""
+        inputs = [tuple((context + cont)[-(self.max_length + 1) :][:-1]) for _, context, cont in requests]
+        asked: dict[tuple, list[int]] = {}
+        for index, row in enumerate(inputs):
+            asked.setdefault(row, []).append(index)
+        rows = list(asked)
+        scored = [max(len(requests[index][2]) for index in asked[row]) for row in rows]
+        results: list = [None] * len(requests)
+        for shared, chunk in tqdm(self._batches(rows, scored), disable=disable_tqdm, desc="scoring batches"):
+            logits, positions = self._logits([rows[i] for i in chunk], shared, [scored[i] for i in chunk])
+            for place, i in enumerate(chunk):
+                for index in asked[rows[i]]:
+                    continuation = requests[index][2]
+                    start = positions[len(rows[i]) - len(continuation)]
+                    results[index] = _answer(logits[place, start : start + len(continuation)], continuation)
+        self._prefix = None
+        return results
+
+    def _logits(self, rows: list[Tokens], shared: int, scored: list[int]) -> tuple[torch.Tensor, dict[int, int]]:
+        """Log-probabilities (rows, kept, vocabulary) and where each kept position of the input stands among them."""
+        longest = max(map(len, rows))
+        padded = self._tensor([[*row[shared:], *[row[-1]] * (longest - len(row))] for row in rows])
+        keep = sorted({p for row, n in zip(rows, scored, strict=True) for p in range(len(row) - n, len(row))})
+        cache = self._cache(rows[0][:shared], len(rows), longest - shared) if shared else None
+        # No mask: the padding stands behind every scored token, and attention is causal.
+        logits = self.model(
+            padded,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            logits_to_keep=torch.tensor(keep, device=self.device) - shared,
+        ).logits
+        return log_softmax(logits, dim=-1, dtype=self.softmax_dtype), {p: i for i, p in enumerate(keep)}
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """The answers, cut at their stop strings; requests with the same settings are batched together."""
+        grouped: dict[str, list[int]] = {}
+        for index, request in enumerate(requests):
+            grouped.setdefault(json.dumps(request.args[1], sort_keys=True), []).append(index)
+        answers: list[str] = [""] * len(requests)
+        for settings, members in grouped.items():
+            kwargs = normalize_gen_kwargs(json.loads(settings), self.max_gen_toks)
+            kwargs["until"] = handle_stop_sequences(
+                kwargs.get("until"), eos=self.tok_decode(self.eot_token_id, skip_special_tokens=False)
+            )
+            room = self.max_length - kwargs["max_gen_toks"]
+            rows = [self.tok_encode(requests[index].args[0], left_truncate_len=room) for index in members]
+            for shared, chunk in tqdm(self._batches(rows, [1] * len(rows)), disable=disable_tqdm, desc="generating"):
+                for i, text in zip(chunk, self._generate([rows[i] for i in chunk], shared, kwargs), strict=True):
+                    answers[members[i]] = text
+        self._prefix = None
+        return answers
+
+    @torch.no_grad()
+    def _generate(self, rows: list[Tokens], shared: int, settings: dict) -> list[str]:
+        """Answers to prompts that share their first tokens; padding stands between prefix and prompt."""
+        settings = dict(settings)
+        until, length = settings.pop("until"), settings.pop("max_gen_toks")
+        longest = max(map(len, rows))
+        pads = [longest - len(row) for row in rows]
+        pad = self.tokenizer.pad_token_id
+        inputs = self._tensor([[*row[:shared], *[pad] * n, *row[shared:]] for row, n in zip(rows, pads, strict=True)])
+        mask = self._tensor([[1] * shared + [0] * n + [1] * (longest - n - shared) for n in pads])
+        if self._unlimited:
+            settings["past_key_values"] = self._cache(rows[0][:shared], len(rows), longest - shared + length)
+        output = self._model_generate(inputs, longest + length, until, attention_mask=mask, **settings)
+        texts = (self.tok_decode(row[longest:]) for row in output.tolist())
+        return [postprocess_generated_text(text, until, None) for text in texts]
+
+
+def _answer(logits: torch.Tensor, continuation: Tokens) -> tuple[float, bool]:
+    tokens = torch.tensor(continuation, device=logits.device)
+    return float(logits.gather(1, tokens[:, None]).sum()), bool((logits.argmax(-1) == tokens).all())

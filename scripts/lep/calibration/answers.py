@@ -1,0 +1,155 @@
+"""Greedy answers of a model to prompts, graded by a judge: the raw material of self-calibration (section 2.4.2).
+
+python -m lep.calibration.answers --config job.json
+"""
+
+import dataclasses
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic.dataclasses import dataclass
+from tqdm import tqdm
+
+from lep.calibration.data import ROLES, read_records
+from lep.calibration.judge import JudgeSettings, grade
+from lep.compute.determinism import prepare_torch, resolve_device
+from lep.config import STRICT, UserError
+from lep.files import sha256_file, sha256_json, write_jsonl, write_text
+from lep.log import run_job
+from lep.manifest import MANIFEST, publish, staging, with_manifest
+from lep.models.chat import encode_prompt
+from lep.models.generation import answer_batches, answer_with_vllm
+from lep.models.store import load_model, load_tokenizer
+
+RECIPE_VERSION = 2
+ANSWERS = "answers.jsonl"
+
+
+@dataclass(frozen=True, config=STRICT)
+class AnswerJob:
+    """Answers of the model folder `model` to `prompts` first questions of the folder or file `instructions`.
+
+    A prompt of more than `max_prompt_tokens` tokens gets an empty answer. `batch_size` is for the backend `hf`.
+    """
+
+    model: Path
+    instructions: Path
+    prompts: int
+    work: Path
+    output: Path
+    judge: JudgeSettings
+    max_new_tokens: int
+    batch_size: int
+    max_prompt_tokens: int
+    seed: int
+    threads: int
+    device: str
+    dtype: str
+    backend: Literal["hf", "vllm"] = "hf"
+    recipe_version: int = RECIPE_VERSION
+
+
+def answer(job: AnswerJob) -> None:
+    """Publish `answers.jsonl`: `{"messages": [prompt], "answer", "grade"}` for each prompt, in a fixed order."""
+    prepare_torch(job.threads, job.seed)
+    work = job.work / sha256_json(_identity(job))[:16]  # another job's answers are never taken up
+    prompts = choose_prompts(job.instructions, job.prompts, job.seed)
+    answers, grades = Progress(work / "answers.jsonl"), Progress(work / "grades.jsonl")
+    if len(answers) < len(prompts):
+        for found in _generate(prompts, answers, job):
+            answers.add(found)
+    pairs = {index: (prompt[-1]["content"], answers[index]) for index, prompt in enumerate(prompts)}
+    found = grade(pairs, job.judge, job.device, grades)
+    for index, given in tqdm(found, total=len(pairs) - len(grades), desc="grades", unit="answer"):
+        grades.add({index: given})
+    records = [
+        {"messages": prompt, "answer": answers[index], "grade": grades[index]} for index, prompt in enumerate(prompts)
+    ]
+    folder = staging(job.output)
+    write_jsonl(folder / ANSWERS, records)
+    given = Counter(f"grade/{record['grade']}" for record in records)
+    publish(
+        folder,
+        job.output,
+        recipe_version=job.recipe_version,
+        parents=with_manifest({"model": job.model, "instructions": job.instructions}),
+        seed=job.seed,
+        config=_identity(job),
+        facts={"prompts": len(prompts), **dict(sorted(given.items()))},
+    )
+
+
+class Progress:
+    """Values by index in a file that grows: what was done before a kill is there after it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._values: dict[int, object] = {}
+        if path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+                if not line.endswith("\n"):  # cut off by the kill
+                    break
+                index, value = json.loads(line)
+                self._values[index] = value
+        write_text(path, "".join(self._line(index) for index in self._values))
+
+    def add(self, values: dict[int, object]) -> None:
+        """Keep values, at once on disk."""
+        self._values |= values
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write("".join(self._line(index) for index in values))
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._values
+
+    def __getitem__(self, index: int):
+        return self._values[index]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def _line(self, index: int) -> str:
+        return json.dumps([index, self._values[index]], ensure_ascii=False) + "\n"
+
+
+def _generate(prompts: list[list[dict]], answers: Progress, job: AnswerJob) -> Iterator[dict[int, str]]:
+    """The answers that are missing."""
+    tokenizer = load_tokenizer(job.model)
+    encoded = {index: encode_prompt(tokenizer, prompt) for index, prompt in enumerate(prompts)}
+    fitting = {index: ids for index, ids in encoded.items() if len(ids) <= job.max_prompt_tokens}
+    yield {index: "" for index in encoded if index not in fitting and index not in answers}
+    if job.backend == "vllm":
+        yield from answer_with_vllm(job.model, tokenizer, fitting, job.max_new_tokens, job.dtype, answers)
+        return
+    model = load_model(job.model, job.dtype, resolve_device(job.device))
+    yield from answer_batches(model, tokenizer, fitting, job.batch_size, job.max_new_tokens, answers)
+
+
+def choose_prompts(instructions: Path, count: int, seed: int) -> list[list[dict]]:
+    """`count` different opening questions of an instruction data set, chosen by seed."""
+    first: dict[str, list[dict]] = {}
+    for record in read_records(instructions):
+        messages = [{"role": ROLES[m["role"]], "content": m["content"]} for m in record["messages"]]
+        end = next((i for i, message in enumerate(messages) if message["role"] == "assistant"), len(messages))
+        if end and messages[end - 1]["role"] == "user":
+            first.setdefault(json.dumps(messages[:end], ensure_ascii=False), messages[:end])
+    if len(first) < count:
+        raise UserError(f"{instructions} has {len(first)} different prompts, {count} are wanted; ask for fewer prompts")
+    return random.Random(seed).sample(list(first.values()), count)
+
+
+def _identity(job: AnswerJob) -> dict:
+    values = dataclasses.asdict(job)
+    for path in ("model", "instructions", "work", "output"):
+        del values[path]
+    source = job.instructions if job.instructions.is_file() else job.instructions / MANIFEST
+    values["judge"] = {"backend": job.judge.backend, "model": job.judge.model}
+    return {**values, "model": sha256_file(job.model / MANIFEST), "instructions": sha256_file(source)}
+
+
+if __name__ == "__main__":
+    run_job(answer, AnswerJob, __doc__)

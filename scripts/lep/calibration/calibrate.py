@@ -1,0 +1,173 @@
+"""Calibration of a propagated model on conversations: LoRA and some matrices in full (paper sections 2.4.2, 2.4.3).
+
+    python -m lep.calibration.calibrate --config job.json [--minutes 230]
+    python -m lep.compute.launch --processes 8 lep.calibration.calibrate --config job.json
+
+A signal or the end of `--minutes` ends it with a checkpoint, as in `lep.pretraining.pretrain`: run it again.
+The result is stored as what it adds to its parent: `adapter/`, a PEFT adapter that also holds the
+matrices trained in full (`lep.models.adapter`).
+"""
+
+import dataclasses
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+from lep.compute import distributed
+from lep.compute.determinism import prepare_torch, resolve_device
+from lep.config import UserError
+from lep.files import sha256_file, write_json, write_text
+from lep.log import logger, run_job
+from lep.manifest import RUN, publish, run_record, staging
+from lep.models.adapter import ADAPTER, save_adapter
+from lep.models.chat import IGNORED
+from lep.models.store import load_tokenizer
+
+if TYPE_CHECKING:
+    from trl import SFTTrainer
+
+    from lep.pretraining.resumable import Schedule
+
+from lep.calibration.trainer import (
+    CalibrateJob,
+    encode_examples,
+    make_trainer,
+    mean_loss,
+    order_examples,
+    padding_share,
+)
+
+RECIPE_VERSION = 2
+
+
+def calibrate(job: CalibrateJob) -> None:
+    """Train, or go on training, and publish adapter, log and metrics.
+
+    A run that has finished is published again without training. Of several processes the main one publishes.
+    """
+    from lep.pretraining.resumable import open_work
+
+    prepare_torch(job.threads, job.seed)
+    distributed.join(resolve_device(job.device))
+    resume = open_work(job.work, _identity(job))
+    finished = job.work / "finished.json"
+    if not distributed.from_main(finished.is_file()):
+        result = _train(job, resume)
+        if distributed.is_main():
+            write_json(finished, result)
+    if distributed.is_main():
+        _publish(job, json.loads(finished.read_text(encoding="utf-8")))
+
+
+def _publish(job: CalibrateJob, result: dict) -> None:
+    folder = staging(job.output)
+    shutil.copytree(job.work / ADAPTER, folder / ADAPTER, copy_function=_link_or_copy)
+    write_text(folder / "log.jsonl", result["log"])
+    write_json(folder / "metrics.json", result["facts"])
+    config = {k: v for k, v in _identity(job).items() if k not in ("parent", "data", "validation")}
+    publish(
+        folder,
+        job.output,
+        recipe_version=job.recipe_version,
+        parents={"parent": job.parent},
+        seed=job.seed,
+        config={**config, "parent": os.path.relpath(job.parent, job.output), "data_sha256": sha256_file(job.data)},
+        facts=result["facts"],
+    )
+    write_json(job.output / RUN, {**run_record(), **result["run"]})
+    for checkpoint in job.work.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """The matrices trained in full are large: one copy serves work folder and result where the file system can."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _train(job: CalibrateJob, resume: str | None) -> dict:
+    from lep.pretraining.resumable import Schedule, writing
+
+    tokenizer = load_tokenizer(job.parent)
+    limit = job.tuning.max_length
+    examples, too_long = encode_examples(job.data, tokenizer, limit)
+    if not examples:
+        raise UserError(f"{job.data} has no conversation of at most {limit} tokens; add some or raise max_length")
+    held_out, _ = encode_examples(job.validation, tokenizer, limit)
+    order = order_examples([len(e["input_ids"]) for e in examples], job.tuning, job.seed, distributed.processes())
+    ordered = [examples[index] for index in order]
+    logger.info("%d conversations (%d too long)", len(examples), too_long)
+    schedule = Schedule(
+        job.work, log_steps=job.log_steps, save_steps=job.save_steps, visit_steps=set(), visit=lambda model, step: None
+    )
+    trainer = make_trainer(job, tokenizer, ordered, schedule)
+    trainer.train(resume_from_checkpoint=resume)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    losses = _held_out_losses(trainer, model, held_out, job.tuning.batch_size)
+    if distributed.is_main():
+        with writing(job.work, "the adapter"):
+            save_adapter(model, job.work / ADAPTER, job.dtype, os.path.relpath(job.parent, job.output))
+    lengths = [len(example["input_ids"]) for example in ordered]
+    seconds = max(schedule.training_seconds, 1e-9)
+    return {
+        "facts": {
+            "examples": len(examples),
+            "too_long": too_long,
+            "steps": trainer.state.global_step,
+            "tokens": sum(lengths),
+            "answer_tokens": sum(label != IGNORED for example in ordered for label in example["labels"]),
+            "padding_share": round(padding_share(lengths, job.tuning.batch_size), 6),
+            "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            **losses,
+        },
+        "log": schedule.log_text(trainer.state),
+        "run": {**schedule.speed(), "tokens_per_second": round(_tokens_of(schedule, lengths, job) / seconds)},
+    }
+
+
+def _held_out_losses(trainer: "SFTTrainer", model, examples: list[dict], batch_size: int) -> dict[str, float]:
+    """Held-out loss before (the adapter switched off) and after the training; nothing where nothing is held out."""
+    examples = sorted(examples, key=lambda example: len(example["input_ids"]))
+    starts = range(0, len(examples), batch_size)
+
+    def batches() -> Iterator[dict[str, torch.Tensor]]:
+        for start in starts:
+            batch = trainer.data_collator(examples[start : start + batch_size])
+            yield {name: tensor.to(trainer.args.device) for name, tensor in batch.items()}
+
+    if not examples:
+        return {}
+    with trainer.compute_loss_context_manager():
+        with model.disable_adapter():
+            before = mean_loss(model, batches())
+        after = mean_loss(model, batches())
+    return {"held_out": len(examples), "held_out_loss_before": round(before, 6), "held_out_loss": round(after, 6)}
+
+
+def _tokens_of(schedule: "Schedule", lengths: list[int], job: CalibrateJob) -> int:
+    step = job.tuning.batch_size * job.tuning.accumulation * distributed.processes()
+    return sum(itertools.islice(reversed(lengths), schedule.steps_done * step))
+
+
+def _identity(job: CalibrateJob) -> dict:
+    values = dataclasses.asdict(job)
+    for path in ("parent", "data", "validation", "work", "output"):
+        del values[path]
+    return {
+        **values,
+        "parent": sha256_file(job.parent / "manifest.json"),
+        "data": sha256_file(job.data),
+        "validation": sha256_file(job.validation),
+        "processes": distributed.processes(),
+    }
+
+
+if __name__ == "__main__":
+    run_job(calibrate, CalibrateJob, __doc__, stops=True)

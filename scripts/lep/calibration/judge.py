@@ -1,0 +1,219 @@
+"""Judges that grade an answer from 1 to 5 for grammar and relevance (paper section 2.4.2).
+
+`stand_in` is a declared stand-in for the paper's LLaMa-3-70B: fixed rules, no model. `openai` is any chat model
+behind an OpenAI-compatible endpoint, `local` one in a folder.
+"""
+
+import http.client
+import json
+import os
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Literal
+
+from pydantic.dataclasses import dataclass
+
+from lep.config import STRICT, UserError
+from lep.log import logger
+
+KEY_VARIABLE = "LEP_JUDGE_KEY"
+PROMPT = (
+    "Оцени ответ на запрос по шкале от 1 до 5: 5 — грамотный ответ по существу, 1 — бессвязный или не по теме.\n\n"
+    "Запрос:\n{question}\n\nОтвет:\n{answer}\n\nНапиши только одну цифру после слова «Оценка:»."
+)
+_LABELLED = re.compile(r"(?:оценка|grade|score|rating)\W{0,12}(\d+)(?:[.,](\d+))?", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+_STEM = 4  # letters that two words must share to be about the same thing
+_RETRIED = {408, 409, 429, 500, 502, 503, 504}
+_LONGEST_PAUSE = 120.0  # seconds
+_REPLY_TOKENS = 16
+
+Grade = int | None  # None: the judge gave none that can be used
+
+
+@dataclass(frozen=True, config=STRICT)
+class JudgeSettings:
+    """Which judge, and how patient with it. The key of an endpoint is read from the variable LEP_JUDGE_KEY.
+
+    `model` is the judge's name at the endpoint or, of a `local` one, its folder. `parallel` answers are graded at once.
+    """
+
+    backend: Literal["stand_in", "openai", "local"]
+    endpoint: str = ""
+    model: str = ""
+    dtype: str = "auto"
+    parallel: int = 8
+    attempts: int = 4
+    timeout_seconds: float = 60.0
+    first_pause_seconds: float = 1.0
+
+
+def grade(
+    pairs: Mapping[int, tuple[str, str]], settings: JudgeSettings, device: str = "cpu", done: Container[int] = ()
+) -> Iterator[tuple[int, Grade]]:
+    """(index, grade 1-5) of the (question, answer) pairs that are not `done`, in the order in which the grades come.
+
+    Raises `UserError` where the judge fails; the grades yielded before that are good.
+    """
+    left = {index: pair for index, pair in pairs.items() if index not in done}
+    if settings.backend == "stand_in":
+        return ((index, grade_by_rules(*pair)) for index, pair in left.items())
+    if not settings.model:
+        raise UserError(f"calibration.judge needs `model` with the backend {settings.backend!r}")
+    if settings.backend == "local":
+        return _grade_by_folder(pairs, settings, device, done) if left else iter(())
+    if not settings.endpoint.startswith(("http://", "https://")):
+        raise UserError(f"calibration.judge needs an http(s) address as `endpoint`, found {settings.endpoint!r}")
+    return _grade_in_parallel(left, settings)
+
+
+def grade_by_rules(question: str, answer: str) -> int:
+    """The stand-in judge: 1 for an empty answer, else one point each, from 1, for
+
+    letters in the script of the question; little repetition; a length fit to be read; a word in common
+    with the question or a letter of its options.
+    """
+    words = [word.casefold() for word in re.findall(r"\w+", answer)]
+    if not words:
+        return 1
+    grade = 1
+    russian = _cyrillic_share(question) >= 0.5
+    grade += (_cyrillic_share(answer) if russian else 1 - _cyrillic_share(answer)) >= 0.7 or _is_option(answer)
+    grade += max(Counter(words).values()) <= max(2, len(words) // 4)
+    grade += len(answer) <= 600 and (len(words) >= 2 or _is_option(answer))
+    stems = {word[:_STEM].casefold() for word in re.findall(r"\w+", question) if len(word) >= _STEM}
+    grade += _is_option(answer) or any(word[:_STEM] in stems for word in words if len(word) >= _STEM)
+    return grade
+
+
+def _grade_by_folder(
+    pairs: Mapping[int, tuple[str, str]], settings: JudgeSettings, device: str, done: Container[int]
+) -> Iterator[tuple[int, Grade]]:
+    """Ask the model of a folder, in batches; its answers are greedy, so that asking again gives nothing new."""
+    from lep.compute.determinism import resolve_device
+    from lep.models.chat import encode_prompt
+    from lep.models.generation import answer_batches
+    from lep.models.store import load_model, load_tokenizer
+
+    folder = Path(settings.model)
+    tokenizer, model = load_tokenizer(folder), load_model(folder, settings.dtype, resolve_device(device))
+    prompts = {index: encode_prompt(tokenizer, _messages(*pair)) for index, pair in pairs.items()}
+    for replies in answer_batches(model, tokenizer, prompts, settings.parallel, _REPLY_TOKENS, done):
+        yield from ((index, parse_grade(reply)) for index, reply in replies.items())
+
+
+def _grade_in_parallel(pairs: Mapping[int, tuple[str, str]], settings: JudgeSettings) -> Iterator[tuple[int, Grade]]:
+    """Ask the endpoint, several questions at a time. After a failure no new question is asked."""
+    stop, failure = threading.Event(), None
+
+    def ask(pair: tuple[str, str]) -> Grade:
+        if stop.is_set():
+            raise InterruptedError
+        try:
+            return grade_by_endpoint(*pair, settings)
+        except UserError:
+            stop.set()
+            raise
+
+    with ThreadPoolExecutor(settings.parallel) as pool:
+        asked = {pool.submit(ask, pair): index for index, pair in pairs.items()}
+        try:
+            for future in as_completed(asked):
+                error = future.exception()
+                if error is None:
+                    yield asked[future], future.result()
+                elif not isinstance(error, InterruptedError):
+                    failure = failure or error
+        finally:
+            stop.set()
+    if failure:
+        raise failure
+
+
+def grade_by_endpoint(
+    question: str, answer: str, settings: JudgeSettings, pause: Callable[[float], None] = time.sleep
+) -> Grade:
+    """Ask the endpoint; transient failures and unusable grades are tried again, `settings.attempts` times in all.
+
+    The pause between two attempts doubles, and is at least what the endpoint asks for (`Retry-After`). None where
+    no reply held a grade; `UserError` where no reply came or the endpoint refused.
+    """
+    failure, asked_pause = "", 0.0
+    for attempt in range(settings.attempts):
+        if attempt:
+            pause(min(max(settings.first_pause_seconds * 2 ** (attempt - 1), asked_pause), _LONGEST_PAUSE))
+        failure, asked_pause = "", 0.0
+        try:
+            found = parse_grade(_ask(question, answer, settings))
+            if found is not None:
+                return found
+        except urllib.error.HTTPError as error:
+            failure = f"HTTP {error.code}"
+            if error.code not in _RETRIED:
+                raise UserError(f"the judge at {settings.endpoint} refused: {failure}; check key and model") from None
+            asked_pause = _seconds(error.headers.get("Retry-After"))
+        except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
+            failure = str(getattr(error, "reason", error)) or type(error).__name__
+        except (KeyError, IndexError, TypeError, ValueError):
+            pass  # a reply, but none we can read
+        logger.info("judge: attempt %d: %s", attempt + 1, failure or "no usable grade")
+    if failure:
+        raise UserError(
+            f"the judge at {settings.endpoint} did not answer in {settings.attempts} attempts: {failure}; "
+            "the grades so far are kept, start the job again"
+        )
+    return None
+
+
+def parse_grade(reply: str) -> int | None:
+    """The grade 1-5 in a judge's reply: after its label, or the only number; 4/5 is 4; anything else is None."""
+    labelled = _LABELLED.findall(reply)
+    if labelled:
+        whole, part = labelled[-1]
+        return int(whole) if not part.strip("0") and 1 <= int(whole) <= 5 else None
+    numbers = _NUMBER.findall(re.sub(r"(\d)\s*(?:/|из|out of)\s*5\b", r"\1", reply))
+    return int(numbers[0]) if len(numbers) == 1 and re.fullmatch("[1-5]", numbers[0]) else None
+
+
+def _messages(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": PROMPT.format(question=question, answer=answer)}]
+
+
+def _ask(question: str, answer: str, settings: JudgeSettings) -> str:
+    body = {
+        "model": settings.model,
+        "messages": _messages(question, answer),
+        "temperature": 0,
+        "max_tokens": _REPLY_TOKENS,
+    }
+    headers = {"Content-Type": "application/json"}
+    if key := os.environ.get(KEY_VARIABLE):
+        headers["Authorization"] = f"Bearer {key}"
+    url = settings.endpoint.rstrip("/") + "/chat/completions"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=settings.timeout_seconds) as response:
+        return json.loads(response.read())["choices"][0]["message"]["content"]
+
+
+def _seconds(header: str | None) -> float:
+    """The value of `Retry-After` where it is a number of seconds; a date counts as nothing."""
+    try:
+        return max(0.0, float(header or 0))
+    except ValueError:
+        return 0.0
+
+
+def _cyrillic_share(text: str) -> float:
+    letters = [character for character in text if character.isalpha()]
+    return sum("\u0400" <= character <= "\u04ff" for character in letters) / max(1, len(letters))
+
+
+def _is_option(answer: str) -> bool:
+    return bool(re.fullmatch(r"(?:Ответ:|Answer:)?\s*[A-DА-Г]\.?", answer.strip()))

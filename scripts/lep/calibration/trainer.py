@@ -1,0 +1,190 @@
+"""Settings, examples, loss and trainer of a calibration."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy
+import torch
+from pydantic.dataclasses import dataclass
+
+from lep.compute.determinism import resolve_device
+from lep.config import STRICT, UserError
+from lep.files import read_jsonl
+from lep.models.adapter import Lora, lora_config
+from lep.models.chat import IGNORED, encode_conversation
+from lep.models.store import load_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+    from trl import SFTTrainer
+
+    from lep.pretraining.resumable import Schedule
+
+
+@dataclass(frozen=True, config=STRICT)
+class Tuning:
+    """Hyper-parameters. A step takes `batch_size` x `accumulation` x processes conversations.
+
+    A step is sorted by length before it is cut into micro-batches of `batch_size`, so that small ones pad little.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    accumulation: int = 1
+    epochs: int = 1
+    warmup_steps: int = 0
+    schedule: str = "cosine"
+    max_gradient_norm: float = 1.0
+    max_length: int = 4096  # tokens; longer conversations are left out
+    activation_checkpointing: bool = False
+
+
+@dataclass(frozen=True, config=STRICT)
+class CalibrateJob:
+    """One calibration of the model folder `parent` on the JSONL file `data` of `{"messages": [...], "source"}`.
+
+    The loss on the held-out conversations `validation` is measured before and after. Weights are of type `dtype`;
+    what trains is kept in float32, because steps of a small learning rate vanish in bfloat16.
+    """
+
+    parent: Path
+    data: Path
+    validation: Path
+    work: Path
+    output: Path
+    lora: Lora
+    tuning: Tuning
+    seed: int
+    threads: int
+    device: str
+    dtype: str
+    recipe_version: int
+    log_steps: int = 1
+    save_steps: int = 50
+
+
+def encode_examples(
+    path: Path, tokenizer: "PreTrainedTokenizerFast", max_length: int
+) -> tuple[list[dict[str, list[int]]], int]:
+    """Conversations of a JSONL file as `{"input_ids", "labels"}`, and how many were too long.
+
+    Raises `UserError` for a conversation that the assistant has no part in.
+    """
+    examples, too_long = [], 0
+    for number, record in enumerate(read_jsonl(path), start=1):
+        messages = record.get("messages")
+        if not messages or not any(message["role"] == "assistant" for message in messages):
+            raise UserError(f"{path}, line {number}: no assistant message in `messages`; each example needs an answer")
+        ids, labels = encode_conversation(tokenizer, messages)
+        if len(ids) > max_length:
+            too_long += 1
+        else:
+            examples.append({"input_ids": ids, "labels": labels})
+    return examples, too_long
+
+
+def order_examples(lengths: list[int], tuning: Tuning, seed: int, processes: int = 1) -> list[int]:
+    """The examples of all epochs in the order of the run.
+
+    Each epoch is shuffled and cut into steps; within a step (whose gradient does not depend on it) the
+    examples are sorted by length, so that a micro-batch pads little.
+    """
+    step = tuning.batch_size * tuning.accumulation * processes
+    order: list[int] = []
+    for epoch in range(tuning.epochs):
+        order += numpy.random.default_rng([seed, epoch]).permutation(len(lengths)).tolist()
+    steps = (order[start : start + step] for start in range(0, len(order), step))
+    return [index for chunk in steps for index in sorted(chunk, key=lambda i: (-lengths[i], i))]
+
+
+def padding_share(lengths: list[int], batch_size: int) -> float:
+    """Share of padding among the tokens computed, for lengths in the order of the run."""
+    batches = [lengths[start : start + batch_size] for start in range(0, len(lengths), batch_size)]
+    return 1 - sum(lengths) / sum(max(batch) * len(batch) for batch in batches)
+
+
+def answer_loss(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Summed cross-entropy in nats over the labelled tokens of a padded batch, and their number.
+
+    Logits are made only at positions that some row has a label for: answers are a small part of the text.
+    """
+    targets = inputs["labels"][:, 1:]
+    places = (targets != IGNORED).any(0).nonzero()[:, 0]
+    logits = model(
+        input_ids=inputs["input_ids"],
+        attention_mask=inputs["attention_mask"],
+        use_cache=False,
+        logits_to_keep=places,
+    ).logits
+    targets = targets[:, places]
+    loss = torch.nn.functional.cross_entropy(
+        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+    return loss, (targets != IGNORED).sum()
+
+
+@torch.no_grad()
+def mean_loss(model: torch.nn.Module, batches: Iterator[dict[str, torch.Tensor]]) -> float:
+    """Mean cross-entropy in nats of the answers' tokens, for padded batches."""
+    model.eval()
+    parts = [answer_loss(model, batch) for batch in batches]
+    return (sum(loss for loss, _ in parts) / sum(count for _, count in parts)).item()
+
+
+def make_trainer(
+    job: CalibrateJob, tokenizer: "PreTrainedTokenizerFast", examples: Sequence[dict], schedule: "Schedule"
+) -> "SFTTrainer":
+    """TRL's SFT trainer on encoded examples in the order of the run; loss on their labels, nothing prepared again."""
+    from datasets import Dataset, disable_progress_bars
+    from transformers import PrinterCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from lep.pretraining.resumable import ResumableMixin, quiet_arguments
+
+    class CalibrationTrainer(ResumableMixin, SFTTrainer):
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            """TRL's own loss skips the unlabelled positions on GPUs only."""
+            if self.args.device.type != "cpu":
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            loss, count = answer_loss(model, inputs)
+            # the count is that of all processes, and gradients are averaged over them
+            return loss / (count if num_items_in_batch is None else num_items_in_batch / self.args.world_size)
+
+    disable_progress_bars()
+    device = resolve_device(job.device)
+    tuning = job.tuning
+    model = load_model(job.parent, job.dtype, device)
+    arguments = SFTConfig(
+        output_dir=str(job.work),
+        num_train_epochs=1,  # the order of all epochs is in the data
+        per_device_train_batch_size=tuning.batch_size,
+        gradient_accumulation_steps=tuning.accumulation,
+        learning_rate=tuning.learning_rate,
+        lr_scheduler_type=tuning.schedule,
+        warmup_steps=tuning.warmup_steps,
+        weight_decay=tuning.weight_decay,
+        max_grad_norm=tuning.max_gradient_norm,
+        seed=job.seed,
+        use_cpu=device == "cpu",
+        bf16=job.dtype == "bfloat16",  # autocast: what trains is float32
+        fp16=job.dtype == "float16",
+        activation_checkpointing=tuning.activation_checkpointing,
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        **quiet_arguments(),
+    )
+    trainer = CalibrationTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_list(examples),
+        processing_class=tokenizer,
+        callbacks=[schedule],
+        peft_config=lora_config(job.lora, model.config),
+    )
+    trainer.remove_callback(PrinterCallback)
+    for parameter in trainer.model.parameters():
+        if parameter.requires_grad:  # PEFT does this for its adapters, not for the matrices beside them
+            parameter.data = parameter.data.float()
+    return trainer

@@ -1,0 +1,58 @@
+"""Start a training module in several processes: torchrun, with the cluster's signals and the exit code passed on.
+
+    python -m lep.compute.launch --processes 8 lep.pretraining.pretrain --config train.json
+    python -m lep.compute.launch --nodes 4 --meet HOST:29500 --processes 8 lep.pretraining.pretrain --config train.json  # on each node
+
+torchrun alone ends the processes at a signal and turns every exit code into 1. Here SIGTERM and SIGUSR1 reach the
+processes, which write a checkpoint, and their exit code becomes the launcher's (75: run the same command again).
+"""
+
+import argparse
+import signal
+import sys
+
+import psutil
+
+from lep.compute.stop import SIGNALS
+
+
+def launch(processes: int, command: list[str], nodes: int = 1, meet: str | None = None) -> int:
+    """Run the module `command[0]` with its arguments in `processes` processes of this node; returns the exit code.
+
+    With several `nodes` this is called once on each, `meet` (host:port) being the same everywhere.
+    """
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    for number in SIGNALS:
+        signal.signal(number, _pass_on)
+    place = ["--rdzv-backend=c10d", f"--rdzv-endpoint={meet}"] if meet else ["--standalone"]
+    options = [*place, f"--nnodes={nodes}", f"--nproc-per-node={processes}", "--signals-to-handle=SIGINT,SIGHUP"]
+    try:
+        run.run(run.parse_args([*options, "-m", *command]))
+    except ChildFailedError as error:
+        _, failure = error.get_first_failure()
+        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+    return 0
+
+
+def _pass_on(number: int, frame: object) -> None:
+    for child in psutil.Process().children():
+        child.send_signal(number)
+
+
+def main() -> None:
+    """Command line of the module."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--processes", type=int, required=True, help="processes on this node, one for each GPU")
+    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--meet", help="host:port where the processes of several nodes find one another")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="module and its arguments")
+    given = parser.parse_args()
+    if not given.command or (given.nodes > 1 and not given.meet):
+        parser.error("give a module to run, and --meet HOST:PORT with several nodes")
+    sys.exit(launch(given.processes, given.command, given.nodes, given.meet))
+
+
+if __name__ == "__main__":
+    main()

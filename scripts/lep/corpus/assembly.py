@@ -1,0 +1,97 @@
+"""From filtered shards to the published corpus: whole files, the proof that splits are disjoint, the data card."""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy
+
+from lep.config import UserError
+from lep.corpus.data_card import card_text, make_card
+from lep.corpus.deduplication import keys_of
+from lep.corpus.documents import SAMPLE, SPLITS, SplitRecipe, in_sample
+from lep.corpus.shards import GROUP, KEYS, read_counts
+from lep.files import write_json, write_text
+from lep.manifest import publish, staging
+
+RECIPE_VERSION = 2
+CARD = "data_card.json"
+
+
+def assemble_corpus(
+    shards: Sequence[Path], origins: Sequence[Mapping], target: Path, recipe: SplitRecipe, cleaning: Mapping
+) -> None:
+    """Publish `target/{train,validation,benchmark,tokenizer}.jsonl`, `data_card.json` and `data_card.md`.
+
+    `shards` are the filtered ones in their order. `origins` (`{"name", "from", "version", "licence"}` of each source)
+    and `cleaning` (what the shards were cleaned by) are for the card and the manifest. Raises `UserError` where a split
+    has no document, or shares a group or a paragraph with another.
+    """
+    folder = staging(target)
+    for split in SPLITS:
+        with open(folder / f"{split}.jsonl", "wb") as whole:
+            for shard in shards:
+                with open(shard / f"{split}.jsonl", "rb") as part:
+                    shutil.copyfileobj(part, whole, 2**20)
+        if not (folder / f"{split}.jsonl").stat().st_size:
+            raise UserError(
+                f"the corpus leaves no document for the {split} split; add text to corpus.sources "
+                f"or raise corpus.{split}_fraction"
+            )
+    counts = sum(read_counts(shards), Counter())
+    counts |= _write_sample(folder, recipe)
+    overlap = shared_keys([shard / KEYS for shard in shards])
+    if found := {pair: shared for pair, shared in overlap.items() if any(shared.values())}:
+        raise UserError(f"the splits share text: {found}; a source with a `split` holds groups that others hold too")
+    card = make_card(counts, overlap, origins)
+    write_json(folder / CARD, card)
+    write_text(folder / "data_card.md", card_text(card))
+    publish(
+        folder,
+        target,
+        recipe_version=RECIPE_VERSION,
+        seed=recipe.seed,
+        config={
+            "cleaning": dict(cleaning),
+            "splits": dict(vars(recipe)),
+            "sources": [dict(origin) for origin in origins],
+        },
+        facts=dict(sorted(counts.items())),
+    )
+
+
+def shared_keys(files: Sequence[Path]) -> dict[str, dict[str, int]]:
+    """For each two splits the number of groups and of paragraphs that occur in both; one range of keys at a time."""
+    shared = {f"{a}/{b}": {"groups": 0, "paragraphs": 0} for a, b in combinations(SPLITS, 2)}
+    for bucket in range(len(files)):
+        entries = numpy.concatenate(list(keys_of(files, bucket, len(files))))
+        for kind, offset in (("paragraphs", 0), ("groups", GROUP)):
+            keys = [numpy.unique(entries["key"][entries["paragraph"] == offset + i]) for i in range(len(SPLITS))]
+            for (i, a), (j, b) in combinations(enumerate(SPLITS), 2):
+                shared[f"{a}/{b}"][kind] += len(numpy.intersect1d(keys[i], keys[j], assume_unique=True))
+    return shared
+
+
+def _write_sample(folder: Path, recipe: SplitRecipe) -> dict[str, int]:
+    """The part of the training split that tokenizers are trained on; a link where that is all of it."""
+    train, sample = folder / "train.jsonl", folder / f"{SAMPLE}.jsonl"
+    if recipe.tokenizer_fraction >= 1:
+        os.link(train, sample)
+        return {}
+    counts: Counter = Counter()
+    with open(train, "rb") as lines, open(sample, "wb") as file:
+        for line in lines:
+            document = json.loads(line)
+            if in_sample(document["group"], recipe):
+                file.write(line)
+                counts[f"{SAMPLE}/{document['language']}/documents"] += 1
+                counts[f"{SAMPLE}/{document['language']}/characters"] += sum(
+                    len(paragraph["text"]) for paragraph in document["paragraphs"]
+                )
+    if not counts:
+        raise UserError("the tokenizer sample has no document; raise corpus.tokenizer_fraction")
+    return counts

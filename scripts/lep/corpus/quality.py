@@ -1,0 +1,104 @@
+"""Which paragraphs and documents stay: page furniture and text of low quality go, with counted reasons.
+
+Paper section 2.4.1 names metadata, links, comment sections and badly formatted documents. Links are removed by
+`lep.corpus.normalise`; the others are recognised here by rules in the manner of Gopher (Rae et al. 2021, table A1), every
+threshold a configuration value.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+
+from pydantic.dataclasses import dataclass
+
+from lep.config import STRICT
+from lep.corpus.languages import RUSSIAN, letter_share
+from lep.corpus.normalise import normalise
+
+# With a number or as a request: a manual has sections that are named `Comments` and nothing more.
+_COMMENTS = re.compile(
+    r"(?:комментарии|отзывы|обсуждение|comments|replies)\s*[:(]\s*\d+\s*\)?|\d+ (?:комментари(?:й|я|ев)|comments?)"
+    r"|(?:оставить|добавить|написать) комментарий.?|leave a (?:comment|reply).?",
+    re.IGNORECASE,
+)
+_METADATA = re.compile(
+    r"(?:теги|метки|источник|опубликовано|рубрик[аи]|категори[ия]|просмотров|рейтинг|поделиться|читайте также"
+    r"|фото|tags|posted (?:by|on|in)|published|filed under|share (?:this|on)|read more|categor(?:y|ies)|views)\s*:",
+    re.IGNORECASE,
+)
+_LONGEST_METADATA = 120  # characters; a longer line that begins so is prose
+
+
+@dataclass(frozen=True, config=STRICT)
+class QualityRecipe:
+    """Thresholds. Of a paragraph: least characters, least share of letters in its language's script, largest share of
+    characters that are neither letters nor digits nor spaces. Of a document: least words, least and largest mean
+    length of a word in characters, largest share of its paragraphs that may have been dropped.
+    """
+
+    minimum_characters: int = 10
+    minimum_letter_share: float = 0.6
+    maximum_symbol_share: float = 0.5
+    minimum_words: int = 1
+    mean_word_length: tuple[float, float] = (2.0, 20.0)
+    maximum_dropped_share: float = 1.0
+
+
+def clean_document(
+    document: dict, recipe: QualityRecipe, counts: Counter, scripts: Mapping[str, str] = RUSSIAN
+) -> dict | None:
+    """The document with normalised paragraphs, without those that fall; None where nothing good remains.
+
+    `scripts` are those of the corpus by language; a document in another language is dropped.
+
+    `counts["paragraphs/REASON"]` and `counts["documents/REASON"]` say what was dropped; paragraphs of a dropped
+    document keep the reason they had.
+    """
+    if document["language"] not in scripts:
+        counts["documents/other_language"] += 1
+        return None
+    kept: list[dict] = []
+    paragraphs = document["paragraphs"]
+    script, wanted = scripts[document["language"]], scripts.values()
+    for place, paragraph in enumerate(paragraphs):
+        text = normalise(paragraph["text"], wanted)
+        if _COMMENTS.fullmatch(text):
+            counts["paragraphs/comments"] += len(paragraphs) - place
+            break
+        if reason := _paragraph_fault(text, script, recipe):
+            counts[f"paragraphs/{reason}"] += 1
+        else:
+            kept.append({"id": paragraph["id"], "text": text})
+    reason = _document_fault(kept, len(paragraphs), recipe)
+    if reason:
+        counts[f"documents/{reason}"] += 1
+        counts["paragraphs/of_dropped_documents"] += len(kept)
+        return None
+    return {**document, "title": normalise(document["title"], wanted), "paragraphs": kept}
+
+
+def _paragraph_fault(text: str, script: str, recipe: QualityRecipe) -> str | None:
+    if len(text) < recipe.minimum_characters:
+        return "short"
+    if letter_share(text, script) < recipe.minimum_letter_share:
+        return "foreign"
+    if len(text) <= _LONGEST_METADATA and _METADATA.match(text):
+        return "metadata"
+    plain = sum(map(str.isalnum, text)) + text.count(" ") + text.count("\n")
+    if len(text) - plain > recipe.maximum_symbol_share * len(text):
+        return "symbols"
+    return None
+
+
+def _document_fault(kept: list[dict], before: int, recipe: QualityRecipe) -> str | None:
+    if not kept:
+        return "empty"
+    words = sum(paragraph["text"].count(" ") + 1 for paragraph in kept)
+    if words < recipe.minimum_words:
+        return "few_words"
+    length = sum(len(paragraph["text"]) + 1 for paragraph in kept) / words - 1
+    if not recipe.mean_word_length[0] <= length <= recipe.mean_word_length[1]:
+        return "word_length"
+    if before - len(kept) > recipe.maximum_dropped_share * before:
+        return "badly_formatted"
+    return None

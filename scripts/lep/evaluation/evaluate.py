@@ -1,0 +1,280 @@
+"""Scores of models on Darumeru with bootstrap intervals: `scores.csv` and `samples.jsonl.gz` (paper section 2.3).
+
+Run: `python -m lep.evaluation.evaluate --config job.json`. Each model's answers are kept in the work folder as soon as they are
+complete, so a killed job goes on with the next model. With `--parts` nothing is run: the answers are joined from the
+folders of jobs that asked one model about one group of tasks each.
+"""
+
+import argparse
+import csv
+import gzip
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from darumeru import metrics
+from darumeru.specs import GROUPS, PREFIX, SPECS
+
+from lep.config import UserError, load_job
+from lep.evaluation.harness import ADAPTER, EvaluateJob, Model, load_lm, load_tasks, ordinary_folder
+from lep.evaluation.samples import SAMPLES, read_lines
+from lep.files import sha256_file, sha256_json
+from lep.log import logged as log_job
+from lep.log import logger
+from lep.manifest import MANIFEST, publish, read_manifest, staging, verify, with_manifest
+
+RECIPE_VERSION = 1
+COLUMNS = (
+    "model", "step", "shots", "level", "name", "metric", "value", "low", "high", "n", "chance", "task_version",
+    "prompt_hash",
+)  # fmt: skip
+# Of each model, by task: shots, versions, shots and prompts that did not fit; and the hash of its chat template.
+BY_TASK = ("shots", "versions", "dropped_shots", "cut_prompts")
+FACTS = (*BY_TASK, "template_hash")
+
+
+def evaluate(job: EvaluateJob, parts: Sequence[Path] = ()) -> None:
+    """Score all models of a job and publish `scores.csv` and `samples.jsonl.gz`.
+
+    `parts` are folders that other jobs published, which together hold the answers of every model to every task.
+    """
+    _check(job)
+    results = _join(job, parts) if parts else [_answers(job, model) for model in job.models]
+    folder = staging(job.output)
+    rows = [row for model, r in zip(job.models, results, strict=True) for row in score_rows(job, model, r)]
+    _write_csv(folder / "scores.csv", rows)
+    lines = (
+        json.dumps({"model": model.name, **line}, ensure_ascii=False, sort_keys=True)
+        for model, result in zip(job.models, results, strict=True)
+        for task in job.tasks
+        for line in result["samples"][task]
+    )
+    _write_gzip(folder / SAMPLES, "".join(f"{line}\n" for line in lines))
+    places = {model.name: model.path for model in job.models} | ({"benchmark": job.data} if job.data else {})
+    publish(
+        folder,
+        job.output,
+        recipe_version=job.recipe_version,
+        parents=with_manifest(places),
+        seed=job.seed,
+        config={**_slice(job), "bootstrap_draws": job.bootstrap_draws},
+        facts={
+            what: {model.name: result[what] for model, result in zip(job.models, results, strict=True)}
+            for what in FACTS
+        },
+    )
+
+
+def _answers(job: EvaluateJob, model: Model) -> dict:
+    """All answers of one model, run or kept from a killed job."""
+    kept = Path(job.work) / f"{model.name.replace('/', '__')}.json.gz"
+    identity = _identity(job, model)
+    result = _read_kept(kept, identity)
+    if result is None:
+        logger.info("asking %s", model.name)
+        result = {"identity": identity, **_run(job, model)}
+        _write_gzip(kept, json.dumps(result, ensure_ascii=False, sort_keys=True))
+    return result
+
+
+def _join(job: EvaluateJob, parts: Sequence[Path]) -> list[dict]:
+    """The answers of each model from the parts; `UserError` where they were asked otherwise or do not cover the job."""
+    wanted = {key: value for key, value in _slice(job).items() if key != "tasks"}
+    joined: dict[str, dict] = {model.name: {"samples": {}, **{what: {} for what in BY_TASK}} for model in job.models}
+    for part in parts:
+        manifest = verify(part)
+        if {key: manifest["config"].get(key) for key in wanted} != wanted or manifest["seed"] != job.seed:
+            raise UserError(f"{part} was asked with other settings than this job; evaluate it again")
+        for line in read_lines(part / SAMPLES):
+            joined[line.pop("model")]["samples"].setdefault(line["task"], []).append(line)
+        for name, result in joined.items():
+            if name in manifest["facts"]["template_hash"]:
+                result["template_hash"] = manifest["facts"]["template_hash"][name]
+                for what in BY_TASK:
+                    result[what] |= manifest["facts"][what][name]
+    for name, result in joined.items():
+        if missing := [task for task in job.tasks if task not in result["samples"]]:
+            raise UserError(f"no part holds the answers of {name} to {', '.join(missing)}")
+    return list(joined.values())
+
+
+def score_rows(job: EvaluateJob, model: Model, result: dict) -> Iterator[dict]:
+    """Rows of `scores.csv`: each metric of each task, the groups that are complete, and the Micro-Avg of all 17.
+
+    Groups and Micro-Avg are plain means of their tasks' scores; so the weights of the groups in the Micro-Avg are
+    3, 8, 2, 2 and 2 of 17. Their intervals come from the same draws.
+    """
+    scores: dict[str, float] = {}
+    draws: dict = {}
+    counts: dict[str, int] = {}
+    chances: dict[str, float] = {}
+    common = {"model": model.name, "step": _step(model)}
+    for task in job.tasks:
+        lines = result["samples"][task]
+        values = [line["value"] | {"item": line["item"]} for line in lines]
+        counts[task], chances[task] = metrics.count(task, values), metrics.chance(task, values)
+        resampled = metrics.bootstrap(task, values, job.bootstrap_draws, job.seed)
+        asked = {"shots": result["shots"][task], "task_version": result["versions"][task]}
+        asked["prompt_hash"] = sha256_json([[line["prompt"], line["target"]] for line in lines])[:16]
+        for metric, value in metrics.aggregate(task, values).items():
+            chance = chances[task] if metric == metrics.SCORE else None
+            entry = _entry("task", task, metric, value, resampled[metric], counts[task], chance)
+            yield common | asked | entry
+        scores[task] = metrics.aggregate(task, values)[metrics.SCORE]
+        draws[task] = resampled[metrics.SCORE]
+    for level, name in [*(("group", group) for group in GROUPS), ("micro", metrics.MICRO)]:
+        tasks = metrics.tasks_of(name)
+        if all(task in scores for task in tasks):
+            value, chance = (sum(x[task] for task in tasks) / len(tasks) for x in (scores, chances))
+            mean = sum(draws[task] for task in tasks) / len(tasks)
+            entry = _entry(level, name, metrics.SCORE, value, mean, sum(counts[task] for task in tasks), chance)
+            yield common | {"shots": job.shots} | entry
+
+
+def _step(model: Model) -> int | str:
+    if model.step is None and (Path(model.path) / MANIFEST).is_file():
+        return read_manifest(model.path)["facts"].get("step", "")
+    return "" if model.step is None else model.step
+
+
+def _entry(level: str, name: str, metric: str, value: float, draws, n: int, chance: float | None) -> dict:
+    low, high = metrics.interval(draws)
+    numbers = {"value": value, "low": low, "high": high, "chance": chance}
+    written = {key: "" if number is None else f"{number:.6f}" for key, number in numbers.items()}
+    return {"level": level, "name": name, "metric": metric, "n": n, **written}
+
+
+def _check(job: EvaluateJob) -> None:
+    """Raise `UserError` for what a typed job can still get wrong."""
+    known = f"use {', '.join(SPECS)}"
+    if unknown := [task for task in job.tasks if task not in SPECS]:
+        raise UserError(f"unknown tasks {', '.join(unknown)}; {known}")
+    lengths = job.generation.max_new_tokens or {}
+    if unknown := [task for task in lengths if task not in SPECS and task != "default"]:
+        raise UserError(f"generation.max_new_tokens names {', '.join(unknown)}; {known} or default")
+    for what, names in (("task", job.tasks), ("model", [model.name for model in job.models])):
+        if not names:
+            raise UserError(f"the job has no {what}; name at least one")
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise UserError(f"{what} {', '.join(repeated)} is named twice")
+    if job.bootstrap_draws < 1 or job.batch_size < 1 or job.shots < 0:
+        raise UserError("bootstrap_draws and batch_size must be 1 or more, shots 0 or more")
+    for model in job.models:
+        folder = Path(model.path)
+        if not (folder / "config.json").is_file() and not (folder / ADAPTER).is_file():
+            raise UserError(
+                f"{folder} holds no model (no config.json); the path of {model.name} must be a model folder"
+            )
+
+
+def _slice(job: EvaluateJob) -> dict:
+    """What decides the answers of the models, without places."""
+    keys = ("tasks", "shots", "chat", "limit", "backend", "batch_size", "max_length", "dtype")
+    lengths = dict(sorted((job.generation.max_new_tokens or {}).items()))
+    generation = {**job.generation.settings(), "max_new_tokens": lengths}
+    return {key: getattr(job, key) for key in keys} | {"generation": generation, "hub": job.data is None}
+
+
+def _identity(job: EvaluateJob, model: Model) -> str:
+    """Hash that a kept result must have to be used again."""
+    states = [_state(Path(place)) for place in (model.path, job.data) if place]
+    return sha256_json([RECIPE_VERSION, _slice(job), job.seed, job.device, states])
+
+
+def _state(folder: Path) -> object:
+    if (folder / MANIFEST).is_file():
+        return sha256_file(folder / MANIFEST)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [[path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+
+
+def _run(job: EvaluateJob, model: Model) -> dict:
+    """All answers of one model: samples, shots and version by task, and what did not fit into the context."""
+    from lm_eval.evaluator import evaluate as run_harness
+
+    from lep.compute.determinism import prepare_torch
+
+    with ordinary_folder(Path(model.path), Path(job.work)) as folder:
+        lm = load_lm(folder, job)
+        tasks = load_tasks(folder, job)
+        prepare_torch(job.threads, job.seed)  # sampling starts anew with each model
+        found = run_harness(
+            lm,
+            tasks,
+            bootstrap_iters=0,
+            apply_chat_template=job.chat,
+            fewshot_as_multiturn=True,
+        )
+        template = lm.tokenizer.chat_template if job.chat else None
+    by_name = {name.removeprefix(PREFIX): task for name, task in tasks["tasks"].items()}
+    return {
+        "samples": {name: [_line(name, line) for line in found["samples"][PREFIX + name]] for name in job.tasks},
+        "shots": {name: task.get_config("num_fewshot") for name, task in by_name.items()},
+        "versions": {name: task.VERSION for name, task in by_name.items()},
+        "dropped_shots": {name: task.dropped_shots for name, task in by_name.items() if task.dropped_shots},
+        "cut_prompts": {name: task.cut_prompts for name, task in by_name.items() if task.cut_prompts},
+        "template_hash": sha256_json(template)[:16] if template else None,
+    }
+
+
+def _line(task: str, sample: dict) -> dict:
+    """One line of samples.jsonl, without the model."""
+    value = dict(sample[metrics.SCORE])
+    item = value.pop("item")
+    kind, doc = SPECS[task].kind, sample["doc"]
+    if kind == "generate":
+        output = sample["resps"][0][0]
+    else:
+        picked = [value["pred"]] if kind == "choice" else value["picked"]
+        output = " ".join(doc["options"][index] for index in picked)
+    return {
+        "task": task,
+        "item": item,
+        "value": value,
+        "question": doc["user"],
+        "prompt": sample["arguments"][0][0],
+        "target": doc["target"],
+        "output": output,
+    }
+
+
+def _read_kept(path: Path, identity: str) -> dict | None:
+    if not path.is_file():
+        return None
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        result = json.load(file)
+    return result if result["identity"] == identity else None
+
+
+def _write_gzip(path: Path, text: str) -> None:
+    """Write by rename; the same text gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
+        file.write(text.encode())
+    os.replace(partial, path)
+
+
+def _write_csv(path: Path, rows: list[dict]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Score models on Darumeru.")
+    parser.add_argument("--config", required=True, help="JSON file with an EvaluateJob")
+    parser.add_argument(
+        "--parts", nargs="+", type=Path, default=[], help="published folders to join instead of running"
+    )
+    options = parser.parse_args()
+    with log_job():
+        evaluate(load_job(EvaluateJob, options.config), options.parts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Scores and paired bootstrap differences from the values of single items."""
+
+from collections.abc import Mapping, Sequence
+
+from darumeru import metrics
+from darumeru.specs import GROUPS, SPECS
+
+from lep.config import UserError
+from lep.evaluation.samples import TaskValues
+
+
+def score(samples: TaskValues, name: str) -> float:
+    """The score of a task, a group or `micro_avg`."""
+    tasks = metrics.tasks_of(name)
+    return sum(metrics.aggregate(task, samples[task])[metrics.SCORE] for task in tasks) / len(tasks)
+
+
+def paired_difference(
+    samples_a: TaskValues, samples_b: TaskValues, name: str, draws: int = 1000, seed: int = 42
+) -> tuple[float, float, float]:
+    """Score of B less that of A with its 95 % interval: (difference, low, high).
+
+    `name` is a task (without prefix), a group or `micro_avg`. Raises `UserError` where a task is missing or the two
+    models were not scored on the same items.
+    """
+    try:
+        tasks = metrics.tasks_of(name)
+    except KeyError:
+        known = ", ".join([metrics.MICRO, *GROUPS, *SPECS])
+        raise UserError(f"unknown metric {name!r}; use one of {known}") from None
+    difference, resampled = 0.0, 0.0
+    for task in tasks:
+        a, b = _same_items(task, samples_a, samples_b)
+        difference += metrics.aggregate(task, b)[metrics.SCORE] - metrics.aggregate(task, a)[metrics.SCORE]
+        scores = [metrics.bootstrap(task, values, draws, seed)[metrics.SCORE] for values in (a, b)]
+        resampled = resampled + scores[1] - scores[0]
+    low, high = metrics.interval(resampled / len(tasks))
+    return difference / len(tasks), low, high
+
+
+def _same_items(task: str, samples_a: TaskValues, samples_b: TaskValues) -> tuple[Sequence[Mapping], Sequence[Mapping]]:
+    if task not in samples_a or task not in samples_b:
+        raise UserError(f"task {task} was not evaluated for both models; evaluate it or compare another metric")
+    a, b = samples_a[task], samples_b[task]
+    if [value["item"] for value in a] != [value["item"] for value in b]:
+        raise UserError(f"task {task}: the two models were scored on different items; evaluate both on the same data")
+    return a, b

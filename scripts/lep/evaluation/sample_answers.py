@@ -1,0 +1,97 @@
+"""The same prompts answered by the original model, after LEP, and after calibration (Figure 3 of the paper).
+
+python -m lep.evaluation.sample_answers --config job.json
+"""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic.dataclasses import dataclass
+
+from lep.calibration.answers import choose_prompts
+from lep.compute.determinism import prepare_torch, resolve_device
+from lep.config import STRICT, UserError
+from lep.files import write_text
+from lep.log import logger, run_job
+from lep.models.adapter import is_calibrated, load_calibrated
+from lep.models.chat import encode_prompt
+from lep.models.generation import greedy_answers
+from lep.models.store import load_model, load_tokenizer
+
+RECIPE_VERSION = 1
+
+
+@dataclass(frozen=True, config=STRICT)
+class SampledModel:
+    """A model to ask: its name, its folder (in the store, or calibrated), its label in the figure."""
+
+    name: str
+    path: Path
+    label: Literal["original", "LEP", "LEP + calibration"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class SampledFamily:
+    """The models of one family, in the order of the figure."""
+
+    family: str
+    models: list[SampledModel]
+
+
+@dataclass(frozen=True, config=STRICT)
+class SampleJob:
+    """Answers of all `families` to all prompts, greedy, into the JSONL file `output`.
+
+    Prompts are `prompts` and `drawn` more, chosen by seed from the `instructions`.
+    """
+
+    families: list[SampledFamily]
+    prompts: list[str]
+    output: Path
+    max_new_tokens: int
+    threads: int
+    seed: int
+    device: str
+    dtype: str
+    instructions: Path | None = None
+    drawn: int = 0
+    recipe_version: int = RECIPE_VERSION
+
+
+def sample(job: SampleJob) -> None:
+    """Write `{"family", "prompt", "answers": [{"model", "label", "text"}]}`, one line per family and prompt."""
+    prompts = list(job.prompts)
+    if job.instructions:
+        prompts += [messages[-1]["content"] for messages in choose_prompts(job.instructions, job.drawn, job.seed)]
+    if not prompts:
+        raise UserError("no prompt to answer; give report.samples at least one")
+    prepare_torch(job.threads, job.seed)
+    lines = []
+    for family in job.families:
+        answers: list[list[dict]] = [[] for _ in prompts]
+        for entry in family.models:
+            logger.info("%s", entry.name)
+            for place, text in zip(answers, _ask(entry, prompts, job), strict=True):
+                place.append({"model": entry.name, "label": entry.label, "text": text})
+        for prompt, found in zip(prompts, answers, strict=True):
+            line = {"family": family.family, "prompt": prompt, "answers": found}
+            lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+    write_text(job.output, "".join(lines))
+
+
+def _ask(entry: SampledModel, prompts: list[str], job: SampleJob) -> list[str]:
+    device = resolve_device(job.device)
+    if is_calibrated(entry.path):
+        model, tokenizer = load_calibrated(entry.path, device)
+    else:
+        model, tokenizer = load_model(entry.path, job.dtype, device), load_tokenizer(entry.path)
+    texts = []
+    for prompt in prompts:  # one by one: an answer must not depend on its neighbours
+        ids = encode_prompt(tokenizer, [{"role": "user", "content": prompt}])
+        texts += greedy_answers(model, tokenizer, [ids], job.max_new_tokens)
+    return texts
+
+
+if __name__ == "__main__":
+    run_job(sample, SampleJob, __doc__)

@@ -1,0 +1,36 @@
+"""The records of Darumeru, from the hub or a local folder."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from lep.config import UserError
+from lep.files import write_text
+from lep.log import logger
+from lep.manifest import publish, staging
+
+RECIPE_VERSION = 1
+
+
+def fetch_benchmark(output: Path, data_dir: Path | None = None, datasets: Mapping | None = None) -> None:
+    """Write the records of Darumeru as `output/{subset}/{split}.jsonl`, each checked, and publish the folder.
+
+    They come from the local folder `data_dir` (JSONL or Parquet), else from the hub; `datasets` overrides repository
+    and revision by name. Raises `UserError` naming file and field where a record is not as expected.
+    """
+    from darumeru.data import read_records
+    from darumeru.records import DataError
+    from darumeru.sources import HUB, SPLITS
+
+    hub = {**HUB, **(datasets or {})}
+    folder = staging(output)
+    for subset, split in SPLITS:
+        logger.info("reading %s, %s", subset, split)
+        try:
+            records = read_records(subset, split, data_dir, hub)
+        except DataError as error:
+            raise UserError(str(error)) from None
+        lines = (json.dumps(record, ensure_ascii=False, default=str) for record in records)
+        write_text(folder / subset / f"{split}.jsonl", "".join(f"{line}\n" for line in lines))
+    origin = {"origin": "local"} if data_dir else {name: list(place) for name, place in hub.items()}
+    publish(folder, output, recipe_version=RECIPE_VERSION, config=origin)

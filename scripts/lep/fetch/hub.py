@@ -1,0 +1,152 @@
+"""Models and data sets of the hub: fetched at a commit, checked against the hashes that the hub names."""
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lep.config import UserError
+from lep.fetch.sources import UNPINNED, read_lock
+from lep.files import sha256_file, write_json
+from lep.log import logger
+from lep.manifest import publish
+
+RECIPE_VERSION = 1
+# Never pickle, never code: what a model or data set is read from.
+PATTERNS = {
+    "model": ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"],
+    "dataset": ["*.parquet", "*.jsonl", "*.jsonl.gz", "*.jsonl.zst", "*.json", "*.md"],
+}
+
+
+def fetch_hub(kind: str, repository: str, revision: str, output: Path) -> None:
+    """Download a model or data set repository at `revision` (`unpinned`: the newest) and publish it with its hashes.
+
+    Files that an interrupted attempt has finished are kept beside `output` and not fetched again. Each file must have
+    the hash that the hub names for it. Raises `UserError` for gated, missing and misnamed repositories, broken
+    connections, a model without safetensors and a data set without any file that is read.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+
+    folder = output.with_name(f".{output.name}.download")
+    with _hub_errors(kind, repository, revision):
+        wanted = None if revision == UNPINNED else revision
+        info = HfApi().repo_info(repository, repo_type=kind, revision=wanted, files_metadata=True)
+        files = _chosen(kind, repository, info.siblings)
+        logger.info("fetching %d files of %s at commit %s", len(files), repository, info.sha)
+        snapshot_download(
+            repository, repo_type=kind, revision=info.sha, local_dir=folder, allow_patterns=PATTERNS[kind]
+        )
+    hashes = {name: _checked_sha256(folder / name, file) for name, file in files.items()}
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.relative_to(folder).as_posix() not in files:
+            path.unlink()  # of an earlier attempt, when the newest commit was another
+    publish(
+        folder,
+        output,
+        recipe_version=RECIPE_VERSION,
+        config={"repository": repository, "revision": revision},
+        facts={"commit": info.sha},
+        hashes=hashes,
+    )
+
+
+class HubUnreachableError(UserError):
+    """No connection to the hub: nothing can be said of a single repository."""
+
+
+def check_access(kind: str, repository: str, revision: str) -> None:
+    """Ask the hub for the head of one file of a repository; raises `UserError` where it cannot be fetched from here.
+
+    A gated repository tells everybody what it holds, but gives its files only to those who were granted access.
+    """
+    from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
+
+    with _hub_errors(kind, repository, revision):
+        wanted = None if revision == UNPINNED else revision
+        info = HfApi().repo_info(repository, repo_type=kind, revision=wanted)
+        names = sorted(file.rfilename for file in info.siblings)
+        name = "config.json" if "config.json" in names else names[0]
+        get_hf_file_metadata(hf_hub_url(repository, name, repo_type=kind, revision=info.sha))
+
+
+def _chosen(kind: str, repository: str, siblings: Sequence["RepoSibling"]) -> dict[str, "RepoSibling"]:
+    """The files of a repository that are fetched, by name."""
+    from huggingface_hub.utils import filter_repo_objects
+
+    chosen = filter_repo_objects(siblings, allow_patterns=PATTERNS[kind], key=lambda file: file.rfilename)
+    files = {file.rfilename: file for file in chosen}
+    if kind == "model" and not any(name.endswith(".safetensors") for name in files):
+        raise UserError(
+            f"{repository} has no safetensors; pickled weights are never loaded: name a revision or repository with "
+            "safetensors, or convert it where you trust it (save_pretrained) and name that folder as `path`"
+        )
+    if kind == "dataset" and all(name.endswith(".md") for name in files):
+        raise UserError(f"{repository} has none of the files that are read: {', '.join(PATTERNS[kind])}")
+    return files
+
+
+def _checked_sha256(path: Path, file: "RepoSibling") -> str:
+    """The sha256 of a fetched file, which must be as the hub describes it; a file that is not is deleted."""
+    sha256 = sha256_file(path)
+    if file.lfs:
+        found, named = sha256, file.lfs.sha256
+    else:  # a small file is known by the hash of its git blob
+        data = path.read_bytes()
+        found, named = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest(), file.blob_id
+    if found != named:
+        path.unlink()
+        raise UserError(
+            f"{file.rfilename} arrived with hash {found}, the hub names {named}; run again to fetch it anew"
+        )
+    return sha256
+
+
+@contextlib.contextmanager
+def _hub_errors(kind: str, repository: str, revision: str) -> Iterator[None]:
+    """Failures of the hub as one message each, which never holds a token."""
+    import httpx2
+    from huggingface_hub.constants import ENDPOINT
+    from huggingface_hub.errors import GatedRepoError, HFValidationError
+
+    try:
+        yield
+    except GatedRepoError:
+        page = f"{ENDPOINT}/{'' if kind == 'model' else 'datasets/'}{repository}"
+        raise UserError(
+            f"{repository} is gated: ask for access on its page {page} and set HF_TOKEN to a token of the account that "
+            f"was granted it ({ENDPOINT}/settings/tokens)"
+        ) from None
+    except (httpx2.HTTPError, HFValidationError, OSError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise (HubUnreachableError if isinstance(error, httpx2.ConnectError) else UserError)(
+            f"{kind} {repository} at revision {revision} could not be fetched ({reason}); check the id, the revision "
+            "and the network and run again, which keeps the files that are complete (a private repository needs "
+            "HF_TOKEN); or put its files into a local folder and name that as `path`"
+        ) from None
+
+
+def lock_sources(references: Sequence[str], lock: Path) -> None:
+    """Write the newest commit of each reference that `lock` does not hold yet; what it holds is kept.
+
+    Raises `UserError` naming the references that could not be looked up; the others are written.
+    """
+    from huggingface_hub import HfApi
+
+    known, failed = read_lock(lock), []
+    for reference in references:
+        kind, _, place = reference.partition(":")
+        repository, _, branch = place.partition("@")
+        if reference in known:
+            continue
+        try:
+            with _hub_errors(kind, repository, branch or "main"):
+                known[reference] = HfApi().repo_info(repository, repo_type=kind, revision=branch or None).sha
+        except UserError as error:
+            failed.append(str(error))
+    write_json(lock, known)
+    logger.info("%s holds %d revisions", lock, len(known))
+    if failed:
+        raise UserError("\n".join(["the other revisions are written, but not these:", *failed]))

@@ -1,0 +1,232 @@
+"""Reading of Hugging Face model folders: weights by name, tokenizer, configuration; what is no good is refused."""
+
+import contextlib
+import functools
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from lep.config import UserError
+from lep.files import sha256_json
+from lep.models.safetensors_header import weights_header
+from lep.vocabulary.byte_view import ByteView
+
+INPUT, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+INDEX, CONFIG = "model.safetensors.index.json", "config.json"
+_DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
+_OPEN_TOKENIZERS = 4  # a base, an instruct, a donor and a new one
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Input embeddings and head, both (rows, hidden size); `head` is None where it is tied to the input."""
+
+    input: torch.Tensor
+    head: torch.Tensor | None
+
+    @property
+    def tied(self) -> bool:
+        return self.head is None
+
+    def matrices(self) -> dict[str, torch.Tensor]:
+        """The matrices by the short names `input` and, untied, `head`."""
+        return {"input": self.input} if self.tied else {"input": self.input, "head": self.head}
+
+
+def read_embeddings(folder: Path) -> Embeddings:
+    """Both matrices of a store folder or of any Hugging Face folder; no other tensor is read."""
+    tied = is_tied(folder)
+    matrices = Embeddings(read_matrix(folder, "input"), None if tied else read_matrix(folder, "head"))
+    check_shapes(matrices, Path(folder))
+    return matrices
+
+
+def read_matrix(folder: Path, which: str) -> torch.Tensor:
+    """The matrix `input` or `head` of shape (rows, hidden size), mapped from its file."""
+    folder, name = Path(folder), {"input": INPUT, "head": HEAD}[which]
+    weights = weight_map(folder)
+    if name not in weights:
+        raise UserError(
+            f"{folder} has no tensor {name}; only models that store their matrices as {INPUT} and, untied, {HEAD} "
+            "(Llama, Mistral, Qwen and alike) can be used"
+        )
+    with open_weights(folder / weights[name]) as file:
+        return file.get_tensor(name)
+
+
+def weight_map(folder: Path) -> dict[str, str]:
+    """File name of each tensor, from the index or from the one `model.safetensors`; all files exist."""
+    folder = Path(folder)
+    if (folder / INDEX).is_file():
+        weights = read_json(folder / INDEX)["weight_map"]
+    elif (folder / "model.safetensors").is_file():
+        weights = dict.fromkeys(weights_header(folder / "model.safetensors"), "model.safetensors")
+    elif not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; give the folder of a Hugging Face model")
+    elif any(True for pattern in ("*.bin", "*.pt", "*.pth") for _ in folder.glob(pattern)):
+        raise UserError(
+            f"{folder} holds only pickled weights, which are never opened; "
+            "use a safetensors revision of the model, or convert it where you trust it (save_pretrained)"
+        )
+    else:
+        raise UserError(f"{folder} has no {INDEX} and no model.safetensors; give the folder of a Hugging Face model")
+    for file in sorted(set(weights.values())):
+        if Path(file).name != file or not (folder / file).is_file():
+            raise UserError(f"{folder / INDEX} names {file}, which is not in {folder}; fetch the model again")
+    return weights
+
+
+def is_tied(folder: Path) -> bool:
+    """Whether head and input embeddings are one matrix, from the model's configuration."""
+    settings = read_json(Path(folder) / CONFIG)
+    if "tie_word_embeddings" in settings:
+        return bool(settings["tie_word_embeddings"])
+    from transformers import AutoConfig
+
+    return bool(AutoConfig.from_pretrained(folder, local_files_only=True).tie_word_embeddings)
+
+
+def tokenizer_sha256(folder: Path) -> str:
+    """Hash of what a tokenizer does: `tokenizer.json` without run-time settings, in canonical form."""
+    return _tokenizer_sha256(*_state(folder))
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    """The folder's fast tokenizer; `UserError` where there is none.
+
+    It is opened once while its files stay as they are, and shared: callers must not change it.
+    """
+    return _load_tokenizer(*_state(folder))
+
+
+def byte_view(folder: Path) -> ByteView:
+    """The byte view of the folder's tokenizer, shared in the same way."""
+    return _byte_view(*_state(folder))
+
+
+def _state(folder: Path) -> tuple[Path, tuple]:
+    """What a memo of the folder's tokenizer depends on."""
+    tokenizer_file(folder)
+    stats = [path.stat() for path in sorted(Path(folder).iterdir()) if path.is_file()]
+    return Path(folder), tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
+
+
+@functools.lru_cache(maxsize=_OPEN_TOKENIZERS)
+def _tokenizer_sha256(folder: Path, state: tuple) -> str:
+    content = read_json(tokenizer_file(folder))
+    content = {key: value for key, value in content.items() if key not in ("version", "truncation", "padding")}
+    merges = content.get("model", {}).get("merges")
+    if merges:  # older files write a merge as one string with a space
+        merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+        content["model"] = {**content["model"], "merges": merges}
+    return sha256_json(content)
+
+
+@functools.lru_cache(maxsize=_OPEN_TOKENIZERS)
+def _load_tokenizer(folder: Path, state: tuple) -> "PreTrainedTokenizerFast":
+    # Not AutoTokenizer: it would import model code for seconds, and may rebuild what tokenizer.json already says.
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+
+
+@functools.lru_cache(maxsize=_OPEN_TOKENIZERS)
+def _byte_view(folder: Path, state: tuple) -> ByteView:
+    return ByteView(_load_tokenizer(folder, state))
+
+
+def check_ids(tokenizer: "PreTrainedTokenizerFast", rows: int, where: Path) -> None:
+    """Refuse a tokenizer with an id that has no row, listing the tokens."""
+    beyond = sorted((index, token) for token, index in tokenizer.get_vocab().items() if index >= rows)
+    if beyond:
+        listed = ", ".join(f"{token!r} (id {index})" for index, token in beyond[:10])
+        more = f" and {len(beyond) - 10} more" if len(beyond) > 10 else ""
+        raise UserError(
+            f"{where}: the matrices have {rows} rows, too few for {len(beyond)} tokens: {listed}{more}; "
+            "use the tokenizer that belongs to the model, or resize its embeddings first"
+        )
+
+
+def parse_dtype(name: str) -> torch.dtype:
+    """A torch floating-point type by name."""
+    kind = getattr(torch, name, None)
+    if kind not in _DTYPES:
+        raise UserError(f"unknown dtype {name!r}; use float32, bfloat16 or float16")
+    return kind
+
+
+def read_json(path: Path) -> dict:
+    """A JSON file of a model folder; `UserError` where it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; give the folder of a complete Hugging Face model") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged ({error}); fetch the model again") from None
+
+
+def tokenizer_file(folder: Path) -> Path:
+    """The folder's `tokenizer.json`; `UserError` with the remedy where it is missing."""
+    path = Path(folder) / "tokenizer.json"
+    if not path.is_file():
+        raise UserError(
+            f"{path} is missing; write the model's fast tokenizer there: "
+            f"AutoTokenizer.from_pretrained(...).save_pretrained({str(folder)!r})"
+        )
+    return path
+
+
+@contextlib.contextmanager
+def open_weights(path: Path) -> Iterator[safe_open]:
+    """An open safetensors file; a damaged one is a `UserError`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}); fetch or make the model again") from None
+
+
+def copy_tensors(source: Path, target: Path, names: Iterable[str], dtype: torch.dtype | None = None) -> None:
+    """Write some tensors of a safetensors file to another, one at a time in memory; `dtype` converts floating ones."""
+    entries, header, end = weights_header(source), {"__metadata__": {"format": "pt"}}, 0
+    names = sorted(names)
+    for name in names:
+        start, stop = entries[name]["data_offsets"]
+        kind, size = entries[name]["dtype"], stop - start
+        if dtype and kind.startswith(("F", "BF")):
+            kind, size = _DTYPES[dtype], math.prod(entries[name]["shape"]) * dtype.itemsize
+        header[name] = {"dtype": kind, "shape": entries[name]["shape"], "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # data starts at a multiple of eight bytes
+    with open(target, "wb") as out:
+        out.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            with open_weights(source) as file:  # opened anew, so that what was read is not kept in memory
+                tensor = file.get_tensor(name)
+            if dtype and tensor.is_floating_point():
+                tensor = tensor.to(dtype)
+            out.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+
+
+def check_shapes(embeddings: Embeddings, origin: Path) -> None:
+    """Refuse matrices that do not fit the model in `origin`: unequal shapes, width or tying."""
+    settings = read_json(origin / CONFIG)
+    shape = tuple(embeddings.input.shape)
+    if embeddings.head is not None and tuple(embeddings.head.shape) != shape:
+        raise UserError(
+            f"{origin}: input embeddings {shape} and head {tuple(embeddings.head.shape)} differ in shape; "
+            "both must have one row per token"
+        )
+    if settings.get("hidden_size", shape[1]) != shape[1]:
+        raise UserError(
+            f"{origin}: matrices of width {shape[1]}, but the body's hidden size is {settings['hidden_size']}"
+        )
+    if is_tied(origin) != embeddings.tied:
+        has, needs = ("one tied matrix", "two") if embeddings.tied else ("two matrices", "one, its head being tied")
+        raise UserError(f"{origin} needs {needs}, but got {has}; use models of equal tying (tie_word_embeddings)")

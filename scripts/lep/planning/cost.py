@@ -1,0 +1,297 @@
+"""What a job of the workflow computes and how long that takes, reckoned from the configuration alone.
+
+Times are floating-point operations over the stated speed of the device times the stated share of it that is reached
+(`plan` in config.yaml). Nothing heavy is imported, no model is opened: shapes come from `config.json` files where
+they are here, else from `plan.models`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from darumeru.specs import GROUPS, SPECS
+
+from lep.config import UserError
+from lep.planning.shape import Shape, read_shape
+from lep.pretraining.memory import POSITIONS_ON_CPU, POSITIONS_ON_GPU, Load
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+# Test items of the published data, and tokens of one question with its lead, by task. Items of the copy tasks and all
+# lengths are guesses: no source states them.
+TASKS = {
+    "rummlu": (10023, 130), "nlpcore_rummlu": (14042, 140), "nlpcore_enmmlu": (14042, 110), "multiq": (1046, 900),
+    "parus": (200, 70), "rcb": (220, 110), "rwsd": (204, 90), "use": (900, 400), "ruopenbookqa": (2328, 80),
+    "ruworldtree": (105, 90), "rucola": (2787, 60),
+    "treeway_abstractive": (500, 1500), "treeway_extractive": (500, 1800),
+    "cp_sent_en": (500, 60), "cp_para_en": (100, 400), "cp_sent_ru": (500, 80), "cp_para_ru": (100, 500),
+}  # fmt: skip
+SELF_ANSWERS = 13531  # answers that the paper's judge kept (section 2.4.2)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a job on `gpus` devices (0: none), and bytes of memory of one device."""
+
+    seconds: float
+    gpus: int = 0
+    device_bytes: float = 0.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """The shape of a family's models; `original_rows` is the size of the original vocabulary."""
+
+    shape: Shape
+    original_rows: int
+    layers: int
+    intermediate: int
+
+    def parameters(self, rows: int) -> int:
+        """All parameters of a model with `rows` rows."""
+        return self.shape.body_parameters + (1 if self.shape.tied else 2) * rows * self.shape.hidden_size
+
+
+class CostModel:
+    """The costs of all jobs under one resolved configuration. `root` is the folder of the Snakefile."""
+
+    def __init__(self, config: Mapping, root: Path) -> None:
+        self.config, self.root, self.plan = config, root, config["plan"]
+        self.families = {family["name"]: family for family in config["families"]}
+        self.models = {name: self._model(family) for name, family in self.families.items()}
+        # Comparators are of the families' size; their shapes are not in the configuration.
+        largest = max(self.models.values(), key=lambda model: model.parameters(model.original_rows))
+        self.models |= {other["name"]: largest for other in config["comparators"] if other["model"]}
+        self.gpus = config["compute"]["gpus_per_job"]
+
+    def cost(self, rule: str, wildcards: Mapping[str, str]) -> Cost:
+        """The cost of one job; a rule without a formula takes the start of a process."""
+        formula = _FORMULAS.get(rule)
+        cost = formula(self, **wildcards) if formula else Cost(0.0)
+        start = self.plan["start_seconds"] if rule in _HEAVY else 0.5
+        return Cost(cost.seconds + start, cost.gpus, cost.device_bytes)
+
+    def rows(self, family: str, vocabulary: str) -> int:
+        """Rows of a vocabulary: about `plan.new_pieces` of the pieces that extend one are new to it."""
+        if vocabulary == "original":
+            return self.models[family].original_rows
+        settings = self.families[family]
+        if vocabulary in ("bpe", "unigram"):
+            return settings["replacement_size"]
+        kept = settings["optimized_keep"] if vocabulary == "optimized" else self.models[family].original_rows
+        return kept + round(self.plan["new_pieces"] * settings["extension_size"])
+
+    def pretraining_tokens(self) -> int:
+        """Tokens of one pre-training run."""
+        settings = self.config["pretraining"]
+        step = settings["batch_size"] * settings["block_size"]
+        steps = settings["max_steps"] or self.plan["text"]["tokens"] // step
+        if settings["token_budget"]:
+            steps = min(steps, settings["token_budget"] // step)
+        return steps * step
+
+    def _model(self, family: Mapping) -> Model:
+        path = family["base"]["path"]
+        results = self.root / "results" / self.config["scale"]
+        folders = [self.root / path, results / "models" / family["name"] / "base"]
+        folders.append(results / "sources" / "models" / family["name"] / "base")
+        found = next((folder / "config.json" for folder in folders if (folder / "config.json").is_file()), None)
+        if found is None and path not in self.plan["models"]:
+            raise UserError(f"plan.models: the shape of {path} is not known; add the numbers of its config.json")
+        values = json.loads(found.read_text(encoding="utf-8")) if found else self.plan["models"][path]
+        shape = read_shape(values, BYTES[self.config["compute"]["dtype"]])
+        return Model(shape, values["vocab_size"], values["num_hidden_layers"], values["intermediate_size"])
+
+    # -- speed of a device
+
+    def _training(self, family: str, vocabulary: str, tokens: float, share: float, checkpointing: bool) -> float:
+        """Seconds on one device: the body forward and backward without gradients of its weights, the head with."""
+        model = self.models[family]
+        head = self.rows(family, vocabulary) * model.shape.hidden_size
+        body = (6 if checkpointing else 4) * model.shape.body_parameters
+        return tokens * (body + 6 * head) / (self.plan["device"]["tflops"] * 1e12 * share)
+
+    def _reading(self, parameters: int, tokens: float) -> float:
+        """Seconds on one device to run a model forward over `tokens`."""
+        return 2 * parameters * tokens / (self.plan["device"]["tflops"] * 1e12 * self.plan["utilisation"]["prompts"])
+
+    def _writing(self, parameters: int, answers: float, tokens: float, batch: int) -> float:
+        """Seconds on one device to generate `tokens` for each of `answers`: each step reads all weights."""
+        weights = parameters * BYTES[self.config["compute"]["dtype"]]
+        step = weights / (self.plan["device"]["gigabytes_per_second"] * 1e9) + self.plan["device"]["step_seconds"]
+        return max(1.0, answers / batch) * tokens * step
+
+    def _load(self, family: str, vocabulary: str, tokens: int, trained: int, checkpointing: bool, chunk: int) -> float:
+        """Bytes on one device that trains `trained` parameters with micro-batches of `tokens`."""
+        model, rows = self.models[family], self.rows(family, vocabulary)
+        wide = 4 if self.config["pretraining"]["float32_weights"] else model.shape.itemsize
+        load = Load(
+            body=model.parameters(rows) - trained, trained=trained, head=rows * model.shape.hidden_size, rows=rows,
+            layers=model.layers, hidden=model.shape.hidden_size, intermediate=model.intermediate,
+            body_bytes=model.shape.itemsize, matrix_bytes=wide, tokens=tokens, checkpointing=checkpointing,
+            processes=max(1, self.gpus), chunk=chunk,
+        )  # fmt: skip
+        return sum(load.parts().values())
+
+    # -- formulas, one for each rule that takes long
+
+    def _read_text(self, share: float = 1.0, threads: int = 1) -> Cost:
+        text = self.plan["text"]
+        return Cost(share * text["megabytes"] / (text["megabytes_per_second"] * threads))
+
+    def _sentencepiece(self, **_: str) -> Cost:
+        # Sorting and counting all substrings: a tenth of the speed of reading.
+        return Cost(10 * self.config["vocabulary"]["characters"] / 1e6 / self.plan["text"]["megabytes_per_second"])
+
+    def _fetched(self, family: str = "", **_: str) -> Cost:
+        size = self.full_bytes(family) / 1e6 if family else self.plan["text"]["megabytes"]
+        return Cost(size / self.plan["network_megabytes_per_second"])
+
+    def full_bytes(self, family: str) -> int:
+        """Bytes of a source model."""
+        return self.models[family].shape.full_bytes(self.models[family].original_rows)
+
+    def _copied(self, family: str, vocabulary: str = "original", **_: str) -> Cost:
+        model = self.models[family].shape
+        written = (
+            self.full_bytes(family) if vocabulary == "original" else model.derived_bytes(self.rows(family, vocabulary))
+        )
+        return Cost(written / 1e6 / self.plan["disk_megabytes_per_second"])
+
+    def _pretrain(self, family: str, vocabulary: str, **_: str) -> Cost:
+        settings = self.config["pretraining"]
+        share, checkpointing = self.plan["utilisation"]["pretraining"], settings["activation_checkpointing"]
+        seconds = self._training(family, vocabulary, self.pretraining_tokens(), share, checkpointing)
+        tokens = settings["micro_batch_size"] * settings["block_size"]
+        shape, rows = self.models[family].shape, self.rows(family, vocabulary)
+        trained = shape.derived_bytes(rows) // shape.itemsize
+        chunk = POSITIONS_ON_GPU if self.gpus else POSITIONS_ON_CPU
+        memory = self._load(family, vocabulary, tokens, trained, checkpointing, chunk)
+        return Cost(seconds / max(1, self.gpus), self.gpus, memory)
+
+    def _adopt(self, family: str, vocabulary: str) -> Cost:
+        # The body is read twice, the held-out text scored twice.
+        parameters = self.models[family].parameters(self.rows(family, vocabulary))
+        seconds = 2 * self._reading(parameters, self.config["pretraining"]["validation_characters"] / 3)
+        seconds += 3 * self._copied(family).seconds
+        return Cost(seconds, min(1, self.gpus), self._weights(parameters))
+
+    def _sweep(self, family: str, vocabulary: str, **_: str) -> Cost:
+        whole = self._pretrain(family, vocabulary)
+        return Cost(whole.seconds * self.config["pretraining"]["sweep"]["share"], whole.gpus, whole.device_bytes)
+
+    def _propagate(self, family: str, vocabulary: str, **_: str) -> Cost:
+        # Two passes over the rows for each fit, and the product: six d x d multiplications of a row, for each matrix.
+        width, rows = self.models[family].shape.hidden_size, self.rows(family, vocabulary)
+        methods = len(self.config["propagation"]["methods"])
+        seconds = 2 * methods * 6 * 2 * rows * width**2 / (self.plan["processor_gigaflops"] * 1e9)
+        return Cost(seconds + methods * self._copied(family, vocabulary).seconds)
+
+    def _answers(self, family: str, **_: str) -> Cost:
+        settings = self.config["calibration"]["answers"]
+        parameters = self.models[family].parameters(self.rows(family, "original"))
+        prompts = settings["prompts"]
+        seconds = self._reading(parameters, prompts * self.plan["conversations"]["tokens"] / 2)
+        seconds += self._writing(parameters, prompts, settings["max_new_tokens"], settings["batch_size"])
+        return Cost(seconds, min(1, self.gpus), self._weights(parameters))
+
+    def _calibrate(self, family: str, vocabulary: str, parent: str, calibration: str) -> Cost:
+        settings = self.config["calibration"]
+        recipe = settings["recipes"]["self" if calibration == "self" else "saiga"]
+        told, copies = self.plan["conversations"], settings["copy_examples"].get(calibration, 0)
+        if calibration == "self":
+            number = min(SELF_ANSWERS, settings["answers"]["prompts"])
+        else:
+            number = told["number"] if settings["source"] == "hub" else settings["instructions"]
+        # A copied text stands in question and answer; three characters a token.
+        copied = copies * 2 * sum(settings["copy_characters"]) / 2 / 3
+        tokens = recipe["epochs"] * (number * told["tokens"] + copied)
+        checkpointing = recipe.get("activation_checkpointing", False)
+        seconds = self._training(family, vocabulary, tokens, self.plan["utilisation"]["calibration"], checkpointing)
+        full = len(recipe["full"]) * self.rows(family, vocabulary) * self.models[family].shape.hidden_size
+        length = recipe["batch_size"] * recipe["max_length"]
+        memory = self._load(family, vocabulary, length, full, checkpointing, length)
+        return Cost(seconds / max(1, self.gpus), self.gpus, memory)
+
+    def _evaluate_part(self, family: str, vocabulary: str, stage: str, key: str, group: str) -> Cost:
+        return self._scored(family, vocabulary, stage, [t for t in GROUPS[group] if t in self._tasks()], models=1)
+
+    def _evaluate(self, family: str, vocabulary: str, stage: str) -> Cost:
+        if self.config["evaluation"]["jobs"] == "group":  # only joins what the parts scored
+            return Cost(0.0)
+        return self._scored(family, vocabulary, stage, self._tasks(), self._stage_models(family, vocabulary, stage))
+
+    def _stage_models(self, family: str, vocabulary: str, stage: str) -> int:
+        if stage in ("foundation", "instruct"):
+            return 1
+        settings = self.families[family]
+        if stage == "calibration":
+            if vocabulary == "original":
+                return len(settings["controls"])
+            return sum(len(row["calibrations"]) for row in settings["calibrated"] if row["vocabulary"] == vocabulary)
+        steps = self.config["pretraining"]["fractions"] if stage == "pretraining" else None
+        return len(steps or self.config["propagation"]["methods"])
+
+    def _tasks(self) -> list[str]:
+        return self.config["evaluation"]["tasks"]
+
+    def _scored(self, family: str, vocabulary: str, stage: str, tasks: list[str], models: int) -> Cost:
+        settings = self.config["evaluation"]
+        shots = settings["shots"]["foundation" if stage in ("foundation", "pretraining") else "instruct"]
+        parameters = self.models[family].parameters(self.rows(family, vocabulary))
+        seconds = 0.0
+        for task in tasks:
+            items, length = self._items(task), TASKS[task][1]
+            seconds += self._reading(parameters, items * min(settings["max_length"], (shots + 1) * length))
+            if SPECS[task].kind == "generate":
+                lengths = settings["max_new_tokens"]
+                tokens = lengths.get(task, lengths["default"])
+                seconds += self._writing(parameters, items, tokens, settings["batch_size"])
+        return Cost(models * seconds, min(1, self.gpus), self._weights(parameters))
+
+    def _items(self, task: str) -> int:
+        settings = self.config["evaluation"]
+        made = settings["benchmark"] == "miniature"
+        items = settings["items_per_task"].get(task, settings["items"]) if made else TASKS[task][0]
+        return min(items, settings["limit"]) if settings["limit"] else items
+
+    def _samples(self) -> Cost:
+        wanted, seconds = self.config["report"]["samples"], 0.0
+        for family in self.families:
+            parameters = self.models[family].parameters(self.rows(family, wanted["vocabulary"]))
+            seconds += 3 * self._writing(
+                parameters, wanted["prompts"], wanted["max_new_tokens"], batch=wanted["prompts"]
+            )
+        return Cost(seconds, min(1, self.gpus), self._weights(parameters))
+
+    def _weights(self, parameters: int) -> float:
+        """Bytes of a model that answers: weights, and a fifth for keys, values and logits."""
+        return 1.2 * parameters * BYTES[self.config["compute"]["dtype"]]
+
+
+_FORMULAS: dict[str, Callable[..., Cost]] = {
+    "fetch_model": CostModel._fetched,
+    "fetch_donor": lambda load, family, vocabulary: load._fetched(family),
+    "fetch_dataset": lambda load, name: CostModel._fetched(load) if name != "instructions" else Cost(10.0),
+    "prepare_shard": lambda load, **_: load._read_text(1 / load.config["corpus"]["shards"]),
+    "build_corpus": lambda load: Cost(load.plan["text"]["megabytes"] / load.plan["disk_megabytes_per_second"]),
+    "train_sentencepiece": CostModel._sentencepiece,
+    "pack_corpus": lambda load, **_: load._read_text(threads=load.config["pretraining"]["packing_threads"]),
+    "import_model": lambda load, family, role: load._copied(family),
+    "initialise_embeddings": CostModel._copied,
+    "pretrain": CostModel._pretrain,
+    "pretrain_sweep": CostModel._sweep,
+    "adopt_donor": CostModel._adopt,
+    "propagate_embeddings": CostModel._propagate,
+    "answer_prompts": CostModel._answers,
+    "calibrate": CostModel._calibrate,
+    "merge_calibrated": lambda load, family, **_: load._copied(family),
+    "evaluate_part": CostModel._evaluate_part,
+    "evaluate": CostModel._evaluate,
+    "sample_answers": CostModel._samples,
+}
+# Rules whose processes load torch, a model, a GPU.
+_HEAVY = {
+    "import_model", "initialise_embeddings", "pretrain", "pretrain_sweep", "adopt_donor", "propagate_embeddings",
+    "answer_prompts", "calibrate", "merge_calibrated", "evaluate_part", "evaluate", "sample_answers",
+}  # fmt: skip

@@ -1,0 +1,83 @@
+"""Smaller runs: what each saves and loses."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from lep.planning.schedule import Job
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A smaller run: the overlay that asks for it, the jobs that remain, and what is lost."""
+
+    overlay: str
+    loses: str
+    changed: Callable[[dict], dict]
+    keeps: Callable[[Job], bool] = lambda job: True
+
+
+def _with(section: str, **values: object) -> Callable[[dict], dict]:
+    return lambda config: config | {section: config[section] | values}
+
+
+def _without(*rules: str) -> Callable[[Job], bool]:
+    return lambda job: job.rule not in rules
+
+
+def _evaluates(name: str) -> Callable[[Job], bool]:
+    """Keeps all jobs but those that evaluate checkpoints before the last."""
+    return lambda job: job.rule != "evaluate_part" or not re.search(r"cpt-(?!100)", job.wildcards.get(name, ""))
+
+
+def cuts(config: Mapping) -> list[Cut]:
+    """Smaller runs, those that lose least first."""
+    tokens = config["plan"]["text"]["tokens"] * 40 // 96
+    only = "extended"
+    return [
+        Cut(
+            "pretraining: {sweep: {runs: []}}",
+            "the table of learning rates; the paper's rates are configured",
+            _with("pretraining", sweep=config["pretraining"]["sweep"] | {"runs": []}),
+            _without("pretrain_sweep", "make_search_table"),
+        ),
+        Cut(
+            "pretraining: {fractions: [1.0]}",
+            "all points of Figure 2 but the last, and the choice among checkpoints",
+            _with("pretraining", fractions=[1.0]),
+            _evaluates("key"),
+        ),
+        Cut(
+            "evaluation: {limit: 1000}",
+            "precision: intervals of MMLU, ruOpenBookQA and RuCoLA up to four times as wide",
+            _with("evaluation", limit=1000),
+        ),
+        Cut(
+            f"pretraining: {{token_budget: {tokens}}}",
+            "the longer part of pre-training: 40 of 96 GB of text, which the paper calls the least that is needed",
+            _with("pretraining", token_budget=tokens),
+        ),
+        *_published(config),
+        Cut(
+            f"subset: {{vocabularies: [{only}]}}",
+            f"the rows of all vocabularies but {only}",
+            dict,
+            lambda job: job.wildcards.get("vocabulary", only) in (only, "original"),
+        ),
+    ]
+
+
+def _published(config: Mapping) -> list[Cut]:
+    if config["donor"] == "published" or not all(family.get("published_donors") for family in config["families"]):
+        return []
+    trained = ("train_sentencepiece", "pack_corpus", "pretrain", "pretrain_sweep", "make_search_table")
+    kept = (_without(*trained), _evaluates("key"))
+    return [
+        Cut(
+            "donor: published",
+            "pre-training of one's own: the authors' models take its place (whether they can be fetched is not known), "
+            "Figure 2 has one point for each vocabulary",
+            lambda config: config | {"donor": "published"},
+            lambda job: all(keeps(job) for keeps in kept),
+        )
+    ]

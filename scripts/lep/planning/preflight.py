@@ -1,0 +1,275 @@
+"""What would stop a run later, found before its first job: access, versions, partitions, GPUs, memory, disk.
+
+    python -m lep.planning.preflight --settings settings.json
+
+`settings.json` holds the resolved configuration and what it takes from the hub (`config`, `sources`). One line for
+each check; the exit code is 1 where one failed, and each failure says what to do.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from lep.config import UserError
+from lep.fetch.hub import HubUnreachableError, check_access
+from lep.fetch.sources import read_sources
+from lep.files import sha256_file
+from lep.log import logged
+from lep.planning.cost import CostModel
+from lep.planning.disk import disk_parts
+
+OLDEST_PYTHON = (3, 11)
+PARTITIONS = "slurm/partitions.yaml"
+OK, NOTE, FAILED = "ok", "note", "FAILED"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check; `remedy` says what to do about a failure."""
+
+    state: str
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state:6}  {self.what}" + (f"\n        -> {self.remedy}" if self.remedy else "")
+
+
+def preflight(config: Mapping, sources: list[Mapping], root: Path) -> list[Finding]:
+    """All findings. `sources` names kind, repository, revision and manifest of all that comes from the hub."""
+    checks = (
+        check_versions(root),
+        check_sources(sources, root),
+        check_packages(config, root),
+        check_judge(config),
+        check_devices(config, root),
+        check_memory(config, root),
+        check_disk(config, root),
+    )
+    return [finding for findings in checks for finding in findings]
+
+
+def check_versions(root: Path) -> Iterator[Finding]:
+    """Python and the packages of requirements.txt."""
+    lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line.split("#")[0].strip().split("==") for line in lines if "==" in line.split("#")[0]]
+    wrong = [f"{name} {found}, not {version}" for name, version in pins if (found := _installed(name)) != version]
+    if sys.version_info < OLDEST_PYTHON:
+        wrong.insert(0, f"Python {sys.version.split()[0]}, not 3.11 or newer")
+    if wrong:
+        remedy = "run `make .venv/.installed`, and start Snakemake as .venv/bin/snakemake"
+        yield Finding(FAILED, f"versions: {'; '.join(wrong[:5])}" + _more(wrong, 5), remedy)
+    else:
+        yield Finding(OK, f"versions: Python {sys.version.split()[0]}, {len(pins)} packages as pinned")
+
+
+def check_sources(sources: list[Mapping], root: Path) -> Iterator[Finding]:
+    """Each model and data set is here already, or can be had with this network and token."""
+    failed, unreachable = False, []
+    for source in sources:
+        name = f"{source['kind']} {source['repository']}"
+        if (root / source["manifest"]).is_file():
+            yield Finding(OK, f"{name}: fetched")
+            continue
+        try:
+            check_access(source["kind"], source["repository"], source["revision"])
+        except HubUnreachableError:
+            unreachable.append(name)
+        except UserError as error:
+            failed = True
+            yield Finding(FAILED, str(error))
+        else:
+            yield Finding(OK, f"{name}: can be fetched")
+    if unreachable:
+        what = f"the hub cannot be reached from here; it is needed for {', '.join(unreachable[:3])}"
+        yield Finding(FAILED, what + _more(unreachable, 3), "check the network, or name local folders as `path`")
+    if failed or unreachable:
+        what = "no network here: `snakemake --profile slurm fetch_all` on a machine that has it and this file system"
+        yield Finding(NOTE, what)
+
+
+def check_packages(config: Mapping, root: Path) -> Iterator[Finding]:
+    """Packages of text: here with the recorded hash, or left to pip."""
+    recorded = read_sources(root / "data/sources.csv")
+    for source in config["corpus"]["sources"]:
+        if "package" not in source:
+            continue
+        row = recorded[source["package"]]
+        path = root / config["data"]["local_dir"] / row["file"]
+        if path.is_file() and sha256_file(path) == row["sha256"]:
+            yield Finding(OK, f"package {row['name']}: {path.relative_to(root)} as recorded")
+        else:
+            yield Finding(NOTE, f"package {row['name']}: not in {config['data']['local_dir']}, pip will fetch it")
+
+
+def check_judge(config: Mapping) -> Iterator[Finding]:
+    """The judge's server is a matter of the job that asks it: said, not asked."""
+    judge = config["calibration"]["judge"]
+    used = any("self" in row["calibrations"] for family in config["families"] for row in family["calibrated"])
+    if used and judge["backend"] == "openai":
+        what = f"the judge: {judge['model']} must answer at {judge['endpoint']} when answer_prompts runs, on its node"
+        yield Finding(NOTE, what)
+
+
+def check_devices(config: Mapping, root: Path) -> Iterator[Finding]:
+    """Partitions and their GPUs on a cluster, the GPUs of this machine elsewhere."""
+    wanted = config["compute"]["gpus_per_job"]
+    if shutil.which("sinfo"):
+        yield from _partitions(wanted, root)
+        return
+    if not wanted:
+        return
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        listed = ""
+    found = sum(line.startswith("GPU ") for line in listed.splitlines())
+    if found < wanted:
+        remedy = "run this on the login node of a cluster or on a machine with GPUs, or set compute.gpus_per_job " + (
+            f"to {found}" if found else "to 0 and compute.device to cpu"
+        )
+        yield Finding(FAILED, f"GPUs: a training job asks for {wanted}, this machine has {found} and no SLURM", remedy)
+    else:
+        yield Finding(OK, f"GPUs: {found} here, a training job asks for {wanted}")
+
+
+def _partitions(wanted: int, root: Path) -> Iterator[Finding]:
+    """Each partition that the profile names exists, and one has nodes with enough GPUs."""
+    try:
+        result = subprocess.run(["sinfo", "-h", "-o", "%R|%G"], capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        yield Finding(
+            FAILED, "partitions: sinfo does not answer", "ask whether the SLURM controller is up, then try again"
+        )
+        return
+    if result.returncode:
+        reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+        yield Finding(
+            FAILED, f"partitions: sinfo fails ({reason})", "ask whether the SLURM controller is up, then try again"
+        )
+        return
+    there: dict[str, int] = {}
+    for line in result.stdout.splitlines():
+        name, _, resources = line.partition("|")
+        there[name] = max(there.get(name, 0), _gpus(resources))
+    named = yaml.safe_load((root / PARTITIONS).read_text(encoding="utf-8"))["partitions"]
+    if unknown := [name for name in named if name not in there]:
+        what = (
+            f"partitions: {', '.join(unknown)} of {PARTITIONS} do not exist here; there are {', '.join(sorted(there))}"
+        )
+        yield Finding(FAILED, what, f"name your partitions and their limits in {PARTITIONS}")
+        return
+    most = max((there[name] for name, limits in named.items() if limits.get("max_gpu")), default=0)
+    if wanted > most:
+        what = f"partitions: a training job asks for {wanted} GPUs, nodes of the named partitions have {most}"
+        yield Finding(
+            FAILED,
+            what,
+            "lower compute.gpus_per_job, or name another partition, or use several nodes (docs/cluster.md)",
+        )
+    else:
+        yield Finding(
+            OK, f"partitions: {', '.join(named)} exist; nodes with {most} GPUs, a training job asks for {wanted}"
+        )
+
+
+def _gpus(resources: str) -> int:
+    """GPUs of a node, from SLURM's list of generic resources: gpu:h100:8(S:0-1),tmpspace:10G."""
+    counts = [entry.split("(")[0].split(":")[-1] for entry in resources.split(",") if entry.startswith("gpu")]
+    return sum(int(count) for count in counts if count.isdigit())
+
+
+def check_memory(config: Mapping, root: Path) -> Iterator[Finding]:
+    """Whether a training takes more than the device of the plan has, as far as that can be reckoned."""
+    if not config["compute"]["gpus_per_job"]:
+        return
+    load, device = CostModel(config, root), config["plan"]["device"]
+    sizes = {}
+    for family, settings in load.families.items():
+        for v in settings["vocabularies"]:
+            cost = load.cost("pretrain", {"family": family, "vocabulary": v})
+            sizes[f"pre-training {family}/{v}"] = cost.device_bytes
+        for row in settings["calibrated"]:
+            for name in row["calibrations"]:
+                places = {
+                    "family": family,
+                    "vocabulary": row["vocabulary"],
+                    "parent": "conversion",
+                    "calibration": name,
+                }
+                sizes[f"calibration {family}/{row['vocabulary']}/{name}"] = load.cost("calibrate", places).device_bytes
+    over = [f"{name} {size / 1e9:.0f} GB" for name, size in sizes.items() if size > device["memory_gb"] * 1e9]
+    if over:
+        what = f"GPU memory: {device['memory_gb']} GB ({device['name']}), but about {', '.join(over[:3])}" + _more(
+            over, 3
+        )
+        remedy = (
+            "set activation_checkpointing, lower micro_batch_size or batch_size; or set plan.device to what you have"
+        )
+        yield Finding(NOTE, what, remedy)  # an estimate stops nobody
+    else:
+        most = max(sizes.values()) / 1e9
+        yield Finding(OK, f"GPU memory: about {most:.0f} GB at most, {device['memory_gb']} GB there ({device['name']})")
+
+
+def check_disk(config: Mapping, root: Path) -> Iterator[Finding]:
+    """The plan's disk fits beside what is there."""
+    results = root / "results"
+    place = results if results.exists() else root
+    present = _size(results / config["scale"])
+    needed = sum(disk_parts(CostModel(config, root)).values()) - present
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        where = place.relative_to(root.parent)
+        what = f"disk: the run takes {needed / 1e9:,.0f} GB more, {where} has {free / 1e9:,.0f} GB free"
+        yield Finding(
+            FAILED, what, "let results/ be a link to a larger file system, or make a cut (`make plan` names three)"
+        )
+    else:
+        yield Finding(OK, f"disk: {max(0, needed) / 1e9:,.1f} GB more needed, {free / 1e9:,.0f} GB free")
+
+
+def _size(folder: Path) -> int:
+    """Bytes below a folder, each file counted once, however many names it has."""
+    sizes = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            state = os.lstat(os.path.join(place, name))
+            sizes[state.st_dev, state.st_ino] = state.st_blocks * 512
+    return sum(sizes.values())
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package).split("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _more(entries: list[str], shown: int) -> str:
+    return f" and {len(entries) - shown} more" if len(entries) > shown else ""
+
+
+def main() -> None:
+    """Command line of the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--settings", type=Path, required=True, help="JSON with `config` and `sources`")
+    given = parser.parse_args()
+    with logged():
+        settings = json.loads(given.settings.read_text(encoding="utf-8"))
+        findings = preflight(settings["config"], settings["sources"], Path.cwd())
+    print("\n".join(map(str, findings)), flush=True)
+    sys.exit(any(finding.state == FAILED for finding in findings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Take a published model for the outcome of an embedding pre-training, instead of training (`donor: published`).
+
+    python -m lep.pretraining.adopt --config job.json
+
+The model must be the base with another vocabulary and other matrices: its body is compared tensor by tensor. It
+becomes the run's only checkpoint, scored on the held-out text as a trained one is, beside the initial model.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import torch
+from pydantic.dataclasses import dataclass
+from tokenizers import Tokenizer
+
+from lep.compute.determinism import prepare_torch, resolve_device
+from lep.config import STRICT, UserError, load_job
+from lep.files import write_json, write_text
+from lep.log import logged, logger
+from lep.manifest import publish, staging, with_manifest
+from lep.models.folder import (
+    HEAD,
+    INPUT,
+    Embeddings,
+    open_weights,
+    parse_dtype,
+    read_embeddings,
+    tokenizer_file,
+    weight_map,
+)
+from lep.models.store import derive_model, load_model
+from lep.pretraining.validation import ValidationRecipe, load_validation, validate
+
+RECIPE_VERSION = 1
+CHECKPOINT = "cpt-100"
+
+
+@dataclass(frozen=True, config=STRICT)
+class AdoptJob:
+    """One published model. `model` is the initialised model of the same vocabulary, `base` the model it was made from.
+
+    `steps` of the published training (0: not known) and `tokens` of one step give the checkpoint its place in figures.
+    """
+
+    base: Path
+    model: Path
+    donor: Path
+    validation: Path
+    models: Path
+    output: Path
+    validation_recipe: ValidationRecipe
+    steps: int
+    tokens_per_step: int
+    seed: int
+    threads: int
+    device: str
+    dtype: str
+    recipe_version: int = RECIPE_VERSION
+
+
+def adopt_donor(job: AdoptJob) -> None:
+    """Publish the checkpoint and the facts of the run that it stands for; raises `UserError` for another body."""
+    prepare_torch(job.threads, job.seed)
+    check_body(job.donor, job.base, job.dtype)
+    kind = parse_dtype(job.dtype)
+    read = read_embeddings(job.donor)
+    embeddings = Embeddings(read.input.to(kind), None if read.head is None else read.head.to(kind))
+    causal = load_model(job.model, job.dtype, resolve_device(job.device))
+    texts = load_validation(job.validation, job.model, job.validation_recipe)
+    scores = [_scored("init", 0, causal, texts, job)]
+    _set_matrices(causal, embeddings)
+    scores.append(_scored(CHECKPOINT, job.steps, causal, texts, job))
+    parents = with_manifest({"model": job.model, "donor": job.donor})
+    common = {"recipe_version": job.recipe_version, "seed": job.seed, "parents": parents}
+    target = job.models / CHECKPOINT
+    derive_model(job.base, embeddings, job.donor, target, facts=scores[1], **common)
+    trained = sum(matrix.numel() for matrix in embeddings.matrices().values())
+    facts = {"steps": job.steps, "trained_tokens": scores[1]["trained_tokens"], "trained_parameters": trained}
+    folder = staging(job.output)
+    write_text(folder / "log.jsonl", "")  # its training was elsewhere
+    write_json(folder / "metrics.json", {**facts, "checkpoints": scores})
+    publish(folder, job.output, facts=facts, config={"donor": "published"}, **common)
+
+
+def adopt_vocabulary(donor: Path, kind: str, target: Path) -> None:
+    """Publish the tokenizer of a published model as the vocabulary `kind`."""
+    source = tokenizer_file(donor)
+    tokenizer = Tokenizer.from_file(str(source))
+    folder = staging(target)
+    for name in (source.name, "tokenizer_config.json"):  # copied: saving again would round the scores of Unigram
+        if (donor / name).is_file():
+            shutil.copyfile(donor / name, folder / name)
+    facts = {"rows": tokenizer.get_vocab_size(with_added_tokens=True), "kind": kind}
+    publish(folder, target, recipe_version=RECIPE_VERSION, config={"kind": kind, "donor": "published"}, facts=facts)
+
+
+def check_body(donor: Path, base: Path, dtype: str) -> None:
+    """Refuse a model whose body differs from the base's, converted to the number type of the store."""
+    theirs, ours = ({n: f for n, f in weight_map(m).items() if n not in (INPUT, HEAD)} for m in (donor, base))
+    if set(theirs) != set(ours):
+        names = sorted(set(theirs) ^ set(ours))[:3]
+        raise UserError(f"{donor} has another architecture than {base}: {', '.join(names)} is in one of them alone")
+    kind = parse_dtype(dtype)
+    for name in sorted(ours):
+        with open_weights(donor / theirs[name]) as their_file, open_weights(base / ours[name]) as our_file:
+            if not torch.equal(their_file.get_tensor(name).to(kind), our_file.get_tensor(name).to(kind)):
+                raise UserError(
+                    f"{donor}: the body differs from that of {base} ({name}), so it is no donor, of which only the "
+                    "matrices were trained; name another model, or `donor: trained`"
+                )
+    logger.info("the body of %s is that of %s", donor, base)
+
+
+def _set_matrices(causal: torch.nn.Module, embeddings: Embeddings) -> None:
+    device = next(causal.parameters()).device
+    causal.get_input_embeddings().weight = torch.nn.Parameter(embeddings.input.to(device), requires_grad=False)
+    head = embeddings.input if embeddings.head is None else embeddings.head
+    causal.get_output_embeddings().weight = torch.nn.Parameter(head.to(device), requires_grad=False)
+
+
+def _scored(name: str, step: int, causal: torch.nn.Module, texts: list, job: AdoptJob) -> dict:
+    scores = {key: round(value, 6) for key, value in validate(causal, texts, job.validation_recipe).items()}
+    logger.info("%s: %.4f bits per character", name, scores["bits_per_character"])
+    return {"name": name, "step": step, "trained_tokens": step * job.tokens_per_step, **scores}
+
+
+def main() -> None:
+    """Command line of the module."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--config", type=Path, required=True, help="an AdoptJob as JSON")
+    given = parser.parse_args()
+    with logged():
+        adopt_donor(load_job(AdoptJob, given.config))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+"""From documents to training blocks (paper section 2.4.1): each block starts at a document or a paragraph.
+
+A document becomes BOS + text + EOS. All documents form one stream. A block starts at the first
+position that follows BOS, EOS or a newline token and is not itself EOS or a newline token, and takes
+exactly `block_size` tokens. The search goes on behind it, so the tokens up to the next paragraph are
+dropped, and counted. Text is read as a stream and blocks lie in memory-mapped files, so that memory is constant.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy
+from pydantic.dataclasses import dataclass
+from tokenizers import Tokenizer
+
+from lep.config import STRICT, UserError
+from lep.corpus.documents import text_of
+from lep.files import sha256_file, sha256_json, write_json, write_text
+from lep.manifest import MANIFEST, publish, staging
+from lep.pretraining.selection import PackingRecipe, Selection, select_documents, selected
+
+RECIPE_VERSION = 2
+_SHARDS = "blocks-*.npy"
+_BATCH = 512  # documents encoded in one call
+
+
+@dataclass(frozen=True, config=STRICT)
+class SpecialIds:
+    """The ids that mark the structure of a token stream."""
+
+    bos: int
+    eos: int
+    newline: frozenset[int]
+
+
+def pack_corpus(documents: Path, tokenizer: Path, target: Path, recipe: PackingRecipe, threads: int = 1) -> None:
+    """Encode the documents of a JSONL file with the tokenizer of a folder and publish `target/blocks-NNNNN.npy`.
+
+    Each file has shape (blocks, block_size), uint16 where the ids fit, else uint32, little-endian. Memory does not
+    grow with the text. A packing that was killed goes on behind its last whole file. The manifest's facts count
+    documents, characters, tokens, and what was left out: reserved and unused text, dropped tokens.
+    """
+    from lep.models.folder import tokenizer_sha256
+
+    os.environ |= {"TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false", "RAYON_NUM_THREADS": str(threads)}
+    identity = {
+        "recipe": vars(recipe),
+        "version": RECIPE_VERSION,
+        "tokenizer": tokenizer_sha256(tokenizer),
+        "corpus": sha256_file(documents.parent / MANIFEST),
+    }
+    work = open_shards(target, identity)
+    selection = select_documents(documents, recipe)
+    counts = _pack(documents, tokenizer, work, recipe, selection)
+    if not counts["blocks"]:
+        raise UserError(
+            f"{documents} gives no block of {recipe.block_size} tokens; add text or set a smaller "
+            "pretraining.block_size"
+        )
+    folder = staging(target)
+    for path in sorted(work.glob(_SHARDS)):
+        os.replace(path, folder / path.name)
+    publish(
+        folder,
+        target,
+        recipe_version=RECIPE_VERSION,
+        parents={"tokenizer": tokenizer, "corpus": documents.parent},
+        seed=recipe.seed,
+        config=dict(vars(recipe)),
+        facts={
+            **selection.counts,
+            **counts,
+            "dropped_tokens": counts["tokens"] - counts["blocks"] * recipe.block_size,
+            "tokenizer_sha256": tokenizer_sha256(tokenizer),
+        },
+    )
+    shutil.rmtree(work)
+
+
+def _pack(documents: Path, tokenizer: Path, work: Path, recipe: PackingRecipe, selection: Selection) -> Counter:
+    """Write the files that `work` lacks; returns the counts of all."""
+    encoder, special = load_encoder(tokenizer)
+    dtype = numpy.dtype("<u2" if encoder.get_vocab_size() <= 2**16 else "<u4")
+    counts: Counter = Counter(documents=0, characters=0, tokens=0, blocks=0)
+    position, number = (0, 0), 0  # (pass over the file, byte offset), file
+    while position is not None:
+        record = work / f"{number:05d}.json"
+        if not record.is_file():
+            batches = encode_documents(selected(documents, selection, position), encoder, special)
+            found = _write_shard(
+                work / f"blocks-{number:05d}.npy", batches, Packer(recipe.block_size, special), dtype, recipe
+            )
+            write_json(record, found)
+        found = json.loads(record.read_text(encoding="utf-8"))
+        counts.update(found["counts"])
+        position, number = found["next"], number + 1
+    return counts
+
+
+def _write_shard(
+    path: Path, batches: Iterator["Batch"], packer: "Packer", dtype: numpy.dtype, recipe: PackingRecipe
+) -> dict:
+    """Blocks of the next documents, at most about `shard_tokens`; what was counted, and where the next file begins."""
+    counts: Counter = Counter()
+    following = None
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "wb") as file:
+        _write_header(file, 0, recipe.block_size, dtype)
+        for batch in batches:
+            counts.update(documents=batch.documents, characters=batch.characters)
+            file.write(packer.add(batch.tokens).astype(dtype).tobytes())
+            if packer.blocks * recipe.block_size >= recipe.shard_tokens:
+                following = batch.end
+                break
+        _write_header(file, packer.blocks, recipe.block_size, dtype)
+        file.flush()
+        os.fsync(file.fileno())
+    if packer.blocks:
+        os.replace(partial, path)
+    else:
+        partial.unlink()
+    return {"counts": {**counts, "tokens": packer.tokens, "blocks": packer.blocks}, "next": following}
+
+
+def open_shards(target: Path, identity: dict) -> Path:
+    """The folder beside `target` where a packing keeps its files until it is complete; another packing's is emptied."""
+    work = target.with_name(f".{target.name}.shards")
+    path, wanted = work / "identity", sha256_json(identity)
+    if not path.is_file() or path.read_text(encoding="utf-8") != wanted:
+        shutil.rmtree(work, ignore_errors=True)
+        write_text(path, wanted)
+    return work
+
+
+class Blocks:
+    """Blocks of tokens in one or several memory-mapped arrays of shape (blocks, block_size)."""
+
+    def __init__(self, arrays: Sequence[numpy.ndarray]) -> None:
+        self._arrays = arrays
+        self._ends = numpy.cumsum([len(array) for array in arrays])
+        self.block_size = arrays[0].shape[1]
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def take(self, indices: Sequence[int]) -> numpy.ndarray:
+        """The blocks of these indices, shape (n, block_size)."""
+        places = numpy.searchsorted(self._ends, indices, side="right")
+        starts = numpy.concatenate([[0], self._ends])
+        return numpy.stack([self._arrays[k][i - starts[k]] for k, i in zip(places, indices, strict=True)])
+
+
+def open_blocks(folder: Path) -> Blocks:
+    """The blocks of a packed folder."""
+    paths = sorted(folder.glob(_SHARDS))
+    if not paths:
+        raise UserError(f"{folder} holds no packed blocks; run the packing again")
+    try:
+        return Blocks([numpy.load(path, mmap_mode="r", allow_pickle=False) for path in paths])
+    except ValueError as error:
+        raise UserError(f"{folder} holds damaged blocks ({error}); run the packing again") from None
+
+
+class Packer:
+    """Cuts a token stream, given in pieces of any size, into blocks."""
+
+    def __init__(self, block_size: int, special: SpecialIds) -> None:
+        self.block_size = block_size
+        self.blocks = 0
+        self.tokens = 0
+        self._opens = numpy.array(sorted({special.bos, special.eos, *special.newline}))
+        self._skipped = numpy.array(sorted({special.eos, *special.newline}))
+        self._rest = numpy.empty(0, numpy.int64)
+        self._before = special.eos  # the token in front of `_rest`
+
+    @property
+    def dropped(self) -> int:
+        """Tokens seen so far that are in no block, those that still wait for one included."""
+        return self.tokens - self.blocks * self.block_size
+
+    def add(self, tokens: numpy.ndarray) -> numpy.ndarray:
+        """Take the next tokens (any length); returns the blocks they complete, shape (k, block_size)."""
+        self.tokens += len(tokens)
+        stream = numpy.concatenate([self._rest, tokens])
+        before = numpy.concatenate([[self._before], stream[:-1]]) if len(stream) else stream
+        starts = numpy.flatnonzero(numpy.isin(before, self._opens) & ~numpy.isin(stream, self._skipped))
+        chosen, position = [], 0
+        while True:
+            index = int(numpy.searchsorted(starts, position))
+            if index == len(starts):  # nothing more can start here
+                position = len(stream)
+                break
+            position = int(starts[index])
+            if position + self.block_size > len(stream):  # wait for more tokens
+                break
+            chosen.append(position)
+            position += self.block_size
+        if position:
+            self._before = int(stream[position - 1])
+        self._rest = stream[position:]
+        self.blocks += len(chosen)
+        return stream[numpy.array(chosen, numpy.int64)[:, None] + numpy.arange(self.block_size)]
+
+
+def load_encoder(folder: Path) -> tuple[Tokenizer, SpecialIds]:
+    """The tokenizer of a folder, set to read special tokens in a text as plain text, and its special ids."""
+    try:
+        encoder = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except Exception as error:  # the Rust library raises plain Exception
+        raise UserError(f"{folder} holds no usable tokenizer ({error}); give a folder with tokenizer.json") from None
+    encoder.encode_special_tokens = True
+    encoder.no_padding()
+    encoder.no_truncation()
+    ids = {}
+    for role in ("bos_token", "eos_token"):
+        token = settings.get(role)
+        token = token["content"] if isinstance(token, dict) else token
+        ids[role] = encoder.token_to_id(token) if token else None
+        if ids[role] is None:
+            raise UserError(f"{folder / 'tokenizer_config.json'} names no {role} of the vocabulary; add one")
+    return encoder, SpecialIds(ids["bos_token"], ids["eos_token"], newline_ids(encoder))
+
+
+def newline_ids(encoder: Tokenizer) -> frozenset[int]:
+    """Ids whose text begins or ends with a newline, the byte piece `<0x0A>` of SentencePiece included."""
+    size = encoder.get_vocab_size()
+    texts = encoder.decode_batch([[index] for index in range(size)], skip_special_tokens=True)
+    return frozenset(index for index, text in enumerate(texts) if text.startswith("\n") or text.endswith("\n"))
+
+
+def encode_document(document: dict, encoder: Tokenizer, special: SpecialIds) -> tuple[list[int], int]:
+    """BOS + text + EOS of one document, and the number of characters of its text."""
+    text = text_of(document).strip()
+    return [special.bos, *encoder.encode(text, add_special_tokens=False).ids, special.eos], len(text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """The token stream of a few documents; `end` is the position behind them."""
+
+    tokens: numpy.ndarray
+    documents: int
+    characters: int
+    end: tuple[int, int]
+
+
+def encode_documents(
+    documents: Iterable[tuple[dict, tuple[int, int]]], encoder: Tokenizer, special: SpecialIds
+) -> Iterator[Batch]:
+    """The token stream of documents, given with the position behind each, in batches."""
+    texts: list[str] = []
+    end = (0, 0)
+    for document, end in documents:
+        texts.append(text_of(document).strip())
+        if len(texts) == _BATCH:
+            yield _encode_batch(texts, encoder, special, end)
+            texts = []
+    if texts:
+        yield _encode_batch(texts, encoder, special, end)
+
+
+def _encode_batch(texts: list[str], encoder: Tokenizer, special: SpecialIds, end: tuple[int, int]) -> Batch:
+    ids: list[int] = []
+    for encoding in encoder.encode_batch_fast(texts, add_special_tokens=False):
+        ids.append(special.bos)
+        ids += encoding.ids
+        ids.append(special.eos)
+    return Batch(numpy.array(ids, numpy.int64), len(texts), sum(map(len, texts)), end)
+
+
+def _write_header(file, blocks: int, block_size: int, dtype: numpy.dtype) -> None:
+    """Write the `.npy` header in place; numpy pads it so that a longer count fits."""
+    file.seek(0)
+    description = {"descr": dtype.str, "fortran_order": False, "shape": (blocks, block_size)}
+    numpy.lib.format.write_array_header_1_0(file, description)

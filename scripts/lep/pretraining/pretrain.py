@@ -1,0 +1,244 @@
+"""Continued pre-training of input embeddings and LM head, the body frozen (paper section 2.4.1).
+
+    python -m lep.pretraining.pretrain --config train.json [--minutes 230]
+    python -m lep.compute.launch --processes 8 lep.pretraining.pretrain --config train.json
+
+The work folder keeps everything needed to go on after a kill; the artefacts are published at the end. SIGTERM,
+SIGUSR1 and the end of `--minutes` end the process with a checkpoint and the code `lep.compute.stop.REQUEUE`: run it again.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from pydantic.dataclasses import dataclass
+from safetensors.torch import load_file, save_file
+
+import lep.log
+from lep.compute import distributed, stop
+from lep.compute.determinism import prepare_torch, resolve_device
+from lep.config import STRICT, UserError, load_job
+from lep.files import sha256_file, write_json, write_text
+from lep.log import logger
+from lep.manifest import RUN, publish, read_manifest, run_record, staging
+from lep.models.store import Embeddings, derive_model, load_model, tokenizer_sha256
+from lep.pretraining.loss import body_dtype
+from lep.pretraining.memory import check_memory, load_of
+from lep.pretraining.packing import Blocks, load_encoder, open_blocks
+from lep.pretraining.resumable import Schedule, hash_frozen, open_work, writing
+from lep.pretraining.trainer import (
+    Execution,
+    Optimisation,
+    TrainedEmbeddings,
+    count_steps,
+    embedding_tensors,
+    make_trainer,
+    split_batch,
+)
+from lep.pretraining.validation import ScoredText, ValidationRecipe, load_validation, validate
+
+RECIPE_VERSION = 2
+
+
+@dataclass(frozen=True, config=STRICT)
+class PretrainJob:
+    """One training run.
+
+    `model` is the initialised model, `data` a folder of packed blocks, `validation` a JSONL file of
+    documents. At each of `fractions` of the run the held-out text is scored, and the checkpoint becomes
+    `models`/cpt-NNN (per cent), or nothing where `models` is null; the run's facts go to `output`.
+    """
+
+    model: Path
+    data: Path
+    validation: Path
+    work: Path
+    output: Path
+    optimisation: Optimisation
+    validation_recipe: ValidationRecipe
+    fractions: list[float]
+    seed: int
+    threads: int
+    device: str
+    dtype: str
+    models: Path | None = None
+    execution: Execution = dataclasses.field(default_factory=Execution)
+    log_steps: int = 10
+    save_steps: int = 100
+    recipe_version: int = RECIPE_VERSION
+
+
+def pretrain(job: PretrainJob) -> None:
+    """Train, or go on training, and publish the checkpoints and the run's facts.
+
+    A run that has finished is published again without training. Of several processes the main one publishes.
+    """
+    prepare_torch(job.threads, job.seed)
+    device = resolve_device(job.device)
+    distributed.join(device)
+    _check_vocabulary(job)
+    blocks = open_blocks(job.data)
+    steps = count_steps(len(blocks), blocks.block_size, job.optimisation)
+    visits = checkpoint_steps(steps, job.fractions)
+    resume = open_work(job.work, _identity(job))
+    finished = job.work / "finished.json"
+    if not distributed.from_main(finished.is_file()):
+        result = _train(job, blocks, steps, visits, resume, device)
+        if distributed.is_main():
+            write_json(finished, result)
+    if distributed.is_main():
+        _publish(job, visits, json.loads(finished.read_text(encoding="utf-8")))
+        for checkpoint in job.work.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
+
+
+def _train(
+    job: PretrainJob, blocks: Blocks, steps: int, visits: dict[str, int], resume: str | None, device: str
+) -> dict:
+    """Train to the end; returns what there is to publish beside the light checkpoints in the work folder."""
+    causal = load_model(job.model, job.dtype, device)
+    padding = read_manifest(job.model)["facts"]["padded_rows"]
+    model = TrainedEmbeddings(causal, job.optimisation.float32_weights, padding)
+    _check_memory(job, causal, blocks.block_size)
+    body = hash_frozen(causal)
+    texts = load_validation(job.validation, job.model, job.validation_recipe)
+    packed = read_manifest(job.data)["facts"]
+    schedule = Schedule(
+        job.work,
+        log_steps=job.log_steps,
+        save_steps=job.save_steps,
+        visit_steps={0, *visits.values()},
+        visit=Visitor(job, texts, {step: name for name, step in visits.items()}),
+        tokens_per_step=job.optimisation.batch_size * blocks.block_size,
+        bits_per_nat=packed["tokens"] / packed["characters"] / math.log(2),
+    )
+    trainer = make_trainer(
+        model, blocks, steps, schedule, job.optimisation, job.execution,
+        work=job.work, seed=job.seed, document_start=load_encoder(job.model)[1].bos,
+    )  # fmt: skip
+    trainer.train(resume_from_checkpoint=resume)
+    if hash_frozen(causal) != body:
+        raise RuntimeError("the body changed although it was frozen")
+    log = schedule.log_text(trainer.state)
+    return {
+        "facts": {
+            "steps": steps,
+            "trained_tokens": steps * schedule.tokens_per_step,
+            "trained_parameters": sum(p.numel() for p in causal.parameters() if p.requires_grad),
+            "learning_rate": job.optimisation.learning_rate,
+            "body_sha256": body,
+            "loss_last": json.loads(log.splitlines()[-1])["loss"],
+        },
+        "log": log,
+        "run": schedule.speed(),
+    }
+
+
+def _check_memory(job: PretrainJob, causal: torch.nn.Module, block_size: int) -> None:
+    processes = distributed.processes()
+    micro, _ = split_batch(job.optimisation.batch_size, job.execution.micro_batch_size, processes)
+    load = load_of(causal, micro * block_size, job.execution.activation_checkpointing, processes)
+    check_memory(load, next(causal.parameters()).device)
+
+
+class Visitor:
+    """At a checkpoint: keep the trained matrices in the work folder, measure the validation loss."""
+
+    def __init__(self, job: PretrainJob, texts: list[ScoredText], names: dict[int, str]) -> None:
+        self.job, self.texts, self.names = job, texts, {0: "init", **names}
+
+    def __call__(self, model: TrainedEmbeddings, step: int) -> None:
+        name, causal = self.names[step], model.causal
+        if step and self.job.models:
+            with writing(self.job.work, f"the matrices of {name}"):
+                partial = self.job.work / f".{name}.partial"
+                save_file(embedding_tensors(causal, body_dtype(causal)), partial)
+                os.replace(partial, self.job.work / f"{name}.safetensors")
+        # Held-out texts have many lengths, and each would be compiled.
+        eager = torch.compiler.set_stance("force_eager") if self.job.execution.compile else contextlib.nullcontext()
+        with eager:
+            scores = validate(causal, self.texts, self.job.validation_recipe)
+        scores = {key: round(value, 6) for key, value in scores.items()}
+        write_json(self.job.work / f"{name}.json", {"name": name, "step": step, **scores})
+        logger.info(
+            "%s (step %d): %.4f bits per character, loss per token %.4f",
+            *(name, step, scores["bits_per_character"], scores["loss_per_token"]),
+        )
+
+
+def checkpoint_steps(steps: int, fractions: list[float]) -> dict[str, int]:
+    """Step of each checkpoint by name: fraction 0.25 of 300 steps is `cpt-025` at step 75."""
+    if not fractions or fractions[-1] != 1 or sorted(set(fractions)) != list(fractions) or fractions[0] <= 0:
+        raise UserError(f"pretraining.fractions must rise from above 0 to 1, found {fractions}; for example [0.5, 1.0]")
+    found = {checkpoint_name(fraction): max(1, math.floor(steps * fraction + 0.5)) for fraction in fractions}
+    if len(set(found.values())) < len(fractions):
+        raise UserError(f"{len(fractions)} checkpoints do not fit into {steps} steps; give fewer pretraining.fractions")
+    return found
+
+
+def checkpoint_name(fraction: float) -> str:
+    """`cpt-NNN` with the per cent of the run."""
+    return f"cpt-{round(fraction * 100):03d}"
+
+
+def _identity(job: PretrainJob) -> dict:
+    """What two runs must share for one to go on from the other's checkpoint: not the number of processes."""
+    values = dataclasses.asdict(job)
+    for name in ("model", "data", "work", "models", "output", "validation", "execution", "save_steps"):
+        del values[name]
+    return {
+        **values,
+        "model": sha256_file(job.model / "manifest.json"),
+        "data": sha256_file(job.data / "manifest.json"),
+        "validation": sha256_file(job.validation),
+    }
+
+
+def _check_vocabulary(job: PretrainJob) -> None:
+    if read_manifest(job.data)["facts"]["tokenizer_sha256"] != tokenizer_sha256(job.model):
+        raise UserError(
+            f"{job.data} was packed with another tokenizer than that of {job.model}; "
+            "pack the corpus with this model's tokenizer"
+        )
+
+
+def _publish(job: PretrainJob, visits: dict[str, int], result: dict) -> None:
+    facts = result["facts"]
+    config = {k: v for k, v in _identity(job).items() if k not in ("model", "data", "validation")}
+    parents = {"model": job.model, "data": job.data}
+    common = {"recipe_version": job.recipe_version, "parents": parents, "seed": job.seed, "config": config}
+    scores = [json.loads((job.work / f"{name}.json").read_text(encoding="utf-8")) for name in ("init", *visits)]
+    for entry in scores:
+        entry["trained_tokens"] = entry["step"] * facts["trained_tokens"] // facts["steps"]
+    for name, entry in zip(visits if job.models else (), scores[1:], strict=False):
+        tensors = load_file(job.work / f"{name}.safetensors")
+        embeddings = Embeddings(tensors["input"], tensors.get("head"))
+        derive_model(job.model, embeddings, job.model, job.models / name, facts=entry, **common)
+    folder = staging(job.output)
+    write_text(folder / "log.jsonl", result["log"])
+    write_json(folder / "metrics.json", {**facts, "checkpoints": scores})
+    publish(folder, job.output, facts=facts, **common)
+    write_json(job.output / RUN, {**run_record(), **result["run"]})
+
+
+def main() -> None:
+    """Command line of the module."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--config", type=Path, required=True, help="a PretrainJob as JSON")
+    parser.add_argument(
+        "--minutes", type=float, help="stop with a checkpoint after this time, to go on in a later job; 0: never"
+    )
+    arguments = parser.parse_args()
+    stop.listen(arguments.minutes or None)
+    with lep.log.logged():
+        pretrain(load_job(PretrainJob, arguments.config))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Mean initialisation of new embeddings (paper section 2.1.2): each new row averages the rows of the old tokens it splits into."""
+
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from lep.config import UserError
+from lep.manifest import with_manifest
+from lep.models.store import Embeddings, derive_model, read_embeddings
+from lep.propagation.operator import Operator, read_operator
+from lep.propagation.sparse import BLOCK_ROWS, sparse_product
+
+RECIPE_VERSION = 1
+EMPTY_NORM = 1e-12  # rows below are replaced by the mean row (Llama 3 has rows of zeros)
+
+
+def apply_operator(operator: Operator, old: torch.Tensor) -> torch.Tensor:
+    """The initial new matrix (new tokens, d) in the old one's dtype (paper equations 1 and 2).
+
+    `old` is (rows, d) with at least one row per old token; padding rows behind them are not used.
+    Averages in float64; rows without counterpart, or with a norm below 1e-12, become the mean of
+    the old tokens' rows.
+    """
+    rows, tokens = operator.matrix.shape
+    if old.shape[0] < tokens:
+        raise UserError(
+            f"the averaging operator is for {tokens} old tokens, but the matrix has {old.shape[0]} rows; "
+            "use the model whose tokenizer the operator was made for"
+        )
+    old = old.detach().cpu()
+    mean = sum(part.to(torch.float64).sum(0) for part in old[:tokens].split(BLOCK_ROWS)) / tokens
+    new = torch.empty((rows, old.shape[1]), dtype=old.dtype)
+    for start in tqdm(range(0, rows, BLOCK_ROWS), desc="initial rows", mininterval=5, disable=None):
+        block = sparse_product(operator.matrix[start : start + BLOCK_ROWS], old)
+        block[torch.linalg.vector_norm(block, dim=1) < EMPTY_NORM] = mean
+        new[start : start + len(block)] = block.to(old.dtype)
+    return new
+
+
+def initialise_embeddings(base: Path, operator: Path, vocabulary: Path, target: Path, seed: int | None = None) -> None:
+    """Publish `base` with the new vocabulary: both matrices, each averaged from its own old one (tied: one)."""
+    base, vocabulary = Path(base), Path(vocabulary)
+    averaging = read_operator(operator)
+    averaging.check(base, vocabulary)
+    old = read_embeddings(base)
+    matrices = [None if matrix is None else apply_operator(averaging, matrix) for matrix in (old.input, old.head)]
+    derive_model(
+        base,
+        Embeddings(*matrices),
+        vocabulary,
+        target,
+        recipe_version=RECIPE_VERSION,
+        parents=with_manifest({"base": base, "operator": operator, "vocabulary": vocabulary}),
+        seed=seed,
+        facts={name: averaging.facts[name] for name in ("kept", "split", "mean", "overlap")},
+    )

@@ -1,0 +1,214 @@
+"""Learned Embedding Propagation: carry adapted matrices of a base model to its instruct model (paper section 2.2).
+
+For input embeddings and head alike: new rows = rows of the donor (the adapted base) times a d x d
+matrix P = argmin |A P - B|, with A from the base and B from the instruct model:
+`swap` P = identity; `overlap` rows of the shared tokens; `conversion` T x base and T x instruct.
+The body is the instruct model's, unchanged.
+
+    python -m lep.propagate --base DIR --instruct DIR --donor DIR --method conversion --out DIR
+"""
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix, identity
+from tqdm import tqdm
+
+from lep.compute.determinism import prepare_torch, resolve_device
+from lep.config import UserError
+from lep.log import logger
+from lep.manifest import with_manifest
+from lep.models.folder import byte_view, check_ids, check_shapes, is_tied
+from lep.models.store import Embeddings, derive_model, load_tokenizer, read_matrix, tokenizer_sha256
+from lep.propagation.least_squares import Fit, Pairs, fit_projection
+from lep.propagation.operator import Operator, build_operator, read_operator
+from lep.propagation.sparse import BLOCK_ROWS
+from lep.propagation.tokenizer import merge_tokenizers
+from lep.vocabulary.byte_view import ByteView
+
+RECIPE_VERSION = 3
+METHODS = ("swap", "overlap", "conversion")
+
+
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """All that the methods and matrices share: where rows come from and go to, placement."""
+
+    base: Path
+    instruct: Path
+    donor: Path
+    operator: Operator | None
+    instruct_ids: np.ndarray  # (base tokens,) the instruct's id of each base token, -1 where it has none
+    copied: tuple[np.ndarray, np.ndarray]  # new ids and the instruct ids whose rows they take over
+    tokens: int  # size of the new tokenizer
+    device: str
+    seed: int | None
+
+
+def propagate(
+    base: Path,
+    instruct: Path,
+    donor: Path,
+    operator: Path | None,
+    targets: Mapping[str, Path],
+    seed: int | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+) -> None:
+    """Publish `instruct` with the donor's vocabulary and propagated matrices (paper equations 3 to 7).
+
+    `base` and `instruct` have the original vocabulary, `donor` is the base with the new vocabulary
+    and trained matrices. `operator` is the published averaging operator of the tokenizers of base
+    and donor (None: made on the way). `targets` names the folder to write for each method. Rows of
+    all added tokens that the instruct model has by name are copied from it unchanged; its special
+    roles and chat template move along. `seed` draws the held-out rows of the quality report, nothing
+    else. Raises `UserError` for an unknown method, unequal tying or width, an operator of other
+    tokenizers, and ids without a row.
+    """
+    base, instruct, donor = Path(base), Path(instruct), Path(donor)
+    for method in targets:
+        if method not in METHODS:
+            raise UserError(f"unknown LEP method {method!r}; use one of {', '.join(METHODS)}")
+    prepare_torch(threads, seed or 0)
+    _check_models(base, instruct, donor)
+    averaging = _operator(base, donor, operator, targets)
+    parents = with_manifest({"base": base, "instruct": instruct, "donor": donor, "operator": operator})
+    with tempfile.TemporaryDirectory() as scratch:
+        tokenizer = merge_tokenizers(donor, instruct, Path(scratch))
+        new = byte_view(tokenizer)
+        ids, copied = align(base, instruct), added_rows(byte_view(instruct), new)
+        plan = _Inputs(base, instruct, donor, averaging, ids, copied, len(new), resolve_device(device), seed)
+        for method, target in targets.items():
+            embeddings, facts = _propagated(plan, method)
+            derive_model(
+                instruct,
+                embeddings,
+                tokenizer,
+                target,
+                recipe_version=RECIPE_VERSION,
+                parents=parents,
+                seed=seed,
+                config={"method": method},
+                facts=facts,
+            )
+
+
+def align(base: Path, instruct: Path) -> np.ndarray:
+    """The instruct's id of each base token, by name, (base tokens,); -1 for special tokens that it renamed.
+
+    Raises `UserError` where the instruct model lacks an ordinary token: then it is not a relative of the base.
+    """
+    old, ids_of = byte_view(base), byte_view(instruct).ids
+    ids = np.array([-1 if token is None else ids_of.get(token, -1) for token in old.tokens], dtype=np.int64)
+    special = {*old.added.values(), *old.specials}
+    lacking = [old.tokens[i] for i in np.flatnonzero(ids < 0) if old.tokens[i] is not None and i not in special]
+    if lacking:
+        hashes = " and ".join(f"{folder} has sha256 {tokenizer_sha256(folder)}" for folder in (base, instruct))
+        raise UserError(
+            f"the instruct model's vocabulary lacks {len(lacking)} tokens of the base's, such as {lacking[:5]}; "
+            f"base and instruct must share their original vocabulary, but the tokenizer of {hashes}"
+        )
+    return ids
+
+
+def added_rows(instruct: ByteView, new: ByteView) -> tuple[np.ndarray, np.ndarray]:
+    """Added tokens of the new tokenizer that the instruct model has by name: new ids and instruct ids, both (n,)."""
+    pairs = [(index, instruct.ids[name]) for name, index in sorted(new.added.items()) if name in instruct.ids]
+    found = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
+def _propagated(plan: _Inputs, method: str) -> tuple[Embeddings, dict]:
+    """The new matrices by one method, and what is known of them."""
+    names = ("input",) if is_tied(plan.instruct) else ("input", "head")
+    facts = {"method": method, "copied": len(plan.copied[0]), **_overlap_facts(plan.operator)}
+    matrices = []
+    for name in names:
+        matrix, fit = _propagate_matrix(plan, method, name)
+        matrices.append(matrix)
+        facts |= fit.facts(name) if fit else {}
+    return Embeddings(matrices[0], matrices[1] if len(matrices) > 1 else None), facts
+
+
+def _propagate_matrix(plan: _Inputs, method: str, which: str) -> tuple[torch.Tensor, Fit | None]:
+    """The new matrix (rows, d) in the instruct model's dtype, and its fit (none for swap)."""
+    donor, instruct = read_matrix(plan.donor, which), read_matrix(plan.instruct, which)
+    fit = None
+    if method != "swap":
+        weights = _fitted_rows(plan, method)
+        pairs = Pairs(read_matrix(plan.base, which), instruct, np.maximum(plan.instruct_ids, 0), plan.device)
+        shared = f" ({weights.shape[0]} shared tokens)" if method == "overlap" else ""
+        fit = fit_projection(weights, pairs, plan.seed, f"{method} of the {which} matrix{shared}")
+        logger.info("%s %s: %s", method, which, fit.facts(which))
+    new = instruct.new_zeros((max(plan.tokens, len(donor)), donor.shape[1]))
+    _project(donor, fit.projection if fit else None, new, plan.device)
+    new_ids, instruct_ids = (torch.from_numpy(ids) for ids in plan.copied)
+    new[new_ids] = instruct[instruct_ids]
+    if not all(torch.isfinite(rows).all() for rows in new.split(BLOCK_ROWS)):
+        raise UserError(f"{plan.donor}: the {which} matrix holds NaN or infinite numbers; use an intact donor")
+    return new, fit
+
+
+def _project(donor: torch.Tensor, projection: torch.Tensor | None, new: torch.Tensor, device: str) -> None:
+    """new[:len(donor)] = donor x P, multiplied in float32 (donors of float64: in float64)."""
+    if projection is None:
+        new[: len(donor)] = donor.to(new.dtype)
+        return
+    wide = torch.promote_types(donor.dtype, torch.float32)
+    projection = projection.to(device, wide)
+    for start in tqdm(range(0, len(donor), BLOCK_ROWS), desc="projected rows", mininterval=5, disable=None):
+        rows = donor[start : start + BLOCK_ROWS]
+        new[start : start + len(rows)] = (rows.to(device, wide) @ projection).to("cpu", new.dtype)
+
+
+def _fitted_rows(plan: _Inputs, method: str) -> csr_matrix:
+    """The rows that the method fits on, as weights of the base's tokens, (rows, base tokens)."""
+    known = plan.instruct_ids >= 0
+    if method == "overlap":
+        return identity(len(known), format="csr")[plan.operator.shared[known[plan.operator.shared]]]
+    # Rows that average nothing, or a token that the instruct model has not, say nothing about the map.
+    matrix = plan.operator.matrix
+    usable = np.diff(matrix.indptr) > 0
+    unknown = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[~known[matrix.indices]]
+    usable[unknown] = False
+    return matrix[np.flatnonzero(usable)]
+
+
+def _check_models(base: Path, instruct: Path, donor: Path) -> None:
+    """Everything that can be refused before any work."""
+    tying = {str(folder): is_tied(folder) for folder in (base, instruct, donor)}
+    if len(set(tying.values())) > 1:
+        raise UserError(
+            f"models of equal tying (tie_word_embeddings) are needed, found {tying}; "
+            "take base, instruct and donor of one family"
+        )
+    shapes = {}
+    for folder in (base, instruct, donor):
+        matrix = read_matrix(folder, "input")
+        head = None if tying[str(folder)] else read_matrix(folder, "head")
+        check_shapes(Embeddings(matrix, head), folder)
+        check_ids(load_tokenizer(folder), len(matrix), folder)
+        shapes[str(folder)] = matrix.shape[1], matrix.dtype
+    if len({width for width, _ in shapes.values()}) > 1:
+        raise UserError(f"models of one width are needed, found (hidden size, dtype) {shapes}")
+    if shapes[str(donor)][1] != shapes[str(instruct)][1]:
+        logger.warning("the donor's matrices are %s and are cast to the instruct's %s", *(
+            shapes[str(folder)][1] for folder in (donor, instruct)
+        ))  # fmt: skip
+
+
+def _operator(base: Path, donor: Path, operator: Path | None, methods: Iterable[str]) -> Operator | None:
+    if operator is None:
+        return build_operator(base, donor) if set(methods) - {"swap"} else None
+    averaging = read_operator(operator)
+    averaging.check(base, donor)
+    return averaging
+
+
+def _overlap_facts(operator: Operator | None) -> dict[str, int]:
+    names = ("overlap", "overlap_readable", "overlap_differs")
+    return {name: operator.facts[name] for name in names} if operator else {}

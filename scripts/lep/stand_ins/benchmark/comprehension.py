@@ -1,0 +1,217 @@
+"""Comprehension tasks from held-out text only: MultiQ, PARus, RCB (RWSD and RuCoLA: `grammar`).
+
+The labels are mechanical and certain by construction: a connective marks cause and effect, a clause follows from
+the sentence it stands in and is denied by its negation.
+"""
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+from lep.stand_ins.benchmark.items import PROMPTS, Plan, balanced, choose, filled, numbered, shuffled
+from lep.stand_ins.benchmark.morphology import adjective, lemma, part_of_speech, readings
+from lep.stand_ins.benchmark.texts import Passage, Texts, capitalised, clauses, excerpt, sentences, tokens, words
+
+TEMPLATES = {
+    "multiq": (
+        "Текст 1: {support_text}.\nТекст 2: {text}.\n{question}",
+        "Прочти два текста. {support_text}. / {text}.\n{question}",
+    ),
+    "cause": (
+        "{premise}. Какова причина?\n1. {choice1}\n2. {choice2}",
+        "Ситуация: {premise}. Выбери причину.\n1. {choice1}\n2. {choice2}",
+    ),
+    "effect": (
+        "{premise}. Каково следствие?\n1. {choice1}\n2. {choice2}",
+        "Ситуация: {premise}. Выбери следствие.\n1. {choice1}\n2. {choice2}",
+    ),
+    "rcb": (
+        "{premise}. Гипотеза: {hypothesis}. 1 - верно, 2 - неверно, 3 - неизвестно",
+        "Текст: {premise}. Утверждение: {hypothesis}. Следует (1), противоречит (2) или неясно (3)?",
+    ),
+}
+_CAUSAL = re.compile(
+    r"(?P<effect>[^.;:!?]+)[.,;:!]\s+(?:[Ии]бо|[Пп]отому что|[Тт]ак как|поскольку|за то, что)\s+(?P<cause>[^.!?;:]+)"
+)
+_CONSECUTIVE = re.compile(
+    r"(?P<cause>[^.;:!?]+)[.,;:!]\s+(?:[Пп]осему|[Пп]оэтому|[Пп]отому|и потому|так что|[Оо]ттого)\s+"
+    r"(?P<effect>[^.!?;:]+)"
+)
+_CONDITIONAL = re.compile(r"\b(?:[Ее]сли|[Кк]огда)\s+(?P<cause>[^.!?;:,]+),\s+(?:то\s+)?(?P<effect>[^.!?;:,]+)")
+UNREAL = {"если", "ли", "или", "да", "чтобы", "чтоб", "дабы", "бы", "пусть", "когда", "ни", "как", "разве", "нет"}
+RELATIVE = {"который", "кто", "что", "какой", "чей", "где", "куда", "откуда", "кой", "каков"}
+_UNASSERTED = {"бы", "чтобы", "чтоб", "дабы", "или", "ли", "если", "как"}
+
+
+def multiq(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
+    """Two texts that share one word (the bridge); the question asks for its neighbour in the first text."""
+    records = choose(plan, _bridges(texts, rng), filled)
+    return numbered(*records)
+
+
+def _bridges(texts: Texts, rng: random.Random) -> Iterator[dict]:
+    stretches = [c for p in texts.russian(held_out=True) for c in clauses(p.text) if 3 <= len(words(c)) <= 6]
+    stretches = shuffled(dict.fromkeys(c for c in stretches if len(c) <= 40 and texts.unseen(c)), rng)
+    holding: dict[str, list[str]] = defaultdict(list)
+    for stretch in stretches:
+        for word in words(stretch):
+            holding[word].append(stretch)
+    used: set[str] = set()
+    for support in stretches:
+        row = words(support)
+        for index, bridge in enumerate(row):
+            others = [
+                t for t in holding[bridge] if t not in used and t != support and len(set(words(t)) & set(row)) == 1
+            ]
+            certain = len(bridge) > 3 and row.count(bridge) == 1 and support not in used
+            certain = certain and (part_of_speech(bridge) in ("NOUN", "VERB") or adjective(bridge))
+            side, answer = (
+                ("после общего слова", index + 1) if rng.random() < 0.5 else ("перед общим словом", index - 1)
+            )
+            if certain and others and 0 <= answer < len(row) and len(row[answer]) > 2:
+                used.update((support, others[0]))
+                both = f"{bridge} {row[answer]}" if answer > index else f"{row[answer]} {bridge}"
+                yield {
+                    "instruction": rng.choice(TEMPLATES["multiq"]),
+                    "inputs": {
+                        "support_text": capitalised(support),
+                        "text": capitalised(others[0]),
+                        "question": f"Какое слово в первом тексте стоит {side}?",
+                    },
+                    "outputs": [row[answer], both],
+                }
+
+
+def parus(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
+    """Cause or effect: a connective of a held-out text marks it; the other choice comes from another document."""
+    facts = []
+    for passage in texts.russian(held_out=True):
+        for pattern in (_CAUSAL, _CONSECUTIVE, _CONDITIONAL):
+            for match in pattern.finditer(passage.text):
+                if fact := _fact(match, passage, texts):
+                    facts.append(fact)
+    facts = shuffled({fact["cause"]: fact for fact in facts}.values(), rng)
+    kinds = balanced(("cause", "effect"), len(facts), rng)
+
+    def candidates() -> Iterator[dict]:
+        for fact, kind in zip(facts, kinds, strict=True):
+            distant = [other for other in facts if other["document"] != fact["document"]]
+            if not distant:
+                continue
+            other = rng.choice(distant)
+            yield {
+                "instruction": rng.choice(TEMPLATES[kind]),
+                "inputs": {
+                    "premise": fact["effect" if kind == "cause" else "cause"],
+                    "choice1": fact[kind],
+                    "choice2": other[kind],
+                },
+                "outputs": "1",
+                "meta": {"task": kind},
+            }
+
+    return numbered(*(_swapped(rows, rng) for rows in choose(plan, candidates(), filled)))
+
+
+def _fact(match: re.Match, passage: Passage, texts: Texts) -> dict | None:
+    """Cause and effect of a match: of each the clause next to the connective."""
+    names = sorted(("cause", "effect"), key=match.start)
+    sides = {names[0]: clauses(match[names[0]])[-1:], names[1]: clauses(match[names[1]])[:1]}
+    if not all(sides.values()):
+        return None
+    fact = {name: without_conjunction(side[0]) for name, side in sides.items()}
+    fits = all(len(t) <= 62 and may_state(t) and texts.unseen(t) for t in fact.values())
+    return {name: capitalised(text) for name, text in fact.items()} | {"document": passage.document} if fits else None
+
+
+def may_state(text: str) -> bool:
+    """Whether a clause of three words or more holds something that can be a predicate, and no relative pronoun."""
+    kinds = {str(reading.tag.POS) for word in words(text) for reading in readings(word)}
+    bare = not RELATIVE & {lemma(word) for word in words(text)[:2]} and not _UNASSERTED & set(words(text))
+    return bare and len(words(text)) >= 3 and bool(kinds & {"VERB", "INFN", "ADJS", "PRTS", "PRED"})
+
+
+def without_conjunction(clause: str) -> str:
+    """The clause without the conjunction it begins with."""
+    first, _, rest = clause.partition(" ")
+    return rest if first.lower() in ("и", "а", "но", "ибо", "то", "же") else clause
+
+
+def _swapped(records: list[dict], rng: random.Random) -> list[dict]:
+    """PARus records with the right choice in second place for half of them."""
+    for record, answer in zip(records, balanced("12", len(records), rng), strict=True):
+        if answer == "2":
+            inputs = record["inputs"]
+            inputs["choice1"], inputs["choice2"] = inputs["choice2"], inputs["choice1"]
+            record["outputs"] = "2"
+    return records
+
+
+def rcb(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
+    """A clause of the premise (1), the same clause negated (2), a clause of another text (3); thirds."""
+    passages = shuffled(texts.russian("bible", held_out=True), rng)
+    strangers = [c for p in passages for c in clauses(p.text) if _plain(c) and len(c) <= 32 and texts.unseen(c)]
+
+    def candidates(label: str, start: int) -> Iterator[dict]:
+        for passage in passages[start::3]:
+            record = _inference(passage.text, label, strangers, texts, rng)
+            if record:
+                yield record
+
+    streams = {label: candidates(label, start) for start, label in enumerate("123")}
+    splits: tuple[list, list] = [], []
+    for index, label in enumerate("123"):
+        shots = PROMPTS // 3 + (index < PROMPTS % 3)
+        share = Plan(plan.task, plan.items // 3 + (index < plan.items % 3), plan.characters)
+        for split, rows in zip(splits, choose(share, streams[label], filled, prompts=shots), strict=True):
+            split.extend(rows)
+    return numbered(*(shuffled(split, rng) for split in splits))
+
+
+def _inference(text: str, label: str, strangers: list[str], texts: Texts, rng: random.Random) -> dict | None:
+    for sentence in sentences(text):
+        parts = [part for part in clauses(sentence) if _plain(part) and len(part) <= 36]
+        if len(clauses(sentence)) < 2 or not parts or "?" in sentence or UNREAL & set(words(sentence)):
+            continue
+        part = rng.choice(parts)
+        place = sentence.index(part)
+        premise = excerpt(sentence, place, place + len(part), 75)
+        hypothesis = {"1": part, "2": _denied(part), "3": _unrelated(sentence, strangers, rng)}[label]
+        fits = premise and hypothesis and len(clauses(premise)) > 1 and texts.unseen(premise)
+        if fits and lemma(words(premise)[0]) not in RELATIVE:
+            hypothesis = capitalised(without_conjunction(hypothesis))
+            return {
+                "instruction": rng.choice(TEMPLATES["rcb"]),
+                "inputs": {"premise": capitalised(premise), "hypothesis": hypothesis},
+                "outputs": label,
+            }
+    return None
+
+
+def _plain(clause: str) -> bool:
+    """Whether a clause states something: one certain verb in the indicative, `не` only before it, nothing relative."""
+    row = words(without_conjunction(clause))
+    verbs = [index for index, word in enumerate(row) if part_of_speech(word) == "VERB"]
+    if len(row) < 3 or len(verbs) != 1 or readings(row[verbs[0]])[0].tag.mood != "indc":
+        return False
+    denials = [index for index, word in enumerate(row) if word == "не"]
+    return denials in ([], [verbs[0] - 1]) and not (UNREAL | RELATIVE) & {*row, lemma(row[0])}
+
+
+def _denied(clause: str) -> str:
+    """A plain clause with `не` put before its verb, or taken away."""
+    row = tokens(clause)
+    index = next(index for index, (word, _, _) in enumerate(row) if part_of_speech(word) == "VERB")
+    start = row[index][1]
+    if index and row[index - 1][0].lower() == "не":
+        return clause[: row[index - 1][1]] + clause[start:]
+    return f"{clause[:start]}не {clause[start].lower()}{clause[start + 1 :]}"
+
+
+def _unrelated(sentence: str, strangers: list[str], rng: random.Random) -> str | None:
+    inside = {lemma(word) for word in words(sentence) if len(word) > 2}
+    for clause in rng.sample(strangers, min(10, len(strangers))):
+        if not inside & {lemma(word) for word in words(clause) if len(word) > 2}:
+            return clause
+    return None

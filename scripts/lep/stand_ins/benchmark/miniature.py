@@ -1,0 +1,77 @@
+"""The miniature Darumeru: data of the 17 tasks, made mechanically from the corpus (paper section 2.3).
+
+Knowledge tasks ask about the training text; comprehension, summary and copy tasks use held-out text that
+shares no sentence with it. The same corpus and seed give the same bytes.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from lep.config import UserError
+from lep.files import write_text
+from lep.manifest import MANIFEST, publish, staging
+from lep.stand_ins.benchmark import comprehension, exam, grammar, knowledge, mmlu, summary_copy
+from lep.stand_ins.benchmark.items import Plan, generator
+from lep.stand_ins.benchmark.texts import Texts
+
+RECIPE_VERSION = 1
+# Each makes the splits of one subset: (texts, plan, rng) -> {split: records}.
+SUBSETS = {
+    "rummlu": knowledge.rummlu,
+    "nlpcore_mmlu": mmlu.nlpcore_mmlu,
+    "multiq": comprehension.multiq,
+    "parus": comprehension.parus,
+    "rcb": comprehension.rcb,
+    "rwsd": grammar.rwsd,
+    "use": exam.use,
+    "ruopenbookqa": knowledge.ruopenbookqa,
+    "ruworldtree": knowledge.ruworldtree,
+    "rucola": grammar.rucola,
+    "treeway": summary_copy.treeway,
+    "cp_sent_en": summary_copy.copying("en", "sent"),
+    "cp_para_en": summary_copy.copying("en", "para"),
+    "cp_sent_ru": summary_copy.copying("ru", "sent"),
+    "cp_para_ru": summary_copy.copying("ru", "para"),
+}
+
+
+def make_benchmark(
+    train: Path,
+    benchmark: Path,
+    output: Path,
+    items: int = 40,
+    seed: int = 42,
+    max_characters: int = 1150,
+    items_per_task: Mapping[str, int] | None = None,
+) -> None:
+    """Write `output/{subset}/{split}.jsonl` for all subsets and publish the folder.
+
+    `train` and `benchmark` are corpus files of documents. `items` test items a task (`use`: whole
+    variants), other numbers by subset name in `items_per_task`. Five of the longest shots and the
+    longest test item of a task stay under `max_characters` Russian characters (English: 1.7 times that).
+    Raises `UserError` naming the task and the remedy where the corpus is too small.
+    """
+    train, benchmark, output = Path(train), Path(benchmark), Path(output)
+    sizes = dict.fromkeys(SUBSETS, items) | dict(items_per_task or {})
+    if unknown := sorted(set(sizes) - set(SUBSETS)):
+        raise UserError(f"items_per_task names no benchmark task with {', '.join(unknown)}; use {', '.join(SUBSETS)}")
+    if wrong := sorted(name for name, size in sizes.items() if size < 1):
+        raise UserError(f"benchmark task {', '.join(wrong)}: the number of items must be 1 or more")
+    texts = Texts(train, benchmark)
+    folder = staging(output)
+    facts = {}
+    for name, make in SUBSETS.items():
+        for split, records in make(texts, Plan(name, sizes[name], max_characters), generator(seed, name)).items():
+            facts[f"{name}/{split}"] = len(records)
+            lines = (json.dumps(record, ensure_ascii=False) for record in records)
+            write_text(folder / name / f"{split}.jsonl", "".join(f"{line}\n" for line in lines))
+    publish(
+        folder,
+        output,
+        recipe_version=RECIPE_VERSION,
+        parents={"corpus": train.parent} if (train.parent / MANIFEST).is_file() else {},
+        seed=seed,
+        config={"items": sizes, "max_characters": max_characters},
+        facts=facts,
+    )

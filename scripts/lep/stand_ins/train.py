@@ -1,0 +1,279 @@
+"""Stand-in models: a base and an instruct of about one million body parameters per family.
+
+No model hub can be reached at mini scale, so two small pairs stand for Mistral-7B/OpenChat and
+Llama-3-8B/Instruct. They are trained once and shipped (`stand_ins: shipped`); the rules that train
+them stay (`stand_ins: trained`). Run: `python -m lep.stand_ins.train --config job.json`.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic.dataclasses import dataclass
+from tokenizers import Tokenizer
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+
+from lep.compute.determinism import prepare_torch
+from lep.config import STRICT, UserError, load_job
+from lep.files import read_jsonl, write_json
+from lep.log import logged, logger
+from lep.manifest import publish, staging
+from lep.pretraining.packing import newline_ids
+from lep.stand_ins.model_data import instruction, random_repeats, raw_text, text_pool
+from lep.stand_ins.tokenizer import instruct_tokenizer
+from lep.vocabulary.build import save_tokenizer
+
+RECIPE_VERSION = 1
+INITIALIZER_RANGE = (
+    0.06  # the usual 0.02 is meant for wide models; at width 128 attention then starts too flat to learn
+)
+ARCHITECTURES = {"mistral": (MistralConfig, MistralForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
+
+
+@dataclass(frozen=True, config=STRICT)
+class StandInJob:
+    """Training of one stand-in. `parent` is the base's folder for an instruct, None for a base.
+
+    `russian` is the share of Russian blocks (base) or instructions (instruct), `repeats` the share
+    of blocks of repeated random sequences. A batch holds `batch_tokens` tokens in sequences of `length`,
+    in the last `long_share` of the steps of `context`: short sequences cost less, and the last
+    stretch teaches the far positions.
+    """
+
+    family: str
+    role: str
+    corpus: str
+    tokenizer: str
+    output: str
+    work: str
+    parent: str | None = None
+    hidden_size: int = 128
+    intermediate_size: int = 384
+    layers: int = 5
+    heads: int = 4
+    key_value_heads: int = 2
+    context: int = 1024
+    steps: int = 3000
+    batch_tokens: int = 2048
+    length: int = 256
+    long_share: float = 0.1
+    learning_rate: float = 3e-3
+    warmup_steps: int = 100
+    russian: float = 0.1
+    repeats: float = 0.25
+    save_every: int = 200
+    seed: int = 42
+    threads: int = 1
+
+
+def train_stand_in(settings: StandInJob) -> None:
+    """Train one stand-in and publish it as float16 safetensors with its training log."""
+    if settings.family not in ARCHITECTURES:
+        raise UserError(f"unknown stand-in family {settings.family!r}; use one of {sorted(ARCHITECTURES)}")
+    if settings.role not in ("base", "instruct"):
+        raise UserError(f"unknown role {settings.role!r} of a stand-in; use base or instruct")
+    prepare_torch(settings.threads, settings.seed)
+    tokenizer, roles = _tokenizer(settings)
+    model = _model(settings, tokenizer, roles)
+    documents = {
+        language: [d for d in read_jsonl(settings.corpus) if d["language"] == language] for language in ("en", "ru")
+    }
+    batches = (_InstructBatches if settings.role == "instruct" else _BaseBatches)(settings, tokenizer, roles, documents)
+    log = _train(model, batches, settings)
+    _publish(model, tokenizer, roles, log, settings)
+
+
+def _length(settings: StandInJob, step: int) -> int:
+    return settings.context if step >= (1 - settings.long_share) * settings.steps else settings.length
+
+
+class _BaseBatches:
+    """Blocks of raw text that start at a line, a share of them repeated random sequences."""
+
+    def __init__(self, settings: StandInJob, tokenizer: Tokenizer, roles: dict, documents: dict) -> None:
+        self.settings = settings
+        self.bos, self.eos = (tokenizer.token_to_id(roles[name]) for name in ("bos_token", "eos_token"))
+        self.newline = np.array(sorted(newline_ids(tokenizer)))
+        self.streams = {language: self._stream(tokenizer, texts) for language, texts in documents.items()}
+
+    def _stream(self, tokenizer: Tokenizer, documents: list[dict]) -> tuple[np.ndarray, np.ndarray]:
+        """All documents as tokens, an EOS behind each, and the positions where a document or a line starts."""
+        encoded = tokenizer.encode_batch_fast(raw_text(documents), add_special_tokens=False)
+        ids = np.array([token for encoding in encoded for token in [*encoding.ids, self.eos]])
+        ends = np.isin(ids[:-1], [*self.newline, self.eos])
+        return ids, np.concatenate([[0], 1 + np.flatnonzero(ends)])
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids and labels, both (sequences, length)."""
+        rng = np.random.default_rng([self.settings.seed, step])
+        length = _length(self.settings, step)
+        rows = [self._row(length - 1, rng) for _ in range(self.settings.batch_tokens // length)]
+        return tuple(torch.tensor(np.stack([[self.bos, *row[part]] for row in rows])) for part in (0, 1))
+
+    def _row(self, length: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        ids, starts = self.streams["ru" if rng.random() < self.settings.russian else "en"]
+        if rng.random() < self.settings.repeats:
+            return random_repeats(length, ids, starts, rng)
+        usable = starts[: np.searchsorted(starts, len(ids) - length)]
+        start = usable[rng.integers(len(usable))]
+        return ids[start : start + length], ids[start : start + length]
+
+
+class _InstructBatches:
+    """Conversations packed into sequences; only the assistant's tokens and its end of turn count."""
+
+    def __init__(self, settings: StandInJob, tokenizer: Tokenizer, roles: dict, documents: dict) -> None:
+        self.settings, self.tokenizer = settings, tokenizer
+        self.pools = {language: text_pool(texts) for language, texts in documents.items()}
+        self.bos = roles["bos_token"]
+        self.template = _LLAMA_TURNS if settings.family == "llama" else _MISTRAL_TURNS
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = np.random.default_rng([self.settings.seed, step])
+        length = _length(self.settings, step)
+        rows = [self._row(length, rng) for _ in range(self.settings.batch_tokens // length)]
+        return tuple(torch.tensor([row[part] for row in rows]) for part in (0, 1))
+
+    def _row(self, length: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+        ids: list[int] = []
+        labels: list[int] = []
+        while len(ids) < length:
+            language = "ru" if rng.random() < self.settings.russian else "en"
+            user, assistant = (text.strip() for text in instruction(self.pools[language], language, rng))
+            prompt = self.tokenizer.encode(self.bos + self.template[0].format(user), add_special_tokens=False).ids
+            whole = self.tokenizer.encode(
+                self.bos + self.template[0].format(user) + self.template[1].format(assistant), add_special_tokens=False
+            ).ids
+            ids += whole
+            labels += [-100] * len(prompt) + whole[len(prompt) :]
+        return ids[:length], labels[:length]
+
+
+_LLAMA_TURNS = (
+    "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    "{}<|eot_id|>",
+)
+_MISTRAL_TURNS = ("GPT4 Correct User: {}<|end_of_turn|>GPT4 Correct Assistant:", " {}<|end_of_turn|>")
+
+
+def _tokenizer(settings: StandInJob) -> tuple[Tokenizer, dict]:
+    folder = Path(settings.tokenizer)
+    if settings.role == "instruct":
+        return instruct_tokenizer(settings.family, folder)
+    roles = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    return Tokenizer.from_file(str(folder / "tokenizer.json")), roles
+
+
+def _model(settings: StandInJob, tokenizer: Tokenizer, roles: dict):
+    rows = tokenizer.get_vocab_size(with_added_tokens=True)
+    if settings.parent:
+        model = AutoModelForCausalLM.from_pretrained(settings.parent, dtype=torch.float32)
+        model.resize_token_embeddings(rows, mean_resizing=True)
+        return model
+    config_class, model_class = ARCHITECTURES[settings.family]
+    return model_class(
+        config_class(
+            vocab_size=rows,
+            hidden_size=settings.hidden_size,
+            intermediate_size=settings.intermediate_size,
+            num_hidden_layers=settings.layers,
+            num_attention_heads=settings.heads,
+            num_key_value_heads=settings.key_value_heads,
+            max_position_embeddings=settings.context,
+            tie_word_embeddings=False,
+            initializer_range=INITIALIZER_RANGE,
+            bos_token_id=tokenizer.token_to_id(roles["bos_token"]),
+            eos_token_id=tokenizer.token_to_id(roles["eos_token"]),
+            **({"sliding_window": None} if settings.family == "mistral" else {}),
+        )
+    )
+
+
+def _train(model, batches, settings: StandInJob) -> list[dict]:
+    """AdamW with warm-up and cosine decay; state is saved every `save_every` steps and picked up again."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings))
+    state_file = Path(settings.work) / "state.pt"
+    log: list[dict] = []
+    done = 0
+    if state_file.is_file():
+        state = torch.load(state_file, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        log, done = state["log"], state["step"]
+        logger.info("resumed at step %d", done)
+    running = 0.0
+    for step in tqdm(range(done, settings.steps), initial=done, total=settings.steps, mininterval=10):
+        tokens, labels = batches.batch(step)
+        logits = model(tokens).logits[:, :-1]
+        loss = cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        running += loss.item()
+        if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
+            log.append({"step": step + 1, "loss": round(running / ((step % settings.save_every) + 1), 4)})
+            logger.info("%s", log[-1])
+            running = 0.0
+            _save(state_file, model, optimizer, schedule, log, step + 1)
+    return log
+
+
+def _rate(step: int, settings: StandInJob) -> float:
+    warm = min(1.0, (step + 1) / settings.warmup_steps)
+    return float(warm * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / settings.steps))))
+
+
+def _save(path: Path, model, optimizer, schedule, log: list[dict], step: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+    torch.save(state | {"log": log, "step": step}, path.with_suffix(".partial"))
+    os.replace(path.with_suffix(".partial"), path)
+
+
+def _publish(model, tokenizer: Tokenizer, roles: dict, log: list[dict], settings: StandInJob) -> None:
+    folder = staging(settings.output)
+    model.config.eos_token_id = model.generation_config.eos_token_id = tokenizer.token_to_id(roles["eos_token"])
+    model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.token_to_id(roles["pad_token"])
+    model.generation_config.bos_token_id = model.config.bos_token_id
+    model.to(torch.float16).save_pretrained(folder)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)
+    save_tokenizer(tokenizer, roles, folder)
+    write_json(folder / "training_log.json", log)
+    places = ("corpus", "tokenizer", "output", "work", "parent")
+    recipe = {key: value for key, value in vars(settings).items() if key not in places}
+    facts = {"final_loss": log[-1]["loss"], "tokens": settings.steps * settings.batch_tokens}
+    if settings.parent:
+        facts |= _relative_change(Path(settings.parent), model)
+    publish(folder, settings.output, recipe_version=RECIPE_VERSION, seed=settings.seed, config=recipe, facts=facts)
+
+
+def _relative_change(parent: Path, model) -> dict:
+    """How far the instruct's matrices moved from the base's, as a relative Frobenius norm."""
+    base = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32)
+    change = {}
+    for name, module in (("input", "get_input_embeddings"), ("head", "get_output_embeddings")):
+        old = getattr(base, module)().weight.detach()
+        new = getattr(model, module)().weight.detach().float()[: len(old)]
+        change[f"{name}_change"] = round(float((new - old).norm() / old.norm()), 4)
+    return change
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="JSON of StandInJob")
+    with logged():
+        train_stand_in(load_job(StandInJob, parser.parse_args().config))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""The paper's vocabularies: BPE, Unigram (replacement), Extended, Optimized (paper section 2.1.1)."""
+
+import json
+from pathlib import Path
+
+from tokenizers import AddedToken, Tokenizer
+
+from lep.config import UserError
+from lep.manifest import publish, staging, with_manifest
+from lep.vocabulary.byte_view import byte_alphabet
+from lep.vocabulary.spm import (
+    SPACE,
+    bpe_merges,
+    is_text_piece,
+    read_pieces,
+    set_bos,
+    to_fast_tokenizer,
+)
+from lep.vocabulary.train import PIECES
+
+RECIPE_VERSION = 2
+KINDS = ("bpe", "unigram", "extended", "optimized")
+_ALPHABET = byte_alphabet()
+_BYTE_OF = {character: byte for byte, character in enumerate(_ALPHABET)}
+
+
+def build_vocabulary(
+    original: Path,
+    model: Path,
+    kind: str,
+    target: Path,
+    *,
+    keep: int | None = None,
+    literal_pieces: str = "drop",
+    letter_merges: str = "first",
+) -> None:
+    """Build the tokenizer folder of one adapted vocabulary.
+
+    `original` is the folder of the model to adapt, `model` the folder of the new SentencePiece model (BPE except
+    for `unigram`). `keep` (only `optimized`): how many of the original's tokens stay, lowest ranks
+    first; the exact published sizes prove that the paper's Optimized was made by rank. `literal_pieces`
+    and `letter_merges` (only `extended` and `optimized`): see `extend`.
+    """
+    if kind not in KINDS:
+        raise UserError(f"unknown vocabulary {kind!r}; use one of {', '.join(KINDS)}")
+    if kind == "optimized" and not keep:
+        raise UserError("vocabulary optimized: state how many original tokens to keep (families: optimized_keep)")
+    state, settings = read_tokenizer(original)
+    pieces = model / PIECES
+    facts: dict = {}
+    if kind in ("bpe", "unigram"):
+        tokenizer = _replacement(state, settings, pieces, kind)
+    else:
+        if kind == "optimized":
+            state = shrink(state, keep)
+        state, facts = extend(state, pieces, literal_pieces, letter_merges)
+        tokenizer = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
+    folder = staging(target)
+    save_tokenizer(tokenizer, settings, folder)
+    facts |= {"rows": tokenizer.get_vocab_size(with_added_tokens=True), "kind": kind}
+    config = {"kind": kind, "keep": keep, "literal_pieces": literal_pieces, "letter_merges": letter_merges}
+    parents = with_manifest({"original": original, "model": model})
+    publish(folder, target, recipe_version=RECIPE_VERSION, parents=parents, config=config, facts=facts)
+
+
+def read_tokenizer(folder: Path) -> tuple[dict, dict]:
+    """`tokenizer.json` and `tokenizer_config.json` of a model folder as mappings."""
+    if not (Path(folder) / "tokenizer.json").is_file():
+        raise UserError(f"{folder} has no tokenizer.json; save the model's fast tokenizer there (save_pretrained)")
+    state = json.loads((Path(folder) / "tokenizer.json").read_text(encoding="utf-8"))
+    if state["model"]["type"] != "BPE":
+        raise UserError(f"{folder}: only BPE tokenizers can be adapted, found {state['model']['type']}")
+    settings = Path(folder) / "tokenizer_config.json"
+    return state, json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+
+
+def save_tokenizer(tokenizer: Tokenizer, settings: dict, folder: Path) -> None:
+    """Write a tokenizer folder that loads with `AutoTokenizer`; special roles come from `settings`."""
+    tokenizer.save(str(folder / "tokenizer.json"))
+    kept = ("bos_token", "eos_token", "unk_token", "pad_token", "model_max_length", "chat_template")
+    named = {key: settings[key] for key in kept if settings.get(key) is not None}
+    named |= {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(named, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+
+
+def is_byte_level(state: dict) -> bool:
+    """True for byte-level BPE (Llama 3), False for SentencePiece-type BPE (Mistral)."""
+    return "ByteLevel" in json.dumps(state.get("pre_tokenizer") or {})
+
+
+def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges: str = "first") -> tuple[dict, dict]:
+    """The union of a tokenizer and a new SentencePiece BPE model (paper section 2.1.1, "Extended").
+
+    Old ids are kept and new pieces get the next free ones; new merges come first; special tokens at
+    the tail move behind the new pieces. Pieces that no merge can reach are left out and counted.
+
+    A byte-level vocabulary has no use for `<unk>`, `<s>`, `</s>` and the byte pieces of the new model. With
+    `literal_pieces` "keep" they become ordinary tokens all the same, rows that no text reaches, as in the
+    published vocabularies. Its unit is the byte, the new model's the letter: the merges of a letter's two bytes come
+    "first", or, as in the published vocabularies, "last", behind old merges that take other ways across the letters.
+    """
+    pieces = read_pieces(model)
+    merges = bpe_merges(pieces)
+    texts = [piece for piece, _, _ in filter(is_text_piece, pieces)]
+    literal: list[str] = []
+    letters: list[tuple[str, str]] = []
+    old = state["model"]["vocab"]
+    old_merges = [tuple(merge) for merge in state["model"]["merges"]]
+    if is_byte_level(state):
+        if literal_pieces == "keep":
+            literal = [piece[0] for piece in pieces if not is_text_piece(piece) and piece[0] not in old]
+        texts, merges = [_byte_string(t) for t in texts], [(_byte_string(a), _byte_string(b)) for a, b in merges]
+        letters = _letter_merges(texts)
+    ordered = letters + merges + old_merges if letter_merges == "first" else merges + old_merges + letters
+    old_specials = {token["content"] for token in state["added_tokens"]}
+    first_free = 1 + max(index for token, index in old.items() if token not in old_specials)
+    reachable = _reachable({*old, *texts}, ordered, single={t for t in old if len(t) == 1} | _letters(texts, state))
+    new = literal + [text for text in dict.fromkeys(texts) if text not in old and text in reachable]
+    vocabulary = {token: index for token, index in old.items() if token not in old_specials}
+    vocabulary |= {token: first_free + offset for offset, token in enumerate(new)}
+    kept = [merge for merge in dict.fromkeys(ordered) if {*merge, "".join(merge)} <= vocabulary.keys()]
+    state = {**state, "model": {**state["model"], "merges": [list(m) for m in kept], "ignore_merges": True}}
+    _place_specials(state, vocabulary, first_free + len(new))
+    facts = {
+        "new": len(new) - len(literal),
+        "shared": sum(text in old for text in texts),
+        "literal": len(literal),
+        "left_out": sum(text not in old and text not in reachable for text in texts),
+    }
+    return state, facts
+
+
+def shrink(state: dict, keep: int) -> dict:
+    """Keep the `keep` lowest ranks of a vocabulary, with their ids, and the merges whose parts and product survive."""
+    specials = {token["content"] for token in state["added_tokens"]}
+    ranked = sorted((index, token) for token, index in state["model"]["vocab"].items() if token not in specials)
+    if keep > len(ranked):
+        raise UserError(f"optimized_keep is {keep}, but the original vocabulary has only {len(ranked)} tokens")
+    vocabulary = {token: index for index, token in ranked[:keep]}
+    merges = [m for m in state["model"]["merges"] if {*m, "".join(m)} <= vocabulary.keys()]
+    state = {**state, "model": {**state["model"], "merges": merges}}
+    _place_specials(state, vocabulary, 1 + max(vocabulary.values()))
+    return state
+
+
+def _replacement(state: dict, settings: dict, model: Path, kind: str) -> Tokenizer:
+    tokenizer = to_fast_tokenizer(model, kind)
+    missing = [t["content"] for t in state["added_tokens"] if tokenizer.token_to_id(t["content"]) is None]
+    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in missing])
+    set_bos(tokenizer, settings.get("bos_token") or "<s>")
+    return tokenizer
+
+
+def _place_specials(state: dict, vocabulary: dict[str, int], tail: int) -> None:
+    """Specials that stood before the ordinary tokens keep their ids; the others follow at `tail`, in their order."""
+    old = state["model"]["vocab"]
+    taken = set(vocabulary.values())
+    added = []
+    for token in sorted(state["added_tokens"], key=lambda token: token["id"]):
+        index = token["id"]
+        if index in taken or index >= min(tail, len(old)):
+            index, tail = tail, tail + 1
+        added.append({**token, "id": index})
+        if token["content"] in old:
+            vocabulary[token["content"]] = index
+    renumbered = {token["content"]: token["id"] for token in added}
+    state["model"]["vocab"] = dict(sorted(vocabulary.items(), key=lambda item: item[1]))
+    state["added_tokens"] = added
+    for special in _template_tokens(state.get("post_processor") or {}):
+        special["ids"] = [renumbered[name] for name in special["tokens"]]
+
+
+def _template_tokens(processor: dict) -> list[dict]:
+    nested = [token for part in processor.get("processors", []) for token in _template_tokens(part)]
+    return nested + list((processor.get("special_tokens") or {}).values())
+
+
+def _byte_string(piece: str) -> str:
+    return "".join(_ALPHABET[byte] for byte in piece.replace(SPACE, " ").encode("utf-8"))
+
+
+def _letter_merges(texts: list[str]) -> list[tuple[str, str]]:
+    """Merges that build each two-byte letter from its bytes: SentencePiece has none, its unit is the letter."""
+    return [(text[0], text[1]) for text in texts if len(text) == 2 and len(_text(text)) == 1]
+
+
+def _letters(texts: list[str], state: dict) -> set[str]:
+    return set() if is_byte_level(state) else {text for text in texts if len(text) == 1}
+
+
+def _text(byte_string: str) -> str:
+    return bytes(_BYTE_OF[character] for character in byte_string).decode("utf-8", errors="replace")
+
+
+def _reachable(vocabulary: set[str], merges: list[tuple[str, str]], single: set[str]) -> set[str]:
+    """Tokens that some sequence of merges builds from single symbols; `vocabulary` bounds the parts."""
+    reached, products = set(single), {}
+    for left, right in merges:
+        products.setdefault(left + right, []).append((left, right))
+    for token in sorted((t for t in vocabulary if t in products), key=len):
+        if any(left in reached and right in reached for left, right in products[token]):
+            reached.add(token)
+    return reached

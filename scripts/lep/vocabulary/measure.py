@@ -1,0 +1,165 @@
+"""What vocabularies make of held-out text: length, use of their rows, parity of languages, rows that stay untrained."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from lep.config import UserError
+from lep.corpus.documents import text_of
+from lep.files import read_jsonl, write_text
+from lep.vocabulary.byte_view import BYTE_LEVEL, ByteView
+from lep.vocabulary.train import sample_documents
+
+LISTED = 10  # tokens in each list of `tokens.csv`
+_BATCH = 512  # texts
+
+
+def measure_vocabularies(
+    tokenizers: dict[str, Path],
+    heldout: Path,
+    training: Path,
+    metrics: Path,
+    tokens: Path,
+    *,
+    languages: Sequence[str],
+    characters: int,
+    under_trained_below: int,
+) -> None:
+    """Measure tokenizer folders, named `{family}/{vocabulary}`, on documents; special tokens are never counted.
+
+    `languages` are those of the corpus: the first is the one that models are adapted to.
+
+    `metrics` (CSV: kind, model, name, value) gets, of text of the first language and with `_{language}` of the
+    others: `symbols_per_token`, `bytes_per_token`, `tokens_per_word` (fertility), `byte_share` (tokens that are one
+    byte of a longer character); `size` (rows), `rows_used` (share of them that held-out text of all languages uses),
+    `parity` (tokens of the first language for one of the second in aligned paragraphs, where there are any),
+    `under_trained` (rows seen less than `under_trained_below` times in training text) and `unreachable` (rows that
+    their own text does not give).
+
+    `tokens` (CSV: model, list, rank, token, value) gets the new tokens (those that the family's `original`, named
+    before it, lacks) that are longest and that text of the first language uses most, in characters and occurrences;
+    of an original the longest alone.
+
+    At most `characters` of each kind of text are read. Raises `UserError` where a language has no held-out document.
+    """
+    documents = {language: list(sample_documents(heldout, [language], characters)) for language in languages}
+    if empty := [language for language, found in documents.items() if not found]:
+        raise UserError(f"{heldout} has no document in {', '.join(empty)}; raise corpus.benchmark_fraction")
+    texts = {language: [text_of(document) for document in found] for language, found in documents.items()}
+    seen = [text_of(document) for document in sample_documents(training, languages, characters)]
+    adapted, known = languages[:2]
+    pairs = _aligned(documents[adapted], heldout, known)
+    facts: list[tuple] = []
+    lists: list[tuple] = []
+    originals: dict[str, ByteView] = {}
+    for name, folder in tokenizers.items():
+        view = ByteView(Tokenizer.from_file(str(Path(folder) / "tokenizer.json")))
+        counts = {language: count_tokens(view, found) for language, found in texts.items()}
+        facts += [("vocabulary", name, key, value) for key, value in _lengths(view, texts, counts, adapted)]
+        facts += [
+            ("vocabulary", name, key, value)
+            for key, value in _rows(view, counts, count_tokens(view, seen), under_trained_below)
+        ]
+        if pairs:
+            mine, theirs = (count_tokens(view, side).sum() for side in zip(*pairs, strict=True))
+            facts.append(("vocabulary", name, "parity", mine / theirs))
+        family, _, vocabulary = name.partition("/")
+        if vocabulary == "original":
+            originals[family] = view
+        lists += [(name, *row) for row in _lists(view, counts[adapted], originals.get(family))]
+    _write(metrics, ("kind", "model", "name", "value"), facts)
+    _write(tokens, ("model", "list", "rank", "token", "value"), lists)
+
+
+def count_tokens(view: ByteView, texts: Sequence[str]) -> np.ndarray:
+    """How often each id (the index, int64) occurs in the texts, without the special tokens that a model adds."""
+    counts = np.zeros(len(view), dtype=np.int64)
+    for start in range(0, len(texts), _BATCH):
+        encodings = view.backend.encode_batch_fast(texts[start : start + _BATCH], add_special_tokens=False)
+        ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), dtype=np.int64)
+        counts += np.bincount(ids, minlength=len(counts))
+    return counts
+
+
+def unreachable_rows(view: ByteView) -> list[int]:
+    """Ids of tokens that their own text does not give: the merges or the pre-tokenizer cut it otherwise.
+
+    Special tokens do not count, nor do byte pieces, which are for bytes that no other piece holds.
+    """
+    ordinary = [i for i, data in enumerate(view.data) if data is not None and view.tokens[i] not in view.added]
+    if view.kind != BYTE_LEVEL:
+        return [i for i in ordinary if not view.is_byte_piece(i) and view.split(view.data[i]) != [i]]
+    merging = Tokenizer.from_str(view.backend.to_str()).model
+    merging.ignore_merges = False
+    texts = {i: text for i in ordinary if (text := _decoded(view.data[i])) is not None}
+    encodings = view.backend.encode_batch_fast(list(texts.values()), add_special_tokens=False)
+    found = {i: encoding.ids for i, encoding in zip(texts, encodings, strict=True)}
+    # Parts of characters are no text: they are reached where merges build them.
+    found |= {i: [t.id for t in merging.tokenize(view.tokens[i])] for i in ordinary if i not in found}
+    return [i for i in ordinary if found[i] != [i]]
+
+
+def _lengths(
+    view: ByteView, texts: dict[str, list[str]], counts: dict[str, np.ndarray], adapted: str
+) -> Iterator[tuple[str, float]]:
+    single = np.array([data is not None and len(data) == 1 and data[0] >= 0x80 for data in view.data])
+    for language, found in texts.items():
+        end = "" if language == adapted else f"_{language}"
+        tokens = counts[language].sum()
+        yield f"symbols_per_token{end}", sum(map(len, found)) / tokens
+        yield f"bytes_per_token{end}", sum(len(text.encode()) for text in found) / tokens
+        yield f"tokens_per_word{end}", tokens / sum(len(text.split()) for text in found)
+        yield f"byte_share{end}", counts[language][single].sum() / tokens
+
+
+def _rows(
+    view: ByteView, counts: dict[str, np.ndarray], training: np.ndarray, least: int
+) -> Iterator[tuple[str, float | int]]:
+    ordinary = np.array([data is not None for data in view.data])
+    yield "size", len(view.ids)
+    yield "rows_used", np.count_nonzero(sum(counts.values())) / len(view.ids)
+    yield "under_trained", int(np.count_nonzero(training[ordinary] < least))
+    yield "unreachable", len(unreachable_rows(view))
+
+
+def _lists(view: ByteView, counts: np.ndarray, original: ByteView | None) -> Iterator[tuple[str, int, str, int]]:
+    """Rows of `tokens.csv` of one vocabulary; `counts` are of the first language. The original has no new tokens."""
+    texts = {i: text for i, data in enumerate(view.data) if data is not None and (text := _decoded(data)) is not None}
+    if original not in (None, view):
+        texts = {i: text for i, text in texts.items() if original.find(view.data[i]) is None}
+        frequent = sorted((i for i in texts if counts[i]), key=lambda i: (-counts[i], i))[:LISTED]
+        yield from (("new", rank, texts[i], int(counts[i])) for rank, i in enumerate(frequent, 1))
+    longest = sorted(texts, key=lambda i: (-len(texts[i]), i))[:LISTED]
+    yield from (("longest", rank, texts[i], len(texts[i])) for rank, i in enumerate(longest, 1))
+
+
+def _aligned(adapted: list[dict], documents: Path, language: str) -> list[tuple[str, str]]:
+    """Paragraphs of the documents `adapted` with those of the same ids in `language`."""
+    found = {d["id"]: {p["id"]: p["text"] for p in d["paragraphs"]} for d in adapted}
+    return [
+        (found[document["id"]][paragraph["id"]], paragraph["text"])
+        for document in read_jsonl(documents)
+        if document["language"] == language and document["id"] in found
+        for paragraph in document["paragraphs"]
+        if paragraph["id"] in found[document["id"]]
+    ]
+
+
+def _decoded(data: bytes) -> str | None:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _write(target: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([f"{x:.6f}" if isinstance(x, float) else x for x in row] for row in rows)
+    write_text(target, text.getvalue())

