@@ -41,7 +41,7 @@ report: .venv/.installed  ## Snakemake's own report of a finished run: results/S
 	$(SNAKEMAKE) --report results/$(SCALE)/report.zip $(ARGS)
 
 lint: .venv/.installed  ## the linters alone
-	.venv/bin/python -m pytest tests/unit/test_lint.py $(ARGS)
+	.venv/bin/python -m pytest tests/repository/test_lint.py $(ARGS)
 
 format: .venv/.installed  ## rewrite Python and Snakemake files in the project's format
 	.venv/bin/ruff check --fix .

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from checkout import ROOT, copy_checkout
+from fixtures.checkout import ROOT, copy_checkout
 from lep.manifest import verify
 
 if os.environ.get("LEP_TEST_SLURM") != "1":

@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
+from fixtures.report import Files, make_files, read_rows, sources_of, write_rows
 from lep.config import UserError
 from lep.explain import explain
 from lep.manifest import publish, staging
 from lep.report.run_id import identify_run
 from lep.report.tables import write_table
-from report_fixtures import Files, make_files, read_rows, sources_of, write_rows
 
 MODEL = "llama/extended/conversion"
 CELL = f"table3/{MODEL}/daru_copy_ru"

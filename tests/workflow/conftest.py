@@ -1,19 +1,11 @@
 """A copy of the checkout to run Snakemake in, and one finished run of the ci overlay that the tests share."""
 
-import os
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from checkout import copy_checkout
-
-Run = Callable[..., subprocess.CompletedProcess]
-
-# Set by the `make test` around us; the targets under test have their own.
-for variable in ("MAKEFLAGS", "ARGS", "SCALE", "CORES"):
-    os.environ.pop(variable, None)
+from fixtures.checkout import copy_checkout
+from fixtures.workflow import Run, no_network, snakemake
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,19 +15,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The files with a whole run take longest: begun last, they would leave the other process idle.
     long = {item.path for item in items if "finished" in item.fixturenames and "unit" not in item.path.parts}
     items.sort(key=lambda item: item.path not in long)
-
-
-def no_network() -> list[str]:
-    """A prefix that takes the network from a command, where the system lets an ordinary user do that."""
-    command = ["unshare", "--map-root-user", "--net"]
-    try:
-        return command if subprocess.run([*command, "true"], capture_output=True).returncode == 0 else []
-    except FileNotFoundError:
-        return []
-
-
-def snakemake(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "snakemake", "--configfile", "configs/ci.yaml", *arguments]
 
 
 @pytest.fixture(scope="session")

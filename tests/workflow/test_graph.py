@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import no_network, snakemake
+from fixtures.workflow import no_network, snakemake
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Run
+from fixtures.workflow import Run
 from lep.corpus.documents import SPLITS, text_of
 from lep.files import read_jsonl
 from lep.manifest import read_manifest, verify

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkout import ROOT
+from fixtures.checkout import ROOT
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

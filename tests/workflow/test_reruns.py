@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import snakemake.cli
 import yaml
-from checkout import ROOT, copy_checkout
+from fixtures.checkout import ROOT, copy_checkout
 
 PAGE = ROOT / "docs" / "reruns.md"
 CI = yaml.safe_load((ROOT / "configs" / "ci.yaml").read_text(encoding="utf-8"))

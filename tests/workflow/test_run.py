@@ -15,8 +15,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from conftest import Run, copy_checkout, no_network, snakemake
-from shell_blocks import arguments, commands
+from fixtures.checkout import copy_checkout
+from fixtures.shell_blocks import arguments, commands
+from fixtures.workflow import Run, no_network, snakemake
 
 NUMBERS = ("scores.csv", "metrics.csv", "claims.csv", "samples.jsonl", "paper/paper.pdf")
 

@@ -1,7 +1,8 @@
 """Start a training module in several processes: torchrun, with the cluster's signals and the exit code passed on.
 
     python -m lep.compute.launch --processes 8 lep.pretraining.pretrain --config train.json
-    python -m lep.compute.launch --nodes 4 --meet HOST:29500 --processes 8 lep.pretraining.pretrain --config train.json  # on each node
+    # on each of four nodes:
+    python -m lep.compute.launch --nodes 4 --meet HOST:29500 --processes 8 lep.pretraining.pretrain --config train.json
 
 torchrun alone ends the processes at a signal and turns every exit code into 1. Here SIGTERM and SIGUSR1 reach the
 processes, which write a checkpoint, and their exit code becomes the launcher's (75: run the same command again).

@@ -1,7 +1,8 @@
-"""Run a module of the library where its job was placed: on GPUs of its own, on several nodes, in the queue again.
+"""Run a module on the GPUs of its job: one process per GPU, on one node or several.
 
     python -m lep.compute.place --gpus 1 lep.evaluation.evaluate --config evaluate.json
-    python -m lep.compute.place --gpus 16 --nodes 2 lep.pretraining.pretrain --config train.json   # inside a SLURM job of two nodes
+    # inside a SLURM job of two nodes:
+    python -m lep.compute.place --gpus 16 --nodes 2 lep.pretraining.pretrain --config train.json
 
 On a workstation each job gets devices that no other job has (`CUDA_VISIBLE_DEVICES`), and waits until enough are free;
 in a SLURM job they are SLURM's. More than one GPU: one process for each (`lep.compute.launch`), on several nodes by `srun`.

@@ -1,8 +1,8 @@
 """Which paragraphs and documents stay: page furniture and text of low quality go, with counted reasons.
 
 Paper section 2.4.1 names metadata, links, comment sections and badly formatted documents. Links are removed by
-`lep.corpus.normalise`; the others are recognised here by rules in the manner of Gopher (Rae et al. 2021, table A1), every
-threshold a configuration value.
+`lep.corpus.normalise`; this module recognises the others by rules like those of Gopher (Rae et al. 2021, table A1).
+Every threshold is a configuration value.
 """
 
 import re

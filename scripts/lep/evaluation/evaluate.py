@@ -1,8 +1,10 @@
 """Scores of models on Darumeru with bootstrap intervals: `scores.csv` and `samples.jsonl.gz` (paper section 2.3).
 
-Run: `python -m lep.evaluation.evaluate --config job.json`. Each model's answers are kept in the work folder as soon as they are
-complete, so a killed job goes on with the next model. With `--parts` nothing is run: the answers are joined from the
-folders of jobs that asked one model about one group of tasks each.
+    python -m lep.evaluation.evaluate --config job.json [--parts FOLDER ...]
+
+The answers of each model are kept in the work folder when they are complete: a killed job goes on with the next model.
+With `--parts` no model is run: the answers are joined from the folders of jobs that asked one model about one group of
+tasks each.
 """
 
 import argparse

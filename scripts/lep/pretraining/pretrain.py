@@ -4,7 +4,8 @@
     python -m lep.compute.launch --processes 8 lep.pretraining.pretrain --config train.json
 
 The work folder keeps everything needed to go on after a kill; the artefacts are published at the end. SIGTERM,
-SIGUSR1 and the end of `--minutes` end the process with a checkpoint and the code `lep.compute.stop.REQUEUE`: run it again.
+SIGUSR1 and the end of `--minutes` end the process with a checkpoint and the exit code `lep.compute.stop.REQUEUE`:
+run it again.
 """
 
 import argparse

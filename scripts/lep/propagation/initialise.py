@@ -1,4 +1,4 @@
-"""Mean initialisation of new embeddings (paper section 2.1.2): each new row averages the rows of the old tokens it splits into."""
+"""Mean initialisation of new embeddings (paper section 2.1.2): a new row averages the rows of its old tokens."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The averaging operator T of a pair of vocabularies, and mean initialisation with it (paper section 2.1.2).
+"""The averaging operator T of a pair of vocabularies (paper section 2.1.2).
 
 T is a sparse matrix of shape (new tokens, old tokens): the row of a new token averages the rows of
 the K old tokens it splits into (weights 1/K); a token that both vocabularies have keeps its row. It

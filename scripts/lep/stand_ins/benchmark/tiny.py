@@ -1,6 +1,7 @@
 """The committed items of `darumeru_tiny`: made from the public-domain verses of the fixture corpus alone.
 
-Run: `python -m lep.stand_ins.benchmark.tiny`. Writes `scripts/darumeru/tiny/{subset}/{split}.jsonl`, always the same bytes.
+Run: `python -m lep.stand_ins.benchmark.tiny`. Writes `scripts/darumeru/tiny/{subset}/{split}.jsonl`; the bytes never
+differ.
 """
 
 import argparse

@@ -1,0 +1,272 @@
+"""Metrics of Darumeru against examples worked by hand and, where one exists, a library's definition."""
+
+import csv
+import itertools
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from darumeru import metrics, scoring
+from darumeru.specs import GROUPS, SPECS
+
+PUBLISHED = Path(__file__).parents[3] / "data" / "published_scores.csv"
+
+
+class Words:
+    """A tokenizer of words (or, `piece`, of words with SentencePiece's mark)."""
+
+    def __init__(self, piece: bool = False) -> None:
+        self.ids: dict[str, int] = {}
+        self.piece = piece
+
+    def tokenize(self, text: str) -> list[str]:
+        return [f"▁{word}" if self.piece else word for word in text.split()]
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        self.seen = text
+        return [self.ids.setdefault(word, len(self.ids)) for word in text.split()]
+
+
+@pytest.mark.parametrize(
+    ("prediction", "answers", "f1", "exact"),
+    [
+        ("Город Москва!", ["москва", "город москва"], 1.0, 1.0),
+        ("the Volga", ["Volga"], 1.0, 1.0),
+        ("река Волга", ["Волга"], 2 / 3, 0.0),
+        ("", ["Волга"], 0.0, 0.0),
+        ("ёлка", ["елка"], 0.0, 0.0),
+        ("раз раз", ["раз"], 2 / 3, 0.0),
+    ],
+)
+def test_answer(prediction: str, answers: list[str], f1: float, exact: float) -> None:
+    assert scoring.answer_scores(prediction, answers) == pytest.approx({"f1": f1, "exact_match": exact})
+
+
+@pytest.mark.parametrize(
+    ("prediction", "answer", "kind", "task", "points"),
+    [
+        ("1, 3", "1,3", "choice", "1", 1),
+        ("3,1", "1,3", "choice", "1", 1),
+        ("1", "1,3", "choice", "1", 0),
+        ("1,3,4", "1,3", "choice", "1", 0),
+        ("1,1", "1", "choice", "1", 0),
+        ("", "1,3", "choice", "1", 0),
+        ("1,3", "1,3", "choice", "16", 2),
+        ("1", "1,3", "choice", "16", 1),
+        ("1,3,4", "1,3", "choice", "16", 1),
+        ("1,4,5", "1,3", "choice", "16", 0),
+        ("", "1,3", "choice", "16", 0),
+        ("1,2 ,3", "1,2,4", "matching", "8", 2),
+        ("1,2", "1,2,4", "matching", "8", 0),
+        (" Слово.", "слово,словечко", "text", "2", 1),
+        ("1) слово", "слово", "text", "2", 1),
+        ("слово слово", "слово", "text", "2", 0),
+        ("", "слово", "text", "2", 0),
+    ],
+)
+def test_exam_points(prediction: str, answer: str, kind: str, task: str, points: int) -> None:
+    assert scoring.exam_points(prediction, answer, kind, task) == points
+
+
+def test_rouge_by_hand() -> None:
+    """Lemmas: кот читать на печь / кот читать долго; punctuation and case do not count."""
+    scores = scoring.rouge("Коты читали, на печи!", "кот читает долго")
+    assert scores["rouge1"] == pytest.approx(2 * 2 / (4 + 3))
+    assert scores["rouge1_recall"] == pytest.approx(2 / 3)
+    assert scores["rouge2"] == pytest.approx(2 * 1 / (3 + 2))
+    assert scores["rouge2_recall"] == pytest.approx(1 / 2)
+    assert set(scoring.rouge("", "кот").values()) == {0.0}
+    assert scoring.rouge("Кот", "кот")["rouge2"] == 0.0
+
+
+def test_rouge_equals_the_library() -> None:
+    scorer_module = pytest.importorskip("rouge_score.rouge_scorer")
+
+    class Lemmas:
+        tokenize = staticmethod(scoring.lemmas)
+
+    scorer = scorer_module.RougeScorer(["rouge1", "rouge2"], tokenizer=Lemmas())
+    words = ["кот", "спал", "на", "печи", "и", "видел", "сон", "о", "рыбе"]
+    rng = random.Random(1)
+    for _ in range(30):
+        said, right = (" ".join(rng.choices(words, k=rng.randint(1, 12))) for _ in range(2))
+        theirs, ours = scorer.score(right, said), scoring.rouge(said, right)
+        for name in ("rouge1", "rouge2"):
+            assert ours[name] == pytest.approx(theirs[name].fmeasure)
+            assert ours[f"{name}_recall"] == pytest.approx(theirs[name].recall)
+
+
+def test_copy_by_hand() -> None:
+    scores = scoring.copy_scores("раз два три", "раз два три четыре", Words(), 100)
+    assert scores["length_ratio"] == pytest.approx(3 / 4)
+    assert scores["lcs"] == 1.0  # every character of the answer is matched
+    assert scores["copied"] == 1.0
+    assert scores["lcs_tokens"] == pytest.approx(3 / 4)
+    assert scores["symbols_per_token"] == pytest.approx(11 / 4)
+    assert scoring.copy_scores("a b c d e f", "a b c", Words(), 2)["length_ratio"] == pytest.approx(2 / 6)
+    assert set(scoring.copy_scores("  ", "текст", Words(), 100).values()) == {0.0}
+    same = scoring.copy_scores(" ёж 🦔\n", "ёж 🦔", Words(), 100)
+    assert (same["length_ratio"], same["lcs"], same["copied"], same["lcs_tokens"]) == (1, 1, 1, 1)
+
+
+def test_copy_threshold_is_a_share_of_the_answer() -> None:
+    text = "абвгдежзик" * 20
+    assert scoring.copy_scores(f"{text}яя", text, Words(), 500)["copied"] == 1.0  # 200/202 = 0.9901
+    assert scoring.copy_scores(f"{text}яяя", text, Words(), 500)["copied"] == 0.0  # 200/203 = 0.985
+
+
+def test_token_count_has_one_leading_space() -> None:
+    plain, piece = Words(), Words(piece=True)
+    scoring.token_ids(plain, "кот")
+    scoring.token_ids(piece, "кот")
+    assert (plain.seen, piece.seen) == (" кот", "кот")
+
+
+def test_common_subsequence_equals_brute_force() -> None:
+    rng = random.Random(2)
+    for _ in range(50):
+        a, b = ([rng.randint(0, 3) for _ in range(rng.randint(0, 7))] for _ in range(2))
+        subsequences = {s for n in range(len(a) + 1) for s in itertools.combinations(a, n)}
+        best = max(n for n in range(len(b) + 1) for s in itertools.combinations(b, n) if s in subsequences)
+        assert scoring.common_subsequence(a, b) == best
+
+
+def test_r_precision_takes_the_earlier_of_equals() -> None:
+    assert scoring.r_precision([-1.0, -1.0, -2.0], [0]) == (1.0, [0])
+    assert scoring.r_precision([-1.0, -1.0, -2.0], [1]) == (0.0, [0])
+    assert scoring.r_precision([-3.0, -1.0, -2.0], [0, 2]) == (0.5, [1, 2])
+
+
+def values(gold: list[int], pred: list[int]) -> list[dict]:
+    return [{"item": str(i), "gold": g, "pred": p} for i, (g, p) in enumerate(zip(gold, pred, strict=True))]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_mixed_metrics_equal_scikit_learn(seed: int) -> None:
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+    rng = random.Random(seed)
+    used = range(rng.randint(1, 3))  # one class only is among the cases
+    gold, pred = ([rng.choice(used) for _ in range(20)] for _ in range(2))
+    found = metrics.aggregate("rcb", values(gold, pred))
+    assert found["accuracy"] == pytest.approx(accuracy_score(gold, pred))
+    assert found["macro_f1"] == pytest.approx(f1_score(gold, pred, average="macro"))
+    assert found["score"] == pytest.approx((found["accuracy"] + found["macro_f1"]) / 2)
+    gold, pred = ([min(x, 1) for x in xs] for xs in (gold, pred))
+    found = metrics.aggregate("rucola", values(gold, pred))
+    assert found["mcc"] == pytest.approx(matthews_corrcoef(gold, pred))
+    assert found["score"] == pytest.approx((found["accuracy"] + found["mcc"]) / 2)
+
+
+def test_pairs_need_both_orders() -> None:
+    rows = values([0, 1, 0, 1, 0], [0, 1, 0, 0, 0])
+    for row, pair in zip(rows, "aabbc", strict=True):
+        row["pair"] = pair
+    found = metrics.aggregate("parus", rows)
+    assert found["score"] == pytest.approx(1 / 3)  # the pair c lacks its second order
+    assert metrics.count("parus", rows) == 3
+    guesses = [
+        metrics.aggregate("parus", [{**r, "pred": p} for r, p in zip(rows[:2], pattern, strict=True)])["score"]
+        for pattern in itertools.product((0, 1), repeat=2)
+    ]
+    assert sum(guesses) / 4 == metrics.chance("parus", rows[:2])
+
+
+def test_exam_is_a_share_of_34_points() -> None:
+    rows = [{"item": "1", "variant": 1, "points": 17}, {"item": "2", "variant": 2, "points": 30}]
+    rows.append({"item": "3", "variant": 2, "points": 4})
+    assert metrics.aggregate("use", rows)["score"] == pytest.approx((0.5 + 1.0) / 2)
+
+
+def test_categories_are_means_of_subject_means() -> None:
+    rows = values([0] * 6, [0, 1, 0, 0, 0, 1])
+    for row, (subject, category) in zip(rows, [*[("a", "x")] * 2, ("b", "x"), *[("c", "y")] * 3], strict=True):
+        row |= {"subject": subject, "category": category}
+    found = metrics.aggregate("nlpcore_rummlu", rows)
+    assert found["score"] == pytest.approx(((1 / 2 + 1) / 2 + 2 / 3) / 2)
+    assert found["accuracy"] == pytest.approx(4 / 6)
+    draws = metrics.bootstrap("nlpcore_rummlu", rows, 200, 1)["score"]
+    assert set(np.round(draws, 6)) <= {  # the only question of subject b is always drawn
+        round(((k / 2 + 1) / 2 + m / 3) / 2, 6) for k in range(3) for m in range(4)
+    }
+
+
+def test_means() -> None:
+    rows = [{"item": "1", "f1": 1.0, "exact_match": 0.0}, {"item": "2", "f1": 0.5, "exact_match": 0.0}]
+    assert metrics.aggregate("multiq", rows) == {"score": 0.375, "f1": 0.75, "exact_match": 0.0}
+
+
+def test_chance() -> None:
+    rows = values([0, 0, 1, 2], [3, 3, 3, 3])
+    assert metrics.chance("rummlu", rows) == 1 / 4
+    assert metrics.chance("rwsd", rows) == 1 / 2
+    # Always the first class: accuracy 1/2, F1 of the three classes that occur 2/3, 0 and 0.
+    assert metrics.chance("rcb", rows) == pytest.approx((1 / 2 + 2 / 9) / 2)
+    assert metrics.chance("rucola", values([1, 1, 1, 0], [0] * 4)) == pytest.approx((3 / 4 + 0) / 2)
+    ranked = [{"item": "1", "r_precision": 1.0, "chance": 0.5}, {"item": "2", "r_precision": 0.0, "chance": 0.1}]
+    assert metrics.chance("treeway_extractive", ranked) == pytest.approx(0.3)
+    assert metrics.chance("multiq", []) == 0.0
+
+
+def test_bootstrap_matches_the_binomial() -> None:
+    rows = values([0] * 400, [0] * 100 + [1] * 300)
+    draws = metrics.bootstrap("rummlu", rows, 2000, 7)["score"]
+    assert draws.mean() == pytest.approx(0.25, abs=0.004)
+    assert draws.std() == pytest.approx(math.sqrt(0.25 * 0.75 / 400), rel=0.1)
+    low, high = metrics.interval(draws)
+    assert low == pytest.approx(0.25 - 1.96 * 0.02165, abs=0.006)
+    assert high == pytest.approx(0.25 + 1.96 * 0.02165, abs=0.006)
+
+
+def test_bootstrap_of_one_outcome_has_no_width() -> None:
+    for gold, score in ((0, 1.0), (1, 0.0)):
+        draws = metrics.bootstrap("rummlu", values([gold] * 5, [0] * 5), 50, 1)["score"]
+        assert set(draws) == {score}
+
+
+def test_bootstrap_keeps_clusters_whole() -> None:
+    rows = [{"item": str(i), "variant": i % 2, "points": 34 * (i % 2) / 10} for i in range(20)]
+    assert set(np.round(metrics.bootstrap("use", rows, 100, 1)["score"], 6)) == {0.0, 0.5, 1.0}
+
+
+def test_draws_are_shared_by_models_and_by_tasks_on_one_data_set() -> None:
+    rows = values([0] * 30, [0] * 10 + [1] * 20)
+    for row in rows:
+        row |= {"subject": "a", "category": "x"}
+    opposite = [{**row, "pred": 1 - row["pred"]} for row in rows]
+    one, other = (metrics.bootstrap("nlpcore_rummlu", r, 300, 3)["score"] for r in (rows, opposite))
+    np.testing.assert_allclose(one + other, 1)
+    np.testing.assert_array_equal(one, metrics.bootstrap("nlpcore_enmmlu", rows, 300, 3)["score"])
+    assert not np.array_equal(one, metrics.bootstrap("rummlu", rows, 300, 3)["score"])
+    assert not np.array_equal(one, metrics.bootstrap("nlpcore_rummlu", rows, 300, 4)["score"])
+
+
+def test_seventeen_tasks_in_five_groups() -> None:
+    assert len(SPECS) == 17
+    assert {group: len(tasks) for group, tasks in GROUPS.items()} == {
+        "daru_mmlu": 3, "daru_mera": 8, "daru_sum": 2, "daru_copy_en": 2, "daru_copy_ru": 2,
+    }  # fmt: skip
+    assert metrics.tasks_of("micro_avg") == tuple(SPECS)
+    assert metrics.tasks_of("rcb") == ("rcb",)
+    with pytest.raises(KeyError):
+        metrics.tasks_of("rcv")
+
+
+@pytest.mark.skipif(not PUBLISHED.is_file(), reason="data/published_scores.csv is not here yet")
+def test_micro_average_of_all_published_rows() -> None:
+    """(3 MMLU + 8 MERA + 2 Sum + 2 Copy-EN + 2 Copy-RU) / 17, as printed, to the third digit."""
+    rows = list(csv.DictReader(PUBLISHED.open(encoding="utf-8")))
+    assert len(rows) == 58
+    for row in rows:
+        micro = sum(len(tasks) * float(row[group]) for group, tasks in GROUPS.items()) / len(SPECS)
+        assert micro == pytest.approx(float(row["micro_avg"]), abs=0.001), row
+
+
+def test_names_of_metrics() -> None:
+    fields = {"gold": 0, "pred": 0, "pair": "1", "variant": 1, "points": 1, "subject": "a", "category": "x"}
+    fields |= {"f1": 0, "exact_match": 0, "r_precision": 0, "rouge1": 0, "rouge2": 0, "rouge1_recall": 0}
+    fields |= {"rouge2_recall": 0, "length_ratio": 0, "copied": 0, "lcs": 0, "lcs_tokens": 0, "symbols_per_token": 0}
+    for task, spec in SPECS.items():
+        assert tuple(metrics.aggregate(task, [fields | {"item": "1"}])) == metrics.METRICS[spec.measure]

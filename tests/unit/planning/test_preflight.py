@@ -1,0 +1,190 @@
+"""Checks before a run: each failure is found, named, and says what to do."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from fixtures.hub import HubStub, serving
+from lep.planning import preflight
+from lep.planning.preflight import FAILED, NOTE, OK, Finding
+from snakemake.utils import update_config
+
+ROOT = Path(__file__).parents[3]
+TOKEN = "hf_onlyForThisTest"
+
+
+def configuration(overlay: str | None = None, **changes: object) -> dict:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    if overlay:
+        update_config(config, yaml.safe_load((ROOT / f"configs/{overlay}.yaml").read_text(encoding="utf-8")))
+    update_config(config, changes)
+    return config
+
+
+def program(folder: Path, name: str, output: str, code: int = 0) -> None:
+    """A command in `folder` that prints `output`."""
+    folder.mkdir(exist_ok=True)
+    (folder / "said").write_text(output, encoding="utf-8")
+    (folder / name).write_text(f'#!/bin/sh\n/bin/cat "{folder}/said"\nexit {code}\n', encoding="utf-8")
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder of PATH: neither SLURM nor GPU, unless a test puts them there."""
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return tmp_path / "bin"
+
+
+@pytest.fixture
+def hub() -> Iterator[HubStub]:
+    with serving() as stub:
+        yield stub
+
+
+def devices(config: dict) -> list[Finding]:
+    return list(preflight.check_devices(config, ROOT))
+
+
+def test_versions_are_those_of_the_requirements(tmp_path: Path) -> None:
+    (found,) = preflight.check_versions(ROOT)
+    assert found.state == OK
+    (tmp_path / "requirements.txt").write_text("PyYAML==0.1\nno-such-package==1.0  # why\n", encoding="utf-8")
+    (found,) = preflight.check_versions(tmp_path)
+    assert found.state == FAILED
+    assert "PyYAML" in found.what
+    assert "not 0.1; no-such-package None, not 1.0" in found.what
+    assert "make .venv/.installed" in found.remedy
+
+
+def test_partitions_must_exist(commands: Path) -> None:
+    program(commands, "sinfo", "cpu|(null)\ndebug|gpu:h100:8(S:0-1)\n")
+    (found,) = devices(configuration("paper"))
+    assert found.state == FAILED
+    assert "gpu of slurm/partitions.yaml do not exist here; there are cpu, debug" in found.what
+
+
+@pytest.mark.parametrize(
+    ("resources", "state"), [("gpu:h100:8(S:0-1),tmpspace:10G", OK), ("gpu:4", FAILED), ("(null)", FAILED)]
+)
+def test_partitions_have_the_gpus(resources: str, state: str, commands: Path) -> None:
+    program(commands, "sinfo", f"cpu|(null)\ngpu|gpu:a100:2\ngpu|{resources}\n")
+    (found,) = devices(configuration("paper"))
+    assert found.state == state
+    assert "asks for 8" in found.what
+
+
+def test_a_silent_controller_is_named(commands: Path) -> None:
+    program(commands, "sinfo", "", code=1)
+    (found,) = devices(configuration("paper"))
+    assert (found.state, "sinfo fails" in found.what) == (FAILED, True)
+
+
+def test_gpus_of_a_workstation(commands: Path) -> None:
+    (found,) = devices(configuration("small"))
+    assert found.state == FAILED
+    assert "this machine has 0 and no SLURM" in found.what
+    assert "compute.device to cpu" in found.remedy
+    program(commands, "nvidia-smi", "GPU 0: H100\nGPU 1: H100\n")
+    (found,) = devices(configuration("small"))
+    assert found.state == OK
+    (found,) = devices(configuration("paper"))
+    assert "compute.gpus_per_job to 2" in found.remedy
+    assert devices(configuration()) == []
+
+
+def test_disk_must_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type(shutil.disk_usage(ROOT))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**13, 0, 10**13))
+    (found,) = preflight.check_disk(configuration("paper"), ROOT)
+    assert found.state == OK
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**13, 0, 10**11))
+    (found,) = preflight.check_disk(configuration("paper"), ROOT)
+    assert found.state == FAILED
+    assert "has 100 GB free" in found.what
+    assert "make plan" in found.remedy
+
+
+def test_what_is_there_is_not_needed_again(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "data" / "stand_ins", tmp_path / "data" / "stand_ins")
+    (found,) = preflight.check_disk(configuration(), tmp_path)
+    before = float(found.what.split()[1])
+    written = tmp_path / "results" / "mini" / "models"
+    written.mkdir(parents=True)
+    (written / "one").write_bytes(bytes(10**8) + os.urandom(10**8))
+    os.link(written / "one", written / "two")  # costs nothing
+    (found,) = preflight.check_disk(configuration(), tmp_path)
+    assert float(found.what.split()[1]) == pytest.approx(before - 0.2, abs=0.11)
+
+
+def test_memory_is_compared_with_the_device() -> None:
+    assert list(preflight.check_memory(configuration(), ROOT)) == []
+    (found,) = preflight.check_memory(configuration("paper", plan={"device": {"memory_gb": 24}}), ROOT)
+    assert found.state == NOTE
+    assert "pre-training mistral/bpe" in found.what
+
+
+def test_packages_are_checked_by_hash(tmp_path: Path) -> None:
+    config = configuration(data={"local_dir": "here"})
+    (tmp_path / "data").mkdir()
+    shutil.copy(ROOT / "data" / "sources.csv", tmp_path / "data")
+    assert {found.state for found in preflight.check_packages(config, tmp_path)} == {NOTE}
+
+
+def run(hub: HubStub, tmp_path: Path, token: str = "") -> subprocess.CompletedProcess:
+    """The whole check, in a process, for a CPU run that takes two models from the hub."""
+    sources = [
+        {"kind": "model", "repository": name, "revision": "unpinned", "manifest": f"{tmp_path}/{name}/manifest.json"}
+        for name in ("open/model", "gated/model")
+    ]
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"config": configuration(), "sources": sources}), encoding="utf-8")
+    given = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0", "HF_TOKEN": token}
+    return subprocess.run(
+        [sys.executable, "-m", "lep.planning.preflight", "--settings", str(settings)],
+        cwd=ROOT, env=os.environ | given | {"PATH": "/nowhere"}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_a_gated_model_needs_its_token(hub: HubStub, tmp_path: Path) -> None:
+    for name in ("open/model", "gated/model"):
+        hub.put(name, "a" * 40, {"config.json": b"{}", "model.safetensors": b"weights"})
+    hub.gated_files.add("gated/model")
+    hub.token = TOKEN
+    done = run(hub, tmp_path)
+    assert done.returncode == 1, done.stderr
+    lines = done.stdout.splitlines()
+    assert "ok      model open/model: can be fetched" in lines
+    (failed,) = [line for line in lines if line.startswith(FAILED)]
+    assert "gated/model is gated: ask for access on its page" in failed
+    assert "HF_TOKEN" in failed
+    done = run(hub, tmp_path, TOKEN)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert TOKEN not in done.stdout + done.stderr
+    assert not any("weights" in asked.path or asked.path.endswith(".safetensors") for asked in hub.asked)
+
+
+def test_a_hub_that_cannot_be_reached_is_said_once(hub: HubStub, tmp_path: Path) -> None:
+    hub.address = "http://127.0.0.1:1"
+    done = run(hub, tmp_path)
+    assert done.returncode == 1
+    (failed,) = [line for line in done.stdout.splitlines() if line.startswith(FAILED)]
+    assert "the hub cannot be reached from here; it is needed for model open/model, model gated/model" in failed
+    assert "fetch_all" in done.stdout
+
+
+def test_a_fetched_model_needs_no_network(hub: HubStub, tmp_path: Path) -> None:
+    for name in ("open/model", "gated/model"):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}", encoding="utf-8")
+    done = run(hub, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("fetched") == 2
+    assert hub.asked == []

@@ -1,0 +1,183 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fixtures.models import HIDDEN, byte_level, extended, make_model, save, sentencepiece_bpe, unigram
+from lep.config import UserError
+from lep.manifest import read_manifest, verify
+from lep.models.store import load_model, load_tokenizer, read_embeddings
+from lep.propagation.initialise import apply_operator, initialise_embeddings
+from lep.propagation.operator import averaging_matrix, build_operator, make_operator, read_operator
+from lep.vocabulary.byte_view import ByteView
+from tokenizers import AddedToken, Tokenizer
+
+
+def random_matrix(rows: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return torch.randn(rows, HIDDEN, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def operator_of(old: Tokenizer, new: Tokenizer, folder: Path):
+    return build_operator(save(old, folder / "old"), save(new, folder / "new"))
+
+
+PAIRS = [
+    (byte_level, lambda: byte_level("ru")),
+    (sentencepiece_bpe, unigram),
+    (byte_level, unigram),
+    (sentencepiece_bpe, lambda: byte_level("ru")),
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_each_row_is_the_average_of_its_split(pair, tmp_path: Path) -> None:
+    operator = operator_of(pair[0](), pair[1](), tmp_path)
+    old, new = (ByteView(load_tokenizer(tmp_path / name)) for name in ("old", "new"))
+    matrix = random_matrix(len(old))
+    result = apply_operator(operator, matrix)
+    for index, data in enumerate(new.data):
+        name = new.tokens[index]
+        if data is None:
+            expected = matrix[old.ids[name]] if name in old.ids else matrix.mean(0)
+        elif data in old.data:
+            twins = [matrix[i] for i, other in enumerate(old.data) if other == data]
+            assert any(torch.equal(result[index], row) for row in twins), name
+            continue
+        else:
+            pieces = old.split(data)
+            assert len(pieces) > 1
+            expected = sum(matrix[i] for i in pieces) / len(pieces)
+        torch.testing.assert_close(result[index], expected, rtol=1e-12, atol=1e-12)
+    assert operator.facts["kept"] + operator.facts["split"] + operator.facts["mean"] == len(new)
+    assert operator.facts["incomplete"] == 0
+
+
+def test_split_row_with_repeated_pieces() -> None:
+    """Known by hand: `abab` over the alphabet and `ab` is (ab + ab) / 2, `aba` is (ab + a) / 2."""
+    from tokenizers import decoders, models
+
+    old, new = (
+        Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")])),
+        Tokenizer(models.BPE({"aba": 0, "abab": 1, "b": 2, "aab": 3}, [])),
+    )
+    old.decoder = new.decoder = decoders.ByteLevel()
+    matrix, mean_rows, facts = averaging_matrix(ByteView(old), ByteView(new))
+    assert matrix.toarray().tolist() == [[0.5, 0, 0.5], [0, 0, 1], [0, 1, 0], [0.5, 0, 0.5]]
+    assert mean_rows.tolist() == []
+    assert facts == {"kept": 1, "split": 3, "mean": 0, "incomplete": 0, "pieces_per_split": 2.0}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_extended_vocabulary_keeps_old_rows_exactly(dtype: torch.dtype, tmp_path: Path) -> None:
+    operator = operator_of(byte_level(), extended(), tmp_path)
+    old, new = (ByteView(load_tokenizer(tmp_path / name)) for name in ("old", "new"))
+    matrix = random_matrix(len(old), dtype=dtype)
+    result = apply_operator(operator, matrix)
+    assert result.dtype == dtype
+    for index, token in enumerate(old.tokens):
+        assert torch.equal(result[new.ids[token]], matrix[index]), token
+
+
+def test_average_is_made_before_rounding(tmp_path: Path) -> None:
+    operator = operator_of(byte_level(), byte_level("ru"), tmp_path)
+    matrix = random_matrix(operator.matrix.shape[1], dtype=torch.bfloat16)
+    assert torch.equal(apply_operator(operator, matrix), apply_operator(operator, matrix.double()).to(torch.bfloat16))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_permutation_of_the_old_vocabulary_changes_nothing(seed: int, tmp_path: Path) -> None:
+    old = byte_level()
+    state = json.loads(old.to_str())
+    ordinary = len(state["model"]["vocab"])  # the specials stay at the tail
+    order = np.append(np.random.default_rng(seed).permutation(ordinary), [ordinary, ordinary + 1])
+    state["model"]["vocab"] = {token: int(order[index]) for token, index in state["model"]["vocab"].items()}
+    matrix = random_matrix(len(order))
+    moved = torch.empty_like(matrix)
+    moved[torch.from_numpy(order)] = matrix
+    plain = operator_of(old, byte_level("ru"), tmp_path / "a")
+    other = operator_of(Tokenizer.from_str(json.dumps(state)), byte_level("ru"), tmp_path / "b")
+    assert torch.equal(apply_operator(plain, matrix), apply_operator(other, moved))
+
+
+def test_specials_by_name_and_empty_rows(tmp_path: Path) -> None:
+    new = byte_level("ru", specials=("<|new|>", "<|eos|>", "<|bos|>"))
+    operator = operator_of(byte_level(), new, tmp_path)
+    old = ByteView(byte_level())
+    matrix = random_matrix(len(old))
+    matrix[old.ids["a"]] = 0
+    result = apply_operator(operator, matrix)
+    assert operator.mean_rows.tolist() == [new.token_to_id("<|new|>")]
+    torch.testing.assert_close(result[new.token_to_id("<|new|>")], matrix.mean(0))
+    torch.testing.assert_close(result[new.token_to_id("a")], matrix.mean(0))
+    assert torch.equal(result[new.token_to_id("<|bos|>")], matrix[old.ids["<|bos|>"]])
+    assert torch.linalg.vector_norm(result, dim=1).min() > 1e-3
+
+
+def test_ordinary_added_token_is_split_by_its_text(tmp_path: Path) -> None:
+    new = byte_level()
+    new.add_tokens([AddedToken("the house", normalized=False)])
+    operator = operator_of(byte_level(), new, tmp_path)
+    old = ByteView(byte_level())
+    row = operator.matrix[new.token_to_id("the house")].toarray()[0]
+    assert sorted(np.flatnonzero(row)) == sorted(set(old.split(b"the house")))
+
+
+def test_padding_rows_do_not_count(tmp_path: Path) -> None:
+    operator = operator_of(byte_level(), byte_level("ru", specials=("<|new|>",)), tmp_path)
+    matrix = random_matrix(operator.matrix.shape[1])
+    padded = torch.cat([matrix, torch.full((8, HIDDEN), 1e6, dtype=matrix.dtype)])
+    assert torch.equal(apply_operator(operator, padded), apply_operator(operator, matrix))
+    with pytest.raises(UserError, match=f"{len(matrix)} old tokens, but the matrix has {len(matrix) - 1} rows"):
+        apply_operator(operator, matrix[:-1])
+
+
+def test_published_operator_is_the_same_and_knows_its_tokenizers(tmp_path: Path) -> None:
+    old, new = save(byte_level(), tmp_path / "old"), save(byte_level("ru"), tmp_path / "new")
+    make_operator(old, new, tmp_path / "operator")
+    verify(tmp_path / "operator")
+    first = (tmp_path / "operator" / "manifest.json").read_bytes()
+    built, read = build_operator(old, new), read_operator(tmp_path / "operator")
+    matrix = random_matrix(built.matrix.shape[1])
+    assert torch.equal(apply_operator(built, matrix), apply_operator(read, matrix))
+    assert np.array_equal(built.shared, read.shared)
+    assert built.facts == read.facts
+    read.check(old, new)
+    other = save(byte_level("ru", size=401), tmp_path / "other")
+    with pytest.raises(UserError) as refused:
+        read.check(old, other)
+    assert built.new_sha256 in str(refused.value)
+    assert build_operator(old, other).new_sha256 in str(refused.value)
+    make_operator(old, new, tmp_path / "operator")
+    assert (tmp_path / "operator" / "manifest.json").read_bytes() == first
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_initialised_model(tied: bool, tmp_path: Path) -> None:
+    """Each matrix comes from its own old one; the model runs; special ids are those of the new tokenizer."""
+    base = make_model(byte_level(), tmp_path / "base", tied=tied)
+    vocabulary = save(extended(), tmp_path / "vocabulary")
+    make_operator(base, vocabulary, tmp_path / "operator")
+    initialise_embeddings(base, tmp_path / "operator", vocabulary, tmp_path / "init", seed=1)
+    old, new = read_embeddings(base), read_embeddings(tmp_path / "init")
+    operator = read_operator(tmp_path / "operator")
+    assert torch.equal(new.input, apply_operator(operator, old.input))
+    assert new.tied == tied
+    if not tied:
+        assert torch.equal(new.head, apply_operator(operator, old.head))
+        assert not torch.equal(new.head, new.input)
+    facts = read_manifest(tmp_path / "init")["facts"]
+    assert facts["rows"] == extended().get_vocab_size() == len(new.input)
+    assert facts["overlap"] == byte_level().get_vocab_size()
+    config = json.loads((tmp_path / "init" / "config.json").read_text())
+    assert (config["vocab_size"], config["eos_token_id"]) == (facts["rows"], extended().token_to_id("<|eos|>"))
+    assert load_model(tmp_path / "init", "float32")(torch.tensor([[5, facts["rows"] - 1]])).logits.isfinite().all()
+
+
+def test_initialisation_refuses_another_vocabulary(tmp_path: Path) -> None:
+    base = make_model(byte_level(), tmp_path / "base")
+    vocabulary, other = save(extended(), tmp_path / "a"), save(byte_level("ru"), tmp_path / "b")
+    make_operator(base, vocabulary, tmp_path / "operator")
+    with pytest.raises(UserError, match="another new vocabulary"):
+        initialise_embeddings(base, tmp_path / "operator", other, tmp_path / "init")
+    assert not (tmp_path / "init").exists()

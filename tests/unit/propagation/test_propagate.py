@@ -1,0 +1,450 @@
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fixtures.models import HIDDEN, TEMPLATE, byte_level, extended, make_model, save, sentencepiece_bpe, set_matrices
+from lep.config import UserError
+from lep.inspect import inspect_folder
+from lep.manifest import read_manifest, verify
+from lep.models.store import (
+    Embeddings,
+    derive_model,
+    import_model,
+    load_model,
+    load_tokenizer,
+    read_embeddings,
+    tokenizer_sha256,
+)
+from lep.propagate import main
+from lep.propagation.initialise import initialise_embeddings
+from lep.propagation.operator import make_operator, read_operator
+from lep.propagation.propagate import propagate
+from lep.vocabulary.byte_view import ByteView, overlap
+from tokenizers import AddedToken, Tokenizer
+
+METHODS = pytest.mark.parametrize("method", ["swap", "overlap", "conversion"])
+TIED = pytest.mark.parametrize("tied", [False, True])
+MATRICES = ("input", "head")
+
+
+def random(rows: int, seed: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.randn(rows, HIDDEN, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+class Family:
+    """Base, instruct and donor with random, unrelated matrices, and the operator between the vocabularies."""
+
+    def __init__(
+        self,
+        folder: Path,
+        old: Tokenizer,
+        new: Tokenizer,
+        *,
+        instruct: Tokenizer | None = None,
+        tied: bool = False,
+        dtype: torch.dtype = torch.float32,
+        **roles: str,
+    ) -> None:
+        self.folder, self.tied = folder, tied
+        options = {"tied": tied, "dtype": dtype}
+        make_model(old, folder / "base", seed=1, **options)
+        make_model(instruct or old, folder / "instruct", seed=2, template=TEMPLATE, **options, **roles)
+        self.vocabulary = save(new, folder / "vocabulary")
+        make_operator(folder / "base", self.vocabulary, folder / "operator")
+        self.operator = read_operator(folder / "operator")
+        self.set_donor(*(random(new.get_vocab_size(), seed, dtype) for seed in (3, 4)))
+
+    def set_donor(self, matrix: torch.Tensor, head: torch.Tensor) -> None:
+        embeddings = Embeddings(matrix, None if self.tied else head)
+        derive_model(self.folder / "base", embeddings, self.vocabulary, self.folder / "donor", recipe_version=1)
+
+    def set_instruct(self, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        """The instruct's matrices become a function of the base's."""
+        matrices = read_embeddings(self.folder / "base").matrices()
+        set_matrices(self.folder / "instruct", **{name: change(matrix) for name, matrix in matrices.items()})
+
+    def matrices(self, role: str) -> dict[str, torch.Tensor]:
+        return read_embeddings(self.folder / role).matrices()
+
+    def propagate(self, method: str, operator: bool = True) -> dict[str, torch.Tensor]:
+        folders = [self.folder / role for role in ("base", "instruct", "donor")]
+        propagate(*folders, self.folder / "operator" if operator else None, {method: self.folder / "out"}, seed=0)
+        return self.matrices("out")
+
+    @property
+    def facts(self) -> dict:
+        return verify(self.folder / "out")["facts"]
+
+
+def ordinary(tokenizer: Tokenizer) -> list[int]:
+    """Ids of the tokens whose rows are projected, not copied."""
+    return sorted(set(range(tokenizer.get_vocab_size())) - set(tokenizer.get_added_tokens_decoder()))
+
+
+def lstsq(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.lstsq(a.double(), b.double(), driver="gelsy").solution
+
+
+@TIED
+@METHODS
+def test_identity_when_instruct_is_the_base(method: str, tied: bool, tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"), tied=tied)
+    family.set_instruct(lambda matrix: matrix)
+    rows = ordinary(byte_level("ru"))
+    for name, matrix in family.propagate(method).items():
+        torch.testing.assert_close(matrix[rows], family.matrices("donor")[name][rows], rtol=1e-6, atol=1e-6)
+        if method != "swap":
+            assert family.facts[f"{name}_residual"] == family.facts[f"{name}_identity_residual"] == 0.0
+
+
+@pytest.mark.parametrize("method", ["overlap", "conversion"])
+def test_known_linear_map_is_recovered(method: str, tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"), dtype=torch.float64)
+    truth = random(HIDDEN, 9, torch.float64)
+    family.set_instruct(lambda matrix: matrix @ truth)
+    rows = ordinary(byte_level("ru"))
+    for name, matrix in family.propagate(method).items():
+        expected = family.matrices("donor")[name][rows] @ truth
+        torch.testing.assert_close(matrix[rows], expected, rtol=1e-8, atol=1e-8)
+        assert family.facts[f"{name}_residual"] == family.facts[f"{name}_heldout_residual"] == 0.0
+        assert family.facts[f"{name}_identity_residual"] > 0.1
+
+
+@TIED
+def test_overlap_is_the_fit_on_exactly_the_shared_tokens(tied: bool, tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"), tied=tied)
+    shared = overlap(ByteView(byte_level()), ByteView(byte_level("ru")))
+    others = np.setdiff1d(np.arange(402), shared)
+    assert len(others) > 50
+    results = family.propagate("overlap")
+    rows = ordinary(byte_level("ru"))
+    for name, matrix in results.items():
+        a, b, donor = (family.matrices(role)[name] for role in ("base", "instruct", "donor"))
+        expected = donor.double() @ lstsq(a[shared], b[shared])
+        torch.testing.assert_close(matrix[rows], expected[rows].float(), rtol=1e-5, atol=1e-5)
+    assert family.facts["overlap"] == family.facts["input_rows"] == len(shared)
+    scrambled = random(402, 77)[others]
+
+    def scramble(matrix: torch.Tensor) -> torch.Tensor:
+        return matrix.index_put((torch.from_numpy(others),), scrambled)
+
+    for role in ("base", "instruct"):
+        set_matrices(tmp_path / role, **{name: scramble(m) for name, m in family.matrices(role).items()})
+    for name, matrix in family.propagate("overlap").items():
+        assert torch.equal(matrix[rows], results[name][rows])  # no other row has a say
+
+
+@TIED
+def test_conversion_is_the_fit_on_averaged_rows(tied: bool, tmp_path: Path) -> None:
+    new = byte_level("ru", specials=("<|bos|>", "<|eos|>", "<|other|>"))
+    family = Family(tmp_path, byte_level(), new, tied=tied)
+    averaging = torch.from_numpy(family.operator.matrix.toarray())
+    rows = [i for i in ordinary(new) if i not in family.operator.mean_rows]
+    used = sorted(set(range(new.get_vocab_size())) - set(family.operator.mean_rows))
+    for name, matrix in family.propagate("conversion").items():
+        a, b, donor = (family.matrices(role)[name].double() for role in ("base", "instruct", "donor"))
+        projection = lstsq((averaging @ a)[used], (averaging @ b)[used])
+        torch.testing.assert_close(matrix[rows], (donor @ projection)[rows].float(), rtol=1e-5, atol=1e-5)
+    assert family.facts["input_rows"] == new.get_vocab_size() - 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_swap_is_bit_exact(dtype: torch.dtype, tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"), dtype=dtype)
+    rows = ordinary(byte_level("ru"))
+    for name, matrix in family.propagate("swap", operator=False).items():
+        assert matrix.dtype == dtype
+        assert torch.equal(matrix[rows], family.matrices("donor")[name][rows])
+    assert "input_residual" not in family.facts
+
+
+def test_extended_vocabulary_keeps_old_rows_exactly_under_swap(tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), extended())
+    initialise_embeddings(tmp_path / "base", tmp_path / "operator", family.vocabulary, tmp_path / "donor")
+    old, new = byte_level(), extended()
+    for name, matrix in family.propagate("swap").items():
+        base = family.matrices("base")[name]
+        for index in ordinary(old):
+            assert torch.equal(matrix[new.token_to_id(old.id_to_token(index))], base[index])
+
+
+def test_permutation_of_the_old_vocabulary_changes_nothing(tmp_path: Path) -> None:
+    old, new = byte_level(), byte_level("ru")
+    order = np.append(np.random.default_rng(0).permutation(400), [400, 401])
+    state = json.loads(old.to_str())
+    state["model"]["vocab"] = {token: int(order[index]) for token, index in state["model"]["vocab"].items()}
+    moved = torch.from_numpy(np.argsort(order))
+    one = Family(tmp_path / "one", old, new)
+    two = Family(tmp_path / "two", Tokenizer.from_str(json.dumps(state)), new)
+    for role in ("base", "instruct"):
+        set_matrices(tmp_path / "two" / role, **{name: m[moved] for name, m in one.matrices(role).items()})
+    for method in ("overlap", "conversion"):
+        results = one.propagate(method), two.propagate(method)
+        for name in MATRICES:
+            torch.testing.assert_close(results[0][name], results[1][name], rtol=1e-5, atol=1e-6)
+    three = Family(tmp_path / "three", old, new, instruct=Tokenizer.from_str(json.dumps(state)))
+    for role, source in (("base", one), ("instruct", two)):
+        set_matrices(tmp_path / "three" / role, **source.matrices(role))
+    for name, matrix in three.propagate("conversion").items():
+        torch.testing.assert_close(matrix, results[0][name], rtol=1e-5, atol=1e-6)  # rows are matched by token
+
+
+def openchat(tokenizer: Tokenizer) -> Tokenizer:
+    """The instruct's tokenizer with two added tokens that the base lacks, as OpenChat over Mistral."""
+    tokenizer.add_special_tokens([AddedToken("<|end_of_turn|>", special=True, normalized=False)])
+    tokenizer.add_tokens([AddedToken("<|pad_0|>", normalized=False)])
+    return tokenizer
+
+
+@TIED
+@METHODS
+def test_added_tokens_of_the_instruct_move_along(method: str, tied: bool, tmp_path: Path) -> None:
+    old, new, instruct = sentencepiece_bpe(), sentencepiece_bpe("ru"), openchat(sentencepiece_bpe())
+    family = Family(
+        tmp_path, old, new, instruct=instruct, tied=tied, eos_token="<|end_of_turn|>", pad_token="<|pad_0|>"
+    )
+    results = family.propagate(method)
+    tokenizer = load_tokenizer(tmp_path / "out")
+    names = ["<unk>", "<s>", "</s>", "<|end_of_turn|>", "<|pad_0|>"]
+    ids = tokenizer.convert_tokens_to_ids(names)
+    assert ids == [0, 1, 2, 500, 501]
+    for name, matrix in results.items():
+        assert len(matrix) == len(tokenizer) == 502
+        assert torch.equal(matrix[ids], family.matrices("instruct")[name][instruct_ids(instruct, names)])
+        assert torch.linalg.vector_norm(matrix, dim=1).min() > 1e-3
+    assert (tokenizer.eos_token, tokenizer.pad_token, tokenizer.bos_token) == ("<|end_of_turn|>", "<|pad_0|>", "<s>")
+    assert tokenizer.chat_template == TEMPLATE
+    text = tokenizer.apply_chat_template([{"role": "user", "content": "скажи"}], tokenize=False)
+    encoded = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert (encoded[0], encoded[-1]) == (1, 500)
+    assert tokenizer.decode(encoded, skip_special_tokens=True).strip() == "скажи"
+    for file in ("config.json", "generation_config.json"):
+        settings = json.loads((tmp_path / "out" / file).read_text())
+        assert (settings["bos_token_id"], settings["eos_token_id"], settings["pad_token_id"]) == (1, 500, 501)
+    assert family.facts["copied"] == 5
+    donor = load_tokenizer(tmp_path / "donor")
+    plain = "И сказал Бог: the 12 🙂"
+    assert tokenizer.encode(plain) == donor.encode(plain)
+
+
+def instruct_ids(tokenizer: Tokenizer, names: list[str]) -> list[int]:
+    return [tokenizer.token_to_id(name) for name in names]
+
+
+@TIED
+@METHODS
+def test_body_is_the_instruct_and_reloading_gives_the_same_logits(method: str, tied: bool, tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), extended(), tied=tied)
+    import_model(tmp_path / "instruct", tmp_path / "stored")
+    shutil.rmtree(tmp_path / "instruct")
+    (tmp_path / "stored").rename(tmp_path / "instruct")
+    results = family.propagate(method)
+    body = (tmp_path / "instruct" / "body-00001-of-00001.safetensors").stat()
+    assert body.st_ino == (tmp_path / "out" / "body-00001-of-00001.safetensors").stat().st_ino
+    model = load_model(tmp_path / "instruct")
+    model.resize_token_embeddings(len(results["input"]), mean_resizing=False)
+    tokens = torch.tensor([[3, 9, len(results["input"]) - 1]])
+    with torch.no_grad():
+        model.get_input_embeddings().weight.copy_(results["input"])
+        if not tied:
+            model.get_output_embeddings().weight.copy_(results["head"])
+        assert torch.equal(model(tokens).logits, load_model(tmp_path / "out")(tokens).logits)
+    facts = family.facts
+    assert facts["body_sha256"] == read_manifest(tmp_path / "instruct")["facts"]["body_sha256"]
+    shutil.rmtree(tmp_path / "out")
+    verify(tmp_path / "instruct")
+
+
+def test_facts_are_complete_and_publishing_is_deterministic(tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    family.propagate("conversion")
+    facts, first = family.facts, (tmp_path / "out" / "manifest.json").read_bytes()
+    for name in MATRICES:
+        residuals = [facts[f"{name}_{key}residual"] for key in ("", "heldout_", "identity_")]
+        assert 0 < residuals[0] < residuals[1] < residuals[2]
+        assert facts[f"{name}_rank"] == HIDDEN
+        assert facts[f"{name}_condition"] >= 1
+    assert 0 < facts["overlap"] < 402
+    assert (facts["overlap_readable"], facts["overlap_differs"]) == (facts["overlap"], 0)  # both are byte-level
+    manifest = read_manifest(tmp_path / "out")
+    assert set(manifest["parents"]) == {"donor", "operator"}  # base and instruct are folders without a manifest here
+    family.propagate("conversion")
+    assert (tmp_path / "out" / "manifest.json").read_bytes() == first
+
+
+def test_few_shared_tokens_warn_and_give_the_least_norm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    path = tmp_path / "operator" / "operator.safetensors"
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(path)
+    tensors["shared"] = tensors["shared"][:6]
+    save_file(tensors, path)
+    with caplog.at_level(logging.WARNING):
+        results = family.propagate("overlap")
+    assert f"overlap of the head matrix (6 shared tokens): rank 6 of {HIDDEN} from 6 rows" in caplog.text
+    rows = ordinary(byte_level("ru"))
+    for name, matrix in results.items():
+        a, b, donor = (family.matrices(role)[name].double() for role in ("base", "instruct", "donor"))
+        shared = torch.from_numpy(tensors["shared"])
+        expected = donor @ torch.linalg.pinv(a[shared]) @ b[shared]
+        torch.testing.assert_close(matrix[rows], expected[rows].float(), rtol=1e-4, atol=1e-5)
+
+
+def test_padded_donor_and_instruct(tmp_path: Path) -> None:
+    """Rows behind the last token stay where they are; added tokens of the instruct take the first free ids."""
+    old, new, instruct = sentencepiece_bpe(), sentencepiece_bpe("ru"), openchat(sentencepiece_bpe())
+    family = Family(tmp_path, old, new, instruct=instruct)
+    make_model(instruct, tmp_path / "instruct", seed=2, rows=512)
+    family.set_donor(random(512, 3), random(512, 4))
+    for name, matrix in family.propagate("swap").items():
+        assert len(matrix) == 512
+        assert torch.equal(matrix[3:500], family.matrices("donor")[name][3:500])
+        assert torch.equal(matrix[502:], family.matrices("donor")[name][502:])
+        assert torch.equal(matrix[500:502], family.matrices("instruct")[name][500:502])
+    assert family.facts["padded_rows"] == 10
+
+
+def test_renamed_special_of_the_instruct_is_left_out_of_the_fit(tmp_path: Path) -> None:
+    old = byte_level(specials=("<|bos|>", "<|eos|>", "<|reserved|>"))
+    instruct = byte_level(specials=("<|bos|>", "<|eos|>", "<|turn|>"))
+    family = Family(tmp_path, old, extended(), instruct=instruct)
+    family.propagate("overlap")
+    assert family.facts["input_rows"] == 402
+    family.propagate("conversion")
+    assert family.facts["input_rows"] == extended().get_vocab_size()
+    assert load_tokenizer(tmp_path / "out").convert_tokens_to_ids("<|turn|>") == extended().get_vocab_size()
+
+
+@pytest.mark.parametrize("role", ["base", "donor"])
+def test_tokenizers_that_differ_by_one_token_are_refused_with_both_hashes(role: str, tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    if role == "base":
+        make_model(byte_level(size=401), tmp_path / "base")
+    else:
+        save(byte_level("ru", size=401), tmp_path / "vocabulary")
+        family.set_donor(random(403, 3), random(403, 4))
+    expected = family.operator.old_sha256 if role == "base" else family.operator.new_sha256
+    with pytest.raises(UserError) as refused:
+        family.propagate("conversion")
+    assert expected in str(refused.value)
+    assert tokenizer_sha256(tmp_path / role) in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_instruct_that_lacks_one_token_is_refused_with_both_hashes(tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(size=401), byte_level("ru"), instruct=byte_level(size=400))
+    with pytest.raises(UserError, match=r"lacks 1 tokens of the base's") as refused:
+        family.propagate("overlap")
+    for role in ("base", "instruct"):
+        assert tokenizer_sha256(tmp_path / role) in str(refused.value)
+
+
+def test_all_methods_at_once_are_the_methods_one_by_one(tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    folders = [tmp_path / role for role in ("base", "instruct", "donor", "operator")]
+    targets = {method: tmp_path / "all" / method for method in ("swap", "overlap", "conversion")}
+    propagate(*folders, targets, seed=0)
+    for method, folder in targets.items():
+        family.propagate(method)
+        assert (folder / "manifest.json").read_bytes() == (tmp_path / "out" / "manifest.json").read_bytes()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("method", ["overlap", "conversion"])
+def test_a_gpu_gives_the_same_rows(method: str, tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    expected = family.propagate(method)
+    folders = [tmp_path / role for role in ("base", "instruct", "donor", "operator")]
+    propagate(*folders, {method: tmp_path / "out"}, seed=0, device="auto")
+    for name, matrix in family.matrices("out").items():
+        torch.testing.assert_close(matrix, expected[name], rtol=1e-5, atol=1e-5)
+
+
+@TIED
+@METHODS
+def test_no_row_is_empty_or_not_a_number(method: str, tied: bool, tmp_path: Path) -> None:
+    """The base has rows of zeros, as Llama 3's unused specials; the donor is its initialised version."""
+    old, new = (
+        byte_level(specials=("<|bos|>", "<|eos|>", "<|unused|>")),
+        byte_level("ru", specials=("<|bos|>", "<|eos|>", "<|new|>")),
+    )
+    family = Family(tmp_path, old, new, tied=tied)
+    zeros = {name: matrix.clone() for name, matrix in family.matrices("base").items()}
+    for matrix in zeros.values():
+        matrix[[old.token_to_id("a"), old.token_to_id("<|unused|>")]] = 0
+    set_matrices(tmp_path / "base", **zeros)
+    initialise_embeddings(tmp_path / "base", tmp_path / "operator", family.vocabulary, tmp_path / "donor")
+    for matrix in family.propagate(method).values():
+        assert len(matrix) == new.get_vocab_size() + 1  # <|unused|> of the instruct
+        assert matrix.isfinite().all()
+        assert torch.linalg.vector_norm(matrix, dim=1).min() > 1e-3
+
+
+def test_chat_templates_by_name_move_along(tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    folder = tmp_path / "instruct" / "additional_chat_templates"
+    folder.mkdir()
+    (folder / "tools.jinja").write_text("tools: {{ messages[0]['content'] }}")
+    family.propagate("swap")
+    tokenizer = load_tokenizer(tmp_path / "out")
+    message = [{"role": "user", "content": "a"}]
+    assert tokenizer.apply_chat_template(message, tokenize=False, chat_template="tools") == "tools: a"
+    assert tokenizer.apply_chat_template(message, tokenize=False) == "<|bos|>a<|eos|>"
+
+
+def test_models_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    with pytest.raises(UserError, match="unknown LEP method 'mean'; use one of swap, overlap, conversion"):
+        family.propagate("mean")
+    make_model(byte_level(), tmp_path / "instruct", tied=True)
+    with pytest.raises(UserError, match="models of equal tying"):
+        family.propagate("swap")
+    make_model(sentencepiece_bpe(), tmp_path / "instruct")
+    with pytest.raises(UserError, match=r"lacks \d+ tokens of the base's"):
+        family.propagate("swap")
+    make_model(byte_level(specials=("<|bos|>", "<|eos|>", "<|x|>")), tmp_path / "instruct")
+    set_matrices(tmp_path / "instruct", input=random(402, 1), head=random(402, 1))
+    with pytest.raises(UserError, match=r"too few for 1 tokens: '<\|x\|>'"):
+        family.propagate("swap")
+    make_model(byte_level(), tmp_path / "instruct")
+    family.set_donor(random(402, 3), random(402, 4).fill_(float("nan")))
+    with pytest.raises(UserError, match="NaN or infinite"):
+        family.propagate("conversion")
+    assert not (tmp_path / "out").exists()
+
+
+def test_command_line_on_ordinary_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """As somebody uses it for their own models: no manifest, no operator; then `lep.inspect` of the result."""
+    make_model(byte_level(), tmp_path / "base", seed=1)
+    make_model(byte_level(), tmp_path / "instruct", seed=2, shard="20KB", template=TEMPLATE)
+    make_model(extended(), tmp_path / "donor", seed=3)
+    command = [sys.executable, "-m", "lep.propagate", "--method", "conversion", "--threads", "1", "--device", "cpu"]
+    for role in ("base", "instruct", "donor"):
+        command += [f"--{role}", str(tmp_path / role)]
+    done = subprocess.run([*command, "--out", str(tmp_path / "out")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    verify(tmp_path / "out")
+    facts = inspect_folder(tmp_path / "out", against=tmp_path / "base")
+    assert facts["tokens"] == extended().get_vocab_size()
+    assert facts["kind"] == "byte-level BPE"
+    assert (facts["chat template"], facts["head tied to input"], facts["head empty rows"]) == ("yes", "no", 0)
+    assert facts[f"tokens of {tmp_path / 'base'} shared by bytes"] == "402 of 402"
+    (tmp_path / "base" / "tokenizer.json").unlink()
+    monkeypatch.setattr(sys, "argv", [*command[2:], "--out", str(tmp_path / "other")])
+    with pytest.raises(SystemExit) as failed:
+        main()
+    assert failed.value.code == 1
+    message = capsys.readouterr().err
+    assert "tokenizer.json is missing" in message
+    assert "Traceback" not in message

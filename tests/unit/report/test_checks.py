@@ -1,0 +1,310 @@
+"""Integrity checks: each passes on good data and is the one that fails on its own planted defect."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy
+import pytest
+from fixtures.report import FAMILIES, PUBLISHED, Files, change_rows, make_files, with_value, write_rows
+from fixtures.report import read_rows as read_table
+from lep.config import UserError
+from lep.manifest import publish, staging
+from lep.report import checks
+from lep.report.checks import CHECKS, junit, run_checks
+from lep.report.published import PUBLISHED_COLUMNS
+from lep.report.special_rows import differing_rows, read_rows
+from safetensors.numpy import save_file
+
+LONG = "В начале сотворил Бог небо и землю, земля же была безвидна и пуста."
+SHORT = "И стало так."
+SPECIALS = {"<s>": (0, 5), "</s>": (1, 6), "<pad>": (2, None)}  # id in the instruct model and in the LEP model
+
+
+@dataclass(frozen=True)
+class Run:
+    """The arguments of `run_checks`, but for the target."""
+
+    scores: Path
+    metrics: Path
+    published: Path
+    training: list[Path]
+    heldout: list[Path]
+    manifests: list[Path]
+    propagated: dict[str, str]
+    donors: dict[str, str]
+    tables: list[Path]
+    families: list[dict]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return make_files(tmp_path_factory.mktemp("files"), items=6, draws=20)
+
+
+@pytest.fixture
+def run(files: Files, tmp_path: Path) -> Run:
+    """A run without a fault."""
+    instruct, model = tmp_path / "instruct", tmp_path / "model"
+    rows = numpy.arange(40, dtype=numpy.float16).reshape(10, 4)
+    model_folder(instruct, 0, rows)
+    new = numpy.full((12, 4), 7, numpy.float16)
+    new[[5, 6]] = rows[[0, 1]]
+    model_folder(model, 1, new)
+    artefact = staging(tmp_path / "artefact")
+    (artefact / "data.bin").write_bytes(b"\x00\x01")
+    publish(artefact, tmp_path / "artefact", recipe_version=1)
+    tables = [tmp_path / f"table{n}.md" for n in (1, 2)]
+    for table in tables:
+        table.write_text("Mistral-7B (stand-in)")
+    return Run(
+        files.scores, files.metrics, PUBLISHED,
+        [documents(tmp_path / "train.jsonl", "a", ["Совсем другой текст, и нигде больше он не встречается.", SHORT])],
+        [documents(tmp_path / "test.jsonl", "b", [LONG, SHORT])],
+        [tmp_path / "artefact" / "manifest.json"], {str(model): str(instruct / "manifest.json")},
+        {"llama/bpe": donor(tmp_path / "donor", "cpt-100")}, tables, FAMILIES,
+    )  # fmt: skip
+
+
+def documents(path: Path, group: str, texts: list[str]) -> Path:
+    paragraphs = [{"id": str(n), "text": text} for n, text in enumerate(texts)]
+    document = {"id": f"{path.stem}/1", "group": group, "language": "ru", "title": "", "paragraphs": paragraphs}
+    path.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def donor(folder: Path, checkpoint: str) -> str:
+    publish(staging(folder), folder, recipe_version=1, facts={"checkpoint": checkpoint})
+    return str(folder)
+
+
+def model_folder(folder: Path, which: int, rows: numpy.ndarray, tied: bool = False) -> None:
+    """Input embeddings and head in two files, as of a model in the store."""
+    folder.mkdir()
+    names = ["model.embed_tokens.weight", "lm_head.weight"][: 1 if tied else 2]
+    for name in names:
+        # a tensor before it, so that the matrix does not start at the file's first byte
+        save_file({name: rows, "a": numpy.ones(3, numpy.float16)}, folder / f"{name}.safetensors")
+    weight_map = {name: f"{name}.safetensors" for name in names}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    added = [{"content": name, "id": ids[which]} for name, ids in SPECIALS.items() if ids[which] is not None]
+    (folder / "tokenizer.json").write_text(json.dumps({"added_tokens": added}))
+
+
+def check(run: Run, target: Path) -> dict[str, str | None]:
+    """Failure by check, from the XML; a raised error must agree with it."""
+    raised = ""
+    try:
+        run_checks(target=target, **vars(run))
+    except UserError as error:
+        raised = str(error)
+    suite = ElementTree.parse(target).getroot()
+    found = {}
+    for case in suite.findall("testcase"):
+        failure = case.find("failure")
+        found[case.get("name")] = None if failure is None else failure.text
+    failed = [text for text in found.values() if text]
+    assert (suite.get("tests"), suite.get("failures")) == (str(len(found)), str(len(failed)))
+    assert bool(raised) == bool(failed)
+    assert all(text in raised for text in failed)
+    return found
+
+
+def score(change: Callable[[dict], dict | None]) -> Callable[[Run, Path], Run]:
+    """A defect of scores.csv."""
+    return lambda run, folder: replace(run, scores=change_rows(run.scores, folder / "changed.csv", change))
+
+
+def with_metric(row: dict, model: str, value: str) -> dict:
+    return row | {"value": value} if (row["kind"], row["model"]) == ("pretraining", model) else row
+
+
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def wrong_published(run: Run, folder: Path) -> Run:
+    rows = read_table(PUBLISHED)
+    rows[-1]["daru_mera"] = "0.532"
+    return replace(run, published=write_rows(folder / "published.csv", PUBLISHED_COLUMNS, rows))
+
+
+def repeated_paragraph(run: Run, folder: Path) -> Run:
+    other_spelling = LONG.upper().replace(" ", "  ")
+    return replace(run, training=[*run.training, documents(folder / "more.jsonl", "c", [SHORT, other_spelling])])
+
+
+def repeated_group(run: Run, folder: Path) -> Run:
+    return replace(run, training=[*run.training, documents(folder / "more.jsonl", "b", [SHORT])])
+
+
+def changed_artefact(run: Run, folder: Path) -> Run:
+    flip(folder / "artefact" / "data.bin", 0)
+    return run
+
+
+def missing_file(run: Run, folder: Path) -> Run:
+    (folder / "artefact" / "data.bin").unlink()
+    return run
+
+
+def no_gain(value: str) -> Callable[[Run, Path], Run]:
+    def change(run: Run, folder: Path) -> Run:
+        path = change_rows(run.metrics, folder / "m.csv", lambda row: with_metric(row, "llama/unigram/cpt-100", value))
+        return replace(run, metrics=path)
+
+    return change
+
+
+def other_donor(run: Run, folder: Path) -> Run:
+    return replace(run, donors={"llama/bpe": donor(folder / "other", "cpt-050")})
+
+
+def special_row(matrix: str, row: int) -> Callable[[Run, Path], Run]:
+    def change(run: Run, folder: Path) -> Run:
+        path = folder / "model" / f"{matrix}.safetensors"
+        start = path.stat().st_size - 12 * 4 * 2  # the matrix is the file's last tensor
+        flip(path, start + row * 4 * 2 + 1)
+        return run
+
+    return change
+
+
+def unnamed_title(run: Run, folder: Path) -> Run:
+    return replace(run, families=[FAMILIES[0], {**FAMILIES[1], "instruct_title": "LLaMa-3-8B Instruct"}])
+
+
+def unnamed_table(run: Run, folder: Path) -> Run:
+    run.tables[1].write_text("Mistral-7B")
+    return run
+
+
+SAIGA = "llama/extended/conversion/saiga"
+DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
+    ("rows_complete", "group", score(lambda r: None if (r["model"], r["name"]) == (SAIGA, "daru_sum") else r),
+     f"{SAIGA} has no daru_sum"),
+    ("rows_complete", "model", score(lambda r: None if r["model"] == "mistral/original/instruct/saiga" else r),
+     "mistral/original/instruct/saiga has no rummlu, "),
+    ("micro_formula", "micro", score(lambda r: with_value(r, SAIGA, "micro_avg", value="0.9", high="1")),
+     f"{SAIGA}: micro_avg is 0.9, mean 0."),
+    ("micro_formula", "group", score(lambda r: with_value(r, "llama/base", "daru_copy_ru", value="0", low="0")),
+     "llama/base: daru_copy_ru is 0.0"),
+    ("micro_formula_published", "", wrong_published, "Table 4, instruct optimized: 0.617 against 0.62"),
+    ("counts_and_chance", "chance", score(lambda r: with_value(r, SAIGA, "rcb", chance="1.5")), "chance of"),
+    ("counts_and_chance", "low", score(lambda r: with_value(r, SAIGA, "rcb", chance="-0.1")), "chance of"),
+    ("same_items", "", score(lambda r: with_value(r, SAIGA, "parus", n="7")), "parus (0 shots)"),
+    ("no_overlap", "paragraph", repeated_paragraph, "more/1 repeats held-out test/1"),
+    ("no_overlap", "group", repeated_group, "more/1: its group is both"),
+    ("manifests", "byte", changed_artefact, "does not match"),
+    ("manifests", "missing", missing_file, "missing"),
+    ("validation_improves", "equal", no_gain("4.21"), "llama/unigram/cpt-100: 4.21 bits"),
+    ("validation_improves", "worse", no_gain("4.3"), "4.21 before training"),
+    ("donors", "", other_donor, "llama/bpe: LEP used cpt-050, the best of the scores is cpt-100"),
+    ("special_rows", "input", special_row("model.embed_tokens.weight", 5), "<s> (model.embed_tokens.weight) differ"),
+    ("special_rows", "head", special_row("lm_head.weight", 6), "</s> (lm_head.weight) differ"),
+    ("stand_ins_declared", "title", unnamed_title, "llama: stand_in is True"),
+    ("stand_ins_declared", "table", unnamed_table, "table2.md does not name"),
+]  # fmt: skip
+
+
+def test_a_good_run_passes(run: Run, tmp_path: Path) -> None:
+    found = check(run, tmp_path / "checks" / "checks.xml")
+    assert found == dict.fromkeys(CHECKS)
+    assert {name for name, *_ in DEFECTS} == set(CHECKS)
+
+
+@pytest.mark.parametrize(("name", "kind", "defect", "message"), DEFECTS, ids=[f"{d[0]}-{d[1]}" for d in DEFECTS])
+def test_a_defect_fails_its_check_and_no_other(
+    run: Run, tmp_path: Path, name: str, kind: str, defect: Callable[[Run, Path], Run], message: str
+) -> None:
+    found = check(defect(run, tmp_path), tmp_path / "checks.xml")
+    assert [key for key, failure in found.items() if failure] == [name]
+    assert message in found[name]
+
+
+def test_ordinary_rows_may_differ_and_short_paragraphs_recur(run: Run, tmp_path: Path) -> None:
+    special_row("lm_head.weight", 4)(run, tmp_path)
+    special_row("model.embed_tokens.weight", 7)(run, tmp_path)
+    assert not any(check(run, tmp_path / "checks.xml").values())
+
+
+def test_all_checks_run_after_one_failed(run: Run, tmp_path: Path) -> None:
+    for _, _, defect, _ in (DEFECTS[0], DEFECTS[8], DEFECTS[-1]):
+        run = defect(run, tmp_path)
+    with pytest.raises(
+        UserError, match=r"3 of 11 integrity checks failed:\n  rows_complete: .*\n  no_overlap: .*\n  stand"
+    ):
+        run_checks(target=tmp_path / "checks.xml", **vars(run))
+    found = check(run, tmp_path / "checks.xml")
+    assert list(found) == list(CHECKS)
+    assert [name for name, failure in found.items() if failure] == ["rows_complete", "no_overlap", "stand_ins_declared"]
+
+
+def test_damaged_data_stops_no_other_check(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents(run.heldout[0], "b", [LONG]).write_text('{"id": "x", "group": "b", "paragraphs": 3}\n')
+    (tmp_path / "model" / "tokenizer.json").write_text("[]")
+    (tmp_path / "artefact" / "manifest.json").write_text("{")
+    found = check(run, tmp_path / "checks.xml")
+    assert [name for name, failure in found.items() if failure] == ["no_overlap", "manifests", "special_rows"]
+    monkeypatch.setitem(CHECKS, "micro_formula", lambda facts: {}["daru_sum"])
+    assert check(run, tmp_path / "checks.xml")["micro_formula"] == "the check stopped with KeyError('daru_sum')"
+
+
+def test_unreadable_scores_are_refused_before_any_check(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing\.csv does not exist"):
+        run_checks(target=tmp_path / "checks.xml", **vars(replace(run, scores=tmp_path / "nothing.csv")))
+    assert not (tmp_path / "checks.xml").exists()
+
+
+def test_junit_is_well_formed_whatever_the_message() -> None:
+    messages = {"a": None, "b": 'x <&"> ]]> ы\nsecond', "c": "\x00\x1b[0m \ud800", "d": ""}
+    suite = ElementTree.fromstring(junit(messages).encode("utf-8"))
+    assert dict(suite.items()) == {"name": "integrity", "tests": "4", "failures": "3", "errors": "0"}
+    b, c = (suite.find(f"testcase[@name='{name}']/failure") for name in "bc")
+    assert (b.get("message"), b.text) == ('x <&"> ]]> ы', 'x <&"> ]]> ы\nsecond')
+    assert c.text == r"\x00\x1b[0m \xd800"
+    assert suite.find("testcase[@name='a']/failure") is None
+    assert suite.find("testcase[@name='d']/failure") is not None
+
+
+def test_check_names_say_what_they_check() -> None:
+    for name, function in CHECKS.items():
+        assert function is getattr(checks, f"check_{name}")
+        assert function.__doc__
+
+
+def test_rows_of_a_safetensors_file(tmp_path: Path) -> None:
+    matrix = numpy.random.default_rng(0).random((9, 5), numpy.float32)
+    save_file({"w": matrix, "a": numpy.ones(7, numpy.float32)}, tmp_path / "x.safetensors")
+    assert read_rows(tmp_path / "x.safetensors", "w", [8, 0, 3]) == [matrix[i].tobytes() for i in (8, 0, 3)]
+    with pytest.raises(UserError, match="w has 9 rows, none of token id 9"):
+        read_rows(tmp_path / "x.safetensors", "w", [9])
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_an_ordinary_folder_with_one_file(tmp_path: Path, tied: bool) -> None:
+    """The instruct model may be a download that has no index."""
+    rows = numpy.arange(80, dtype=numpy.float16).reshape(20, 4)
+    model_folder(tmp_path / "instruct", 0, rows[:10], tied)
+    model_folder(tmp_path / "model", 1, numpy.roll(rows[:10], 5, axis=0), tied)
+    names = ["model.embed_tokens.weight", "lm_head.weight"][: 1 if tied else 2]
+    (tmp_path / "instruct" / "model.safetensors.index.json").unlink()
+    save_file(dict.fromkeys(names, rows[:10]), tmp_path / "instruct" / "model.safetensors")
+    assert differing_rows(tmp_path / "model", tmp_path / "instruct") == []
+    save_file(dict.fromkeys(names, rows[1:11]), tmp_path / "instruct" / "model.safetensors")
+    wanted = [f"{token} ({name})" for name in names for token in ("</s>", "<s>")]
+    assert differing_rows(tmp_path / "model", tmp_path / "instruct") == wanted
+
+
+def test_tied_models_and_strangers(tmp_path: Path) -> None:
+    rows = numpy.ones((10, 4), numpy.float16)
+    model_folder(tmp_path / "a", 0, rows, tied=True)
+    model_folder(tmp_path / "b", 1, rows, tied=True)
+    assert differing_rows(tmp_path / "b", tmp_path / "a") == []
+    (tmp_path / "b" / "tokenizer.json").write_text('{"added_tokens": [{"content": "<x>", "id": 1}]}')
+    with pytest.raises(UserError, match="no added token in common"):
+        differing_rows(tmp_path / "b", tmp_path / "a")

@@ -1,0 +1,71 @@
+"""The configuration as a whole: the chosen part of it, and what cannot work."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from lep.config import UserError
+from lep.workflow.settings import apply_subset, check_settings
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sweep": {"runs": ["llama/bqe"], "learning_rates": [0.1], "share": 0.2}}, "sweep.runs"),
+        ({"sweep": {"runs": ["llama2/bpe"], "learning_rates": [0.1], "share": 0.2}}, "llama2/bpe is not trained here"),
+        ({"batch_size": 15}, "15 sequences cannot be shared by 2 GPUs"),
+        ({"packing": "mask"}, "pretraining.packing: 'mask' is not known; use one of paper, masked"),
+        ({"accumulation": 2}, "pretraining.accumulation: unknown key"),
+    ],
+)
+def test_faults_of_the_pretraining_are_named(change: dict, message: str) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["compute"]["gpus_per_job"] = 2
+    check_settings(config, ROOT)
+    config["pretraining"] |= change
+    with pytest.raises(UserError, match=message):
+        check_settings(config, ROOT)
+
+
+def test_a_subset_keeps_what_belongs_to_it() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    assert apply_subset(config) == config
+    config["pretraining"]["sweep"]["runs"] = ["mistral/bpe", "llama/extended"]
+    config["subset"] = {"families": ["llama"], "vocabularies": ["extended", "unigram"]}
+    check_settings(config, ROOT)
+    found = apply_subset(config)
+    assert [(family["name"], family["vocabularies"]) for family in found["families"]] == [
+        ("llama", ["unigram", "extended"])
+    ]
+    assert [row["vocabulary"] for row in found["families"][0]["calibrated"]] == ["extended"]
+    assert found["pretraining"]["sweep"]["runs"] == ["llama/extended"]
+    for subset, message in (
+        (
+            {"families": ["lama"], "vocabularies": []},
+            "subset.families: 'lama' is not known; use some of mistral, llama",
+        ),
+        ({"families": ["mistral"], "vocabularies": ["optimized"]}, "none of these families"),
+        ({"families": [], "vocabularies": ["bpe"]}, "report.samples: no family has"),
+    ):
+        with pytest.raises(UserError, match=message):
+            check_settings(config | {"subset": subset}, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        ({"backend": "openai"}, "calibration.judge.endpoint"),
+        ({"backend": "openai", "endpoint": "http://host:8000/v1"}, "calibration.judge.model"),
+        ({"backend": "local"}, "calibration.judge.model: backend local needs a model folder"),
+        ({"backend": "gpt"}, "use one of stand_in, openai, local"),
+    ],
+)
+def test_faults_of_the_judge_are_named(judge: dict, message: str) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["calibration"]["judge"] |= {"backend": "local", "model": "data/stand_ins/llama/instruct"}
+    check_settings(config, ROOT)
+    config["calibration"]["judge"] |= {"model": ""} | judge
+    with pytest.raises(UserError, match=message):
+        check_settings(config, ROOT)
