@@ -4,10 +4,10 @@
     # inside a SLURM job of two nodes:
     python -m lep.compute.place --gpus 16 --nodes 2 lep.pretraining.pretrain --config train.json
 
-On a workstation each job gets devices that no other job has (`CUDA_VISIBLE_DEVICES`), and waits until enough are free;
-in a SLURM job they are SLURM's. More than one GPU: one process for each (`lep.compute.launch`), on several nodes by `srun`.
-A module that ends with `lep.compute.stop.REQUEUE` has saved itself, because its time is up or others need the node: its SLURM
-job goes back to the queue under its id, so that Snakemake sees no failure.
+On a workstation it locks free GPUs, so that no two jobs share one (`CUDA_VISIBLE_DEVICES`), and waits until enough are
+free; in a SLURM job SLURM chooses them. With more than one GPU it starts one process per GPU (`lep.compute.launch`), on
+several nodes through `srun`. It requeues a SLURM job whose module ends with the exit code `lep.compute.stop.REQUEUE`:
+the module saved itself before its time limit or a preemption, and Snakemake sees no failure.
 """
 
 import argparse
