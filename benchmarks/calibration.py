@@ -42,6 +42,7 @@ def train_ours(options: argparse.Namespace, examples: list[dict], micro: int, wo
     job = CalibrateJob(
         parent=options.model, data=options.data, validation=options.data, work=Path(work), output=Path(work),
         lora=LORA, tuning=tuning, seed=42, threads=options.threads, device=options.device, dtype=options.dtype,
+        recipe_version=1,
     )  # fmt: skip
     lengths = [len(example["input_ids"]) for example in examples]
     order = order_examples(lengths, tuning, job.seed)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from darumeru.specs import GROUPS, SPECS
+from darumeru.specs import GROUPS, MICRO, SPECS
 
 SCORE = "score"
-MICRO = "micro_avg"
+
 USE_POINTS = 34  # of one variant
 _CHUNK = 100  # draws of one matrix product
 Values = Sequence[Mapping]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 PREFIX = "darumeru_"
 LETTERS = ("A", "B", "C", "D")
 ANSWER = "Ответ:"
+MICRO = "micro_avg"  # the mean of the 17 tasks
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,19 @@
-"""Names, titles and order of what the report shows, and the families as it needs them."""
+"""The register of names: vocabularies, LEP methods, calibrations, families, and the grammar of model names.
 
+Everything that lists or shows one of them reads it here: schema, graph, plan, report, cards and checks. The tasks and
+groups of the benchmark are those of `darumeru.specs`.
+"""
+
+import re
 from collections.abc import Sequence
 
+from darumeru.specs import GROUPS, MICRO, SPECS
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from lep.config import parse_job
+from lep.config import UserError, parse_job
 
-MICRO = "micro_avg"
-GROUPS = {
-    "daru_mmlu": ("rummlu", "nlpcore_rummlu", "nlpcore_enmmlu"),
-    "daru_mera": ("multiq", "parus", "rcb", "rwsd", "use", "ruopenbookqa", "ruworldtree", "rucola"),
-    "daru_sum": ("treeway_abstractive", "treeway_extractive"),
-    "daru_copy_en": ("cp_sent_en", "cp_para_en"),
-    "daru_copy_ru": ("cp_sent_ru", "cp_para_ru"),
-}
-TASKS = tuple(task for tasks in GROUPS.values() for task in tasks)
+TASKS = tuple(SPECS)
 COLUMNS = (MICRO, *GROUPS)
 LEVELS = {"task": TASKS, "group": tuple(GROUPS), "micro": (MICRO,)}
 TITLES = {
@@ -26,16 +24,90 @@ TITLES = {
     "daru_copy_en": "Copy EN",
     "daru_copy_ru": "Copy RU",
 }
+ORIGINAL = "original"  # the vocabulary of the source models, and of the controls
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A kind of vocabulary (paper section 2.1.1)."""
+
+    title: str
+    model_type: str = ""
+    """SentencePiece model that the new tokens come from: bpe or unigram"""
+    size_key: str = ""
+    """key of a family with the pieces of that model: replacement_size or extension_size"""
+    keeps: str = "none"
+    """old tokens that stay: none, all, or the first `optimized_keep` of a family (some)"""
+
+    @property
+    def replaces(self) -> bool:
+        """Whether no old token stays but the special ones."""
+        return self.keeps == "none"
+
+
 VOCABULARIES = {
-    "original": "Original",
-    "bpe": "BPE",
-    "unigram": "Unigram",
-    "extended": "Extended",
-    "optimized": "Optimized",
+    ORIGINAL: Vocabulary("Original", keeps="all"),
+    "bpe": Vocabulary("BPE", "bpe", "replacement_size"),
+    "unigram": Vocabulary("Unigram", "unigram", "replacement_size"),
+    "extended": Vocabulary("Extended", "bpe", "extension_size", keeps="all"),
+    "optimized": Vocabulary("Optimized", "bpe", "extension_size", keeps="some"),
 }
-METHODS = {"swap": "Swap", "overlap": "Overlap", "conversion": "Conversion"}
-CALIBRATIONS = {"none": "–", "self": "self-calibration", "saiga": "saiga", "saiga_copy": "saiga + copying"}
-PUBLISHED_CALIBRATIONS = {"none": "none", "self": "self-calibration", "saiga": "saiga", "saiga_copy": "saiga+copy"}
+NEW_VOCABULARIES = tuple(name for name in VOCABULARIES if name != ORIGINAL)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of Learned Embedding Propagation (paper section 2.2); `summary` is what a model card says of it."""
+
+    title: str
+    summary: str
+
+
+METHODS = {
+    "swap": Method("Swap", "the donor's rows as they are"),
+    "overlap": Method(
+        "Overlap", "the donor's rows through a linear map, fitted on the tokens that both vocabularies share"
+    ),
+    "conversion": Method(
+        "Conversion", "the donor's rows through a linear map, fitted on the averaged rows of base and instruct model"
+    ),
+}
+CALIBRATED_METHOD = "conversion"  # calibrations start from the models of this method (paper section 2.4.3)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A calibration (paper sections 2.4.2 and 2.4.3)."""
+
+    title: str
+    published: str
+    """its name in data/published_scores.csv"""
+    recipe: str
+    """key of `calibration.recipes`"""
+    own_answers: bool
+    """whether the data are graded answers of the un-adapted instruct model, else the instruction data set"""
+    copies: bool
+    """whether copy instructions are added (`calibration.copy_examples`)"""
+    summary: str
+    """what a model card says of the data"""
+
+
+CALIBRATIONS = {
+    "self": Calibration(
+        "self-calibration", "self-calibration", "self", own_answers=True, copies=True,
+        summary="answers of the unadapted instruct model, graded by a judge, and copy instructions",
+    ),
+    "saiga": Calibration(
+        "saiga", "saiga", "saiga", own_answers=False, copies=False, summary="instructions of the Saiga data set"
+    ),
+    "saiga_copy": Calibration(
+        "saiga + copying", "saiga+copy", "saiga", own_answers=False, copies=True,
+        summary="instructions of the Saiga data set, and copy instructions",
+    ),
+}  # fmt: skip
+UNCALIBRATED = "none"  # a model before calibration, in tables and published rows
+CALIBRATION_TITLES = {UNCALIBRATED: "–"} | {name: entry.title for name, entry in CALIBRATIONS.items()}
+PUBLISHED_CALIBRATIONS = {UNCALIBRATED: UNCALIBRATED} | {name: c.published for name, c in CALIBRATIONS.items()}
 PUBLISHED_TITLES = {
     "mistral-7b": ("Mistral-7B", "OpenChat-3.5 (Mistral-7B)"),
     "llama-3-8b": ("LLaMa-3-8B", "LLaMa-3-8B (Instruct)"),
@@ -45,8 +117,55 @@ PUBLISHED_MODELS = {
     "mistral-7b": ("mistralai/Mistral-7B-v0.1", "openchat/openchat-3.5-0106"),
     "llama-3-8b": ("meta-llama/Meta-Llama-3-8B", "meta-llama/Meta-Llama-3-8B-Instruct"),
 }
+ROLES = ("base", "instruct")
 COMPARATOR = "comparator"  # the family of other models in data/published_scores.csv
 STAND_IN = "stand-in"
+
+_STEP = rf"init|donor|cpt-\d{{3}}|{'|'.join(METHODS)}"
+_PARENT = f"{CALIBRATED_METHOD}|instruct"
+_GRAMMAR = re.compile(
+    rf"(?P<family>[\w.-]+)/(?:(?P<role>{'|'.join(ROLES)})|(?P<vocabulary>{'|'.join(VOCABULARIES)})/"
+    rf"(?:(?P<parent>{_PARENT})/(?P<calibration>{'|'.join(CALIBRATIONS)})|(?P<step>{_STEP})))"
+)
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """A model's name is its history: `llama/base`, `llama/extended/cpt-050`, `llama/extended/conversion/saiga`.
+
+    `step` is base or instruct of a source model, else init, donor, a checkpoint or a LEP method; of a calibrated model
+    it is the parent: a LEP method, or instruct of a control, whose vocabulary is `original`.
+    """
+
+    family: str
+    vocabulary: str
+    step: str
+    calibration: str = ""
+
+    def __str__(self) -> str:
+        if self.step in ROLES and not self.calibration:
+            return f"{self.family}/{self.step}"
+        return "/".join(part for part in (self.family, self.vocabulary, self.step, self.calibration) if part)
+
+    @property
+    def is_control(self) -> bool:
+        """Whether this is a calibrated model with the original vocabulary."""
+        return bool(self.calibration) and self.vocabulary == ORIGINAL
+
+
+def parse_model_name(text: str) -> ModelName:
+    """Read a model's name; `UserError` where it is none."""
+    found = _GRAMMAR.fullmatch(text)
+    if found is None:
+        raise UserError(
+            f"{text!r} is no name of a model; use FAMILY/ROLE, FAMILY/VOCABULARY/STEP or "
+            "FAMILY/VOCABULARY/PARENT/CALIBRATION, such as llama/base, llama/extended/conversion"
+        )
+    parts = found.groupdict()
+    step = parts["role"] or parts["parent"] or parts["step"]
+    return ModelName(parts["family"], parts["vocabulary"] or ORIGINAL, step, parts["calibration"] or "")
+
+
 _LENIENT = ConfigDict(extra="ignore", populate_by_name=True)  # the report uses a few of a family's keys
 
 

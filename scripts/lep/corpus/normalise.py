@@ -5,6 +5,8 @@ import re
 import unicodedata
 from collections.abc import Collection
 
+from lep.corpus.languages import SCRIPTS
+
 # Latin (with its accented blocks), digits, punctuation: kept whatever the languages.
 _COMMON = r"\t\n\x20-\x7E\xA0-\u024F\u0300-\u036F\u2010-\u2027\u2030-\u205E\u20AC\u2116"
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")  # a Markdown link keeps its text

@@ -5,12 +5,16 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lep.config import UserError
 from lep.fetch.sources import UNPINNED, read_lock
 from lep.files import sha256_file, write_json
 from lep.log import logger
 from lep.manifest import publish
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
 
 RECIPE_VERSION = 1
 # Never pickle, never code: what a model or data set is read from.

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,6 +16,9 @@ from lep.config import UserError
 from lep.files import sha256_json
 from lep.models.safetensors_header import weights_header
 from lep.vocabulary.byte_view import ByteView
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 INPUT, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 INDEX, CONFIG = "model.safetensors.index.json", "config.json"

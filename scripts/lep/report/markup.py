@@ -1,9 +1,8 @@
 """A table as Markdown, LaTeX (booktabs) and Typst. Ours in black, the paper's values in grey beside them."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-if TYPE_CHECKING:
-    from lep.report.table import Row, Table
+from lep.report.table import Row, Table, digits, heading
 
 GAP = "–"
 _TEX = {
@@ -28,7 +27,7 @@ def signed(value: float, places: int = 3) -> str:
     return f"−{text[1:]}" if text.startswith("-") else f"+{text}"
 
 
-def write_markdown(table: "Table") -> str:
+def write_markdown(table: Table) -> str:
     """A Markdown table with its caption above and its notes below."""
     paper = [f"{heading(table)}: {table.columns[column]}" for column in table.published_columns]
     titles = ["Group", *table.label_titles, *(table.columns.values() if table.ours else ()), *paper]
@@ -51,7 +50,7 @@ def write_markdown(table: "Table") -> str:
     return "\n".join([*lines, "", *(f"{note}  " for note in notes)]).rstrip() + "\n"
 
 
-def write_latex(table: "Table") -> str:
+def write_latex(table: Table) -> str:
     """A LaTeX table; needs the packages booktabs and xcolor."""
 
     def grey(text: str) -> str:
@@ -95,7 +94,7 @@ def write_latex(table: "Table") -> str:
     return "\n".join([*lines, r"\end{table}", ""])
 
 
-def write_typst(table: "Table") -> str:
+def write_typst(table: Table) -> str:
     """A Typst fragment that uses `lep-table`, `pm`, `paper`, `arrow` and `under` of the report's style file."""
     labels, papers = len(table.label_titles), len(table.published_columns)
     ours = len(table.columns) if table.ours else 0
@@ -130,7 +129,7 @@ def write_typst(table: "Table") -> str:
     return "\n".join([*lines, caption, f"  notes: ({notes.rstrip()}),", ")", ""])
 
 
-def _ours(table: "Table", row: "Row", column: str) -> tuple[str, str, str]:
+def _ours(table: Table, row: Row, column: str) -> tuple[str, str, str]:
     cell = row.cells.get(column)
     if cell is None:
         return GAP, "", ""
@@ -138,7 +137,7 @@ def _ours(table: "Table", row: "Row", column: str) -> tuple[str, str, str]:
     return number(cell.value, digits(column)), half, row.change.get(column, "")
 
 
-def _published(table: "Table", row: "Row", column: str) -> tuple[str, str, str]:
+def _published(table: Table, row: Row, column: str) -> tuple[str, str, str]:
     value, delta = row.published.get(column), table.delta(row, column)
     if value is None:
         return GAP, "", ""
@@ -146,7 +145,7 @@ def _published(table: "Table", row: "Row", column: str) -> tuple[str, str, str]:
     return number(value, digits(column)), row.published_change.get(column, ""), change
 
 
-def _labels(table: "Table", row: "Row") -> list[str]:
+def _labels(table: Table, row: Row) -> list[str]:
     """A row's labels; the first of several stays empty where it repeats the row above in the same section."""
     place = next(number for number, other in enumerate(table.rows) if other is row)
     above = table.rows[place - 1] if place else None
@@ -159,7 +158,8 @@ def _arrow(sign: str, wanted: bool) -> str:
     return f"#arrow[{sign}]" if sign else "#hide(arrow[↑])" if wanted else ""
 
 
-def _with_first(table: "Table"):
+def _with_first(table: Table) -> Iterator[tuple[Row, bool]]:
+    """Rows, each with whether it begins a section."""
     section = None
     for row in table.rows:
         yield row, row.section != section

@@ -75,6 +75,6 @@ def digits(column: str) -> int:
     return 2 if column == "symbols_per_token" else 3
 
 
-def heading(table: "Table") -> str:
+def heading(table: Table) -> str:
     """What the paper's columns are called; the size is named where ours are stand-ins."""
     return "paper (8B)" if table.stand_in and table.ours else "paper"

@@ -3,12 +3,8 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
-from lep.report.table import digits, heading
-
-if TYPE_CHECKING:
-    from lep.report.table import Row, Table
+from lep.report.table import Row, Table, digits, heading
 
 TIDY_COLUMNS = (
     "table", "group", "label", "model", "stand_in", "column", "source", "value", "low", "high", "delta", "best",
@@ -16,7 +12,7 @@ TIDY_COLUMNS = (
 )  # fmt: skip
 
 
-def write_csv(table: "Table") -> str:
+def write_csv(table: Table) -> str:
     """The wide table: labels, model, then each column with its interval, and the paper's under `paper_`."""
     deltas = [c for c in table.published_columns if any(table.delta(row, c) is not None for row in table.rows)]
     ours = list(table.columns) if table.ours else []
@@ -37,12 +33,12 @@ def write_csv(table: "Table") -> str:
     return _csv([*header, "run"], lines)
 
 
-def write_tidy(table: "Table") -> str:
+def write_tidy(table: Table) -> str:
     """One line per value that the table shows, ours and the paper's."""
     return _csv(TIDY_COLUMNS, (line for row in table.rows for line in _tidy_lines(table, row)))
 
 
-def _tidy_lines(table: "Table", row: "Row") -> Iterator[list[object]]:
+def _tidy_lines(table: Table, row: Row) -> Iterator[list[object]]:
     common = [table.number, row.section, " / ".join(row.labels), row.model, "yes" if row.stand_in else "no"]
     for column in table.columns if table.ours else ():
         if cell := row.cells.get(column):

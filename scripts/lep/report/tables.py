@@ -25,7 +25,7 @@ from lep.report.scores import Metrics, Score, Scores, read_metrics, read_scores
 from lep.report.table import LAST, SYMBOLS, Cell, Row, Table
 
 ARROW_FROM = 0.005  # smallest change that the paper marks with an arrow in Table 1
-WRITERS: dict[str, Callable[["Table"], str]] = {
+WRITERS: dict[str, Callable[[Table], str]] = {
     "csv": table_csv.write_csv,
     "tidy": table_csv.write_tidy,
     "md": markup.write_markdown,

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic.dataclasses import dataclass
 
 from lep.config import STRICT, UserError
-from lep.files import read_jsonl
+from lep.files import read_jsonl, write_jsonl
 from lep.manifest import publish, staging
 
 RECIPE_VERSION = 1

@@ -7,11 +7,15 @@ have no bytes and are compared by name.
 
 import json
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import Tokenizer, models
 
 from lep.config import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 SPACE = "▁"
 BYTE_LEVEL, SENTENCEPIECE = "byte-level", "sentencepiece"

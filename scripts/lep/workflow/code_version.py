@@ -1,6 +1,6 @@
-"""What of the code decides a step's output: which modules it uses, and a hash of what they do.
+"""Code version of a rule: a hash of its entry script and of all our modules that it imports, comments ignored.
 
-Comments, docstrings and empty lines do not count. Imports nothing heavy: it runs whenever the workflow is read.
+Imports nothing heavy: it runs whenever the workflow is read.
 """
 
 import ast
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-# Modules that shape logs and files but not results: a change of one reruns nothing.
-_NEUTRAL = {"config", "log", "manifest", "settings", "code", "fetch"}
+# Modules that shape logs and messages but no result, and packages that only the graph and the fetch rules use: a change
+# of one reruns nothing.
+_NEUTRAL = ("lep/config.py", "lep/log.py", "lep/manifest.py", "lep/fetch/", "lep/workflow/")
 _WITH_DOCSTRING = ast.Module | ast.ClassDef | ast.FunctionDef
 # A string (which may hold a #) or a comment. Tokenising would take ten times as long.
 _STRING_OR_COMMENT = re.compile(
@@ -35,7 +36,7 @@ def library_files(root: Path, *modules: str, script: Path | None = None) -> list
     waiting = [file for name in names for file in _file_of(scripts, name)]
     while waiting:
         file = waiting.pop()
-        if file not in found and file.stem not in _NEUTRAL:
+        if file not in found and not file.relative_to(scripts).as_posix().startswith(_NEUTRAL):
             found.add(file)
             waiting += [path for name in _source(file).imports for path in _file_of(scripts, name)]
     return sorted(path.relative_to(root).as_posix() for path in found)

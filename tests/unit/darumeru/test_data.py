@@ -178,7 +178,7 @@ def test_messages_of_another_shape_are_refused_with_the_columns() -> None:
 
 def test_the_committed_items_are_what_the_verses_give(tmp_path: Path) -> None:
     """Byte for byte, so nothing but the public-domain verses of the fixture can be in them."""
-    from lep.stand_ins.benchmark.miniature import tiny
+    from lep.stand_ins.benchmark import tiny
 
     root = Path(__file__).parents[3]
     tiny.make_tiny(root / tiny.CORPUS, tmp_path)

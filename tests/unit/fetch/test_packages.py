@@ -77,7 +77,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> Pip:
             (Path(command[command.index("--dest") + 1]) / FILE).write_bytes(content)
             return subprocess.CompletedProcess(command, 0, "", "")
 
-        monkeypatch.setattr("lep.fetch.__main__.subprocess.run", run)
+        monkeypatch.setattr("lep.fetch.packages.subprocess.run", run)
         return commands
 
     return replace
@@ -97,7 +97,7 @@ def test_a_local_file_on_another_file_system_is_copied(place: Place, pip: Pip, m
         raise OSError(18, "Invalid cross-device link")
 
     pip(None)
-    monkeypatch.setattr("lep.fetch.__main__.os.link", link)
+    monkeypatch.setattr("lep.fetch.packages.os.link", link)
     place.put(place.content)
     place.fetch()
     assert place.output.read_bytes() == place.content

@@ -469,7 +469,7 @@ def test_training_text_is_spread_evenly_over_the_languages_documents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    monkeypatch.setattr("lep.vocabulary.build.train_sentencepiece", lambda lines, *rest: seen.extend(lines))
+    monkeypatch.setattr("lep.vocabulary.train.train_sentencepiece", lambda lines, *rest: seen.extend(lines))
     corpus = FIXTURES / "benchmark.jsonl"
 
     def lines(characters: int) -> list[str]:

@@ -28,25 +28,25 @@ def test_imports_are_followed_through_packages(tmp_path: Path) -> None:
     )
     found = {name.removeprefix("scripts/") for name in library_files(tmp_path, "top")}
     assert found == {
-        "lep/top.py", "lep/middle.py", "lep/report/tables.py", "lep/names.py", "darumeru/metrics.py",
+        "lep/top.py", "lep/middle.py", "lep/report/tables.py", "lep/report/names.py", "darumeru/metrics.py",
     }  # fmt: skip
 
 
 def test_logging_and_manifests_rerun_nothing(tmp_path: Path) -> None:
-    write_library(
-        tmp_path, lep__top="from lep.log import job\nfrom lep import manifest\n", lep__log="", lep__manifest=""
-    )
+    top = "from lep.log import logged\nfrom lep import manifest\nfrom lep.fetch.hub import fetch_hub\n"
+    others = dict.fromkeys(("lep__log", "lep__manifest", "lep__fetch__hub"), "A = 1\n")
+    write_library(tmp_path, lep__top=top, **others)
     assert library_files(tmp_path, "top") == ["scripts/lep/top.py"]
 
 
 @pytest.mark.parametrize(
     ("module", "needs", "spares"),
     [
-        ("report.figures", "lep/report/figure_style.py", "lep/report/figure_3.py"),
+        ("report.figure_1_2", "lep/report/figure_style.py", "lep/report/figure_3.py"),
         ("report.tables", "lep/report/markup.py", "lep/report/figure_style.py"),
         ("report.claims", "darumeru/metrics.py", "lep/report/figure_1_2.py"),
-        ("propagate", "lep/propagation/least_squares.py", "lep/pretraining/pretrain.py"),
-        ("benchmark", "lep/stand_ins/benchmark/exam.py", "lep/vocabulary/build.py"),
+        ("propagation.propagate", "lep/propagation/least_squares.py", "lep/pretraining/pretrain.py"),
+        ("stand_ins.benchmark.miniature", "lep/stand_ins/benchmark/exam.py", "lep/vocabulary/build.py"),
     ],
 )
 def test_modules_of_the_library(module: str, needs: str, spares: str) -> None:
