@@ -29,7 +29,7 @@ plan: .venv/.installed  ## what would run now, why, and what it costs; GPUS=8: o
 	.venv/bin/python -m lep.plan --jobs $$folder/jobs.jsonl --config $$folder/config.json --gpus $(GPUS) --cores $(CORES)
 
 preflight: .venv/.installed  ## check access to models and data, versions, partitions, GPUs and disk, before a run
-	PYTHONPATH=scripts $(SNAKEMAKE) $(ARGS) --config preflight=True --quiet host rules --nolock -- preflight
+	$(SNAKEMAKE) $(ARGS) --quiet host progress rules --nolock -- preflight
 
 figures: .venv/.installed  ## tables and figures from scores alone: SOURCE=published or SCORES=path/scores.csv
 	.venv/bin/python -m lep.report.draw $(if $(SOURCE),--source $(SOURCE)) $(if $(SCORES),--scores $(SCORES) $(OVERLAY)) $(ARGS)

@@ -22,13 +22,15 @@ sys.path.pop(0)  # this folder: its lep.py is not the library
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 from datasets import Dataset, disable_progress_bars
-from lep.calibration.trainer import CalibrateJob, Tuning, encode_examples, make_trainer, order_examples, padding_share
+from lep.calibration.calibrate import CalibrateJob
+from lep.calibration.trainer import Tuning, encode_examples, make_trainer, order_examples, padding_share
 from lep.compute.determinism import prepare_torch, resolve_device
 from lep.files import read_jsonl
 from lep.models.adapter import Lora, lora_config
 from lep.models.chat import encode_prompt
+from lep.models.folder import load_tokenizer
 from lep.models.generation import answer_batches, greedy_answers
-from lep.models.store import load_model, load_tokenizer
+from lep.models.store import load_model
 from lep.pretraining.resumable import Schedule
 from trl import SFTConfig, SFTTrainer
 

@@ -31,7 +31,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a process is one core
 
 import numpy
 from lep.corpus.assembly import assemble_corpus
-from lep.corpus.deduplication import repeated_documents, repeated_paragraphs, save_repeats
+from lep.corpus.deduplication import join_repeats, repeated_documents, repeated_paragraphs, save_repeats
 from lep.corpus.documents import SPLITS, SplitRecipe, text_of
 from lep.corpus.quality import QualityRecipe, clean_document
 from lep.corpus.readers import Source
@@ -132,7 +132,7 @@ def batches(texts: Iterator[str], size: int = 256) -> Iterator[list[str]]:
         yield batch
 
 
-def search(kind: str, shards: Sequence[Path], dropped: Sequence[Path], bucket: int, target: Path) -> None:
+def search(kind: str, shards: Sequence[Path], dropped: Path, bucket: int, target: Path) -> None:
     if kind == "documents":
         repeats = repeated_documents(shards, bucket, True, CLEANING.near_duplicates.threshold)
     else:
@@ -140,7 +140,7 @@ def search(kind: str, shards: Sequence[Path], dropped: Sequence[Path], bucket: i
     save_repeats(target, repeats)
 
 
-def filtered(prepared: Path, shard: int, target: Path, documents: list[Path], paragraphs: list[Path]) -> None:
+def filtered(prepared: Path, shard: int, target: Path, documents: Path, paragraphs: Path) -> None:
     filter_shard(prepared, shard, target, SPLIT, documents=documents, paragraphs=paragraphs)
 
 
@@ -162,9 +162,12 @@ def pipeline(path: Path, work: Path, shards: int, with_tokens: bool) -> tuple[di
 
         prepared = folders["prepared"]
         run(prepare_shard, [(source, n, shards, prepared[n], CLEANING) for n in numbers])
-        run(search, [("documents", prepared, [], n, folders["d"][n]) for n in numbers])
-        run(search, [("paragraphs", prepared, folders["d"], n, folders["p"][n]) for n in numbers])
-        jobs = [(prepared[n], n, folders["filtered"][n], folders["d"], folders["p"]) for n in numbers]
+        joined = {step: work / f"{step}.npy" for step in "dp"}
+        run(search, [("documents", prepared, joined["d"], n, folders["d"][n]) for n in numbers])
+        join_repeats(folders["d"], joined["d"])
+        run(search, [("paragraphs", prepared, joined["d"], n, folders["p"][n]) for n in numbers])
+        join_repeats(folders["p"], joined["p"])
+        jobs = [(prepared[n], n, folders["filtered"][n], joined["d"], joined["p"]) for n in numbers]
         run(filtered, jobs)
         if with_tokens:
             kept = sum(run(tokenise, [(folder,) for folder in folders["filtered"]]), Counter())

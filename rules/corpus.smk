@@ -1,40 +1,62 @@
-"""From source files to the clean corpus, its splits and its data card; the miniature benchmark.
+"""From source files to the clean corpus, its splits and its data card.
 
-Every shard is a job: read and cleaned, searched for repeats (shard n searches the n-th range of keys), filtered.
+Every shard is a job: read and cleaned, searched for repeats (job n searches the n-th range of keys), filtered. Between
+the steps one job joins what all shards found, so that the next step has few inputs, however many shards there are.
 """
+
+SHARDS = range(config["corpus"]["shards"])
 
 
 rule prepare_shard:
     input:
-        sources=[source_path(source) for source in config["corpus"]["sources"]],
-        table="data/sources.csv",
+        sources=[
+            sources.source_path(RUN, source) for source in config["corpus"]["sources"]
+        ],
+        table=sources.TABLE,
     output:
-        temp(directory(shard_file("prepared", "{shard}"))),
+        temp(directory("<results>/shards/prepared/{shard}")),
     log:
-        logs("prepare_shard/{shard}"),
+        "<logs>/prepare_shard/{shard}.log",
     benchmark:
-        times("prepare_shard/{shard}")
+        "<benchmarks>/prepare_shard/{shard}.tsv"
     conda:
         "../envs/corpus.yaml"
     params:
-        sources=corpus_sources(),
+        sources=sources.corpus_sources(RUN),
         shards=config["corpus"]["shards"],
-        recipe=cleaning_recipe(),
+        recipe=recipes.cleaning(RUN),
     message:
         "Reading and cleaning shard {wildcards.shard} of the corpus"
     script:
         "../scripts/prepare_shard.py"
 
 
+# The shards are `temp` and stay until `filter_shard` has read them, which is after the jobs that search them.
+rule list_prepared_shards:
+    input:
+        expand("<results>/shards/prepared/{shard}", shard=SHARDS),
+    output:
+        temp("<results>/shards/prepared.txt"),
+    log:
+        "<logs>/list_prepared_shards.log",
+    localrule: True
+    conda:
+        "../envs/corpus.yaml"
+    message:
+        "All shards of the corpus are cleaned"
+    shell:
+        r"printf '%s\n' {input:q} > {output:q} 2> {log:q}"
+
+
 rule find_repeated_documents:
     input:
-        shards=all_shards("prepared"),
+        shards=rules.list_prepared_shards.output[0],
     output:
-        temp(shard_file("documents", "{shard}", ".npy")),
+        temp("<results>/shards/repeated_documents/{shard}.npy"),
     log:
-        logs("find_repeated_documents/{shard}"),
+        "<logs>/find_repeated_documents/{shard}.log",
     benchmark:
-        times("find_repeated_documents/{shard}")
+        "<benchmarks>/find_repeated_documents/{shard}.tsv"
     conda:
         "../envs/corpus.yaml"
     params:
@@ -48,14 +70,14 @@ rule find_repeated_documents:
 
 rule find_repeated_paragraphs:
     input:
-        shards=all_shards("prepared"),
-        documents=all_shards("documents", ".npy"),
+        shards=rules.list_prepared_shards.output[0],
+        documents="<results>/shards/repeated_documents.npy",
     output:
-        temp(shard_file("paragraphs", "{shard}", ".npy")),
+        temp("<results>/shards/repeated_paragraphs/{shard}.npy"),
     log:
-        logs("find_repeated_paragraphs/{shard}"),
+        "<logs>/find_repeated_paragraphs/{shard}.log",
     benchmark:
-        times("find_repeated_paragraphs/{shard}")
+        "<benchmarks>/find_repeated_paragraphs/{shard}.tsv"
     conda:
         "../envs/corpus.yaml"
     message:
@@ -64,47 +86,64 @@ rule find_repeated_paragraphs:
         "../scripts/find_repeated_paragraphs.py"
 
 
+rule join_repeats:
+    input:
+        expand("<results>/shards/repeated_{{unit}}/{shard}.npy", shard=SHARDS),
+    output:
+        temp("<results>/shards/repeated_{unit}.npy"),
+    log:
+        "<logs>/join_repeats/{unit}.log",
+    wildcard_constraints:
+        unit="documents|paragraphs",
+    conda:
+        "../envs/corpus.yaml"
+    message:
+        "Joining the repeated {wildcards.unit} of all parts"
+    script:
+        "../scripts/join_repeats.py"
+
+
 rule filter_shard:
     input:
-        shard=shard_file("prepared", "{shard}"),
-        documents=all_shards("documents", ".npy"),
-        paragraphs=all_shards("paragraphs", ".npy"),
+        shard="<results>/shards/prepared/{shard}",
+        documents="<results>/shards/repeated_documents.npy",
+        paragraphs="<results>/shards/repeated_paragraphs.npy",
     output:
-        temp(directory(shard_file("filtered", "{shard}"))),
+        temp(directory("<results>/shards/filtered/{shard}")),
     log:
-        logs("filter_shard/{shard}"),
+        "<logs>/filter_shard/{shard}.log",
     benchmark:
-        times("filter_shard/{shard}")
+        "<benchmarks>/filter_shard/{shard}.tsv"
     conda:
         "../envs/corpus.yaml"
     params:
-        recipe=split_recipe(),
+        recipe=recipes.splits(RUN),
     message:
-        "Dealing shard {wildcards.shard} out into the splits"
+        "Writing shard {wildcards.shard} into the splits, without its repeats"
     script:
         "../scripts/filter_shard.py"
 
 
 rule build_corpus:
     input:
-        shards=all_shards("filtered"),
+        shards=expand("<results>/shards/filtered/{shard}", shard=SHARDS),
     output:
-        manifest=f"{RESULTS}/corpus/manifest.json",
-        train=documents("train"),
-        validation=documents("validation"),
-        benchmark=documents("benchmark"),
-        tokenizer=documents("tokenizer"),
-        card=f"{RESULTS}/corpus/data_card.json",
+        manifest="<results>/corpus/manifest.json",
+        train="<results>/corpus/train.jsonl",
+        validation="<results>/corpus/validation.jsonl",
+        benchmark="<results>/corpus/benchmark.jsonl",
+        tokenizer="<results>/corpus/tokenizer.jsonl",
+        card="<results>/corpus/data_card.json",
     log:
-        logs("build_corpus"),
+        "<logs>/build_corpus.log",
     benchmark:
-        times("build_corpus")
+        "<benchmarks>/build_corpus.tsv"
     conda:
         "../envs/corpus.yaml"
     params:
-        origins=corpus_origins(),
-        recipe=split_recipe(),
-        cleaning=cleaning_recipe(),
+        origins=sources.corpus_origins(RUN),
+        recipe=recipes.splits(RUN),
+        cleaning=recipes.cleaning(RUN),
     message:
         "Joining the shards of the corpus and proving that its splits are disjoint"
     script:
@@ -113,19 +152,19 @@ rule build_corpus:
 
 rule plot_data_card:
     input:
-        card=f"{RESULTS}/corpus/data_card.json",
+        card=rules.build_corpus.output.card,
     output:
-        pdf=f"{RESULTS}/figures/data_card.pdf",
-        png=f"{RESULTS}/figures/data_card.png",
-        csv=f"{RESULTS}/figures/data_card.csv",
+        pdf="<results>/figures/data_card.pdf",
+        png="<results>/figures/data_card.png",
+        csv="<results>/figures/data_card.csv",
     log:
-        logs("plot_data_card"),
+        "<logs>/plot_data_card.log",
     benchmark:
-        times("plot_data_card")
+        "<benchmarks>/plot_data_card.tsv"
     conda:
         "../envs/report.yaml"
     params:
-        languages=list(LANGUAGES),
+        languages=list(RUN.languages),
     message:
         "Drawing the data card of the corpus"
     script:
@@ -134,27 +173,6 @@ rule plot_data_card:
 
 rule corpus:
     input:
-        f"{RESULTS}/corpus/manifest.json",
-        f"{RESULTS}/figures/data_card.png",
-
-
-rule make_benchmark:
-    input:
-        train=documents("train"),
-        benchmark=documents("benchmark"),
-    output:
-        manifest=f"{RESULTS}/benchmark/manifest.json",
-    log:
-        logs("make_benchmark"),
-    benchmark:
-        times("make_benchmark")
-    conda:
-        "../envs/corpus.yaml"
-    params:
-        test_items=config["evaluation"]["items"],
-        items_per_task=config["evaluation"]["items_per_task"],
-        seed=config["seed"],
-    message:
-        "Making the miniature Darumeru tasks from the corpus"
-    script:
-        "../scripts/make_benchmark.py"
+        rules.build_corpus.output.manifest,
+        rules.plot_data_card.output.png,
+    localrule: True

@@ -1,28 +1,19 @@
 """The settings of every expensive job as a JSON file: all that the job reads of the configuration, and nothing else."""
 
-JOBS = {
-    "stand_ins": stand_in_job,
-    "adopt": adopt_job,
-    "pretrain": pretrain_job,
-    "pretrain_sweep": sweep_job,
-    "answers": answer_job,
-    "calibrate": calibrate_job,
-    "evaluate": evaluate_job,
-    "evaluate_part": evaluate_part_job,
-    "samples": lambda name: sample_job(),
-}
-
 
 rule write_job:
     output:
-        job=job_file("{step}", "{target}"),
+        job="<results>/jobs/{rule_name}/{target}.json",
     log:
-        logs("write_job/{step}/{target}"),
+        "<logs>/write_job/{rule_name}/{target}.log",
+    localrule: True
     conda:
         "../envs/corpus.yaml"
     params:
-        job=lambda wildcards: JOBS[wildcards.step](*Path(wildcards.target).parts),
+        job=lambda wildcards: jobs.job_settings(
+            RUN, wildcards.rule_name, *wildcards.target.split("/")
+        ),
     message:
-        "Writing the settings of {wildcards.step} {wildcards.target}"
+        "Writing the settings of {wildcards.rule_name} {wildcards.target}"
     script:
         "../scripts/write_job.py"

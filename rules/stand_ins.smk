@@ -3,13 +3,13 @@
 
 rule train_original_tokenizer:
     input:
-        documents=documents("train"),
+        documents="<results>/corpus/train.jsonl",
     output:
-        manifest=f"{RESULTS}/stand_ins/{{family}}/tokenizer/manifest.json",
+        manifest="<results>/stand_ins/{family}/tokenizer/manifest.json",
     log:
-        logs("train_original_tokenizer/{family}"),
+        "<logs>/train_original_tokenizer/{family}.log",
     benchmark:
-        times("train_original_tokenizer/{family}")
+        "<benchmarks>/train_original_tokenizer/{family}.tsv"
     conda:
         "../envs/train.yaml"
     params:
@@ -26,20 +26,20 @@ rule train_original_tokenizer:
 
 rule train_stand_in:
     input:
-        job=job_file("stand_ins", "{family}", "{role}"),
+        job="<results>/jobs/train_stand_in/{family}/{role}.json",
         tokenizer=rules.train_original_tokenizer.output.manifest,
-        documents=documents("train"),
-        parent=lambda wildcards: (
-            f"{RESULTS}/stand_ins/{wildcards.family}/base/manifest.json"
-            if wildcards.role == "instruct"
-            else []
+        documents="<results>/corpus/train.jsonl",
+        parent=branch(
+            lambda wildcards: wildcards.role == "instruct",
+            then="<results>/stand_ins/{family}/base/manifest.json",
+            otherwise=[],
         ),
     output:
-        manifest=f"{RESULTS}/stand_ins/{{family}}/{{role}}/manifest.json",
+        manifest="<results>/stand_ins/{family}/{role}/manifest.json",
     log:
-        logs("train_stand_in/{family}/{role}"),
+        "<logs>/train_stand_in/{family}/{role}.log",
     benchmark:
-        times("train_stand_in/{family}/{role}")
+        "<benchmarks>/train_stand_in/{family}/{role}.tsv"
     conda:
         "../envs/train.yaml"
     threads: COMPUTE["threads"]
@@ -49,4 +49,4 @@ rule train_stand_in:
     message:
         "Training the stand-in {wildcards.family}/{wildcards.role}"
     shell:
-        "python -m lep.stand_ins.train --config {input.job} > {log} 2>&1"
+        "python -m lep.stand_ins.train --config {input.job:q} > {log:q} 2>&1"

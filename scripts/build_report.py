@@ -4,18 +4,19 @@ from pathlib import Path
 
 from lep.log import logged
 from lep.report.document import build_report
-from lep.report.run_id import read_run
+from lep.report.run_id import read_manifests, read_run
 from lep.report.tables import read_sources
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         files = {name: snakemake.input[name] for name in ("published", "scores", "metrics")}
-        rows = {name: snakemake.params[name] for name in ("families", "comparators")}
-        names = ("tables", "figures", "claims", "checks", "manifests", "requirements", "errors", "search")
+        rows = {name: snakemake.params[name] for name in ("families", "comparators", "methods")}
+        names = ("tables", "figures", "claims", "checks", "requirements", "errors", "sweep")
         build_report(
             sources=read_sources(**rows, **files, run=read_run(snakemake.input.run)),
             settings=snakemake.params.settings,
             source=Path(snakemake.input.source[0]).parent,
+            manifests=list(read_manifests(snakemake.input.run)),
             **{name: snakemake.input[name] for name in names},
             target=snakemake.output[0],
         )

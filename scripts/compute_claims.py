@@ -9,6 +9,7 @@ if __name__ == "__main__":
         files = {name: snakemake.input[name] for name in ("scores", "metrics", "published", "samples")}
         write_claims(
             families=snakemake.params.families,
+            methods=snakemake.params.methods,
             **files,
             target=snakemake.output[0],
             draws=snakemake.params.draws,

@@ -13,6 +13,6 @@ if __name__ == "__main__":
             shard=int(snakemake.wildcards.shard),
             target=Path(snakemake.output[0]),
             recipe=SplitRecipe(**snakemake.params.recipe),
-            documents=[Path(path) for path in snakemake.input.documents],
-            paragraphs=[Path(path) for path in snakemake.input.paragraphs],
+            documents=Path(snakemake.input.documents),
+            paragraphs=Path(snakemake.input.paragraphs),
         )

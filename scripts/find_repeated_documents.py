@@ -8,7 +8,7 @@ from lep.log import logged
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         repeats = repeated_documents(
-            shards=[Path(path) for path in snakemake.input.shards],
+            shards=[Path(path) for path in Path(snakemake.input.shards).read_text(encoding="utf-8").splitlines()],
             bucket=int(snakemake.wildcards.shard),
             refuse_same_id=snakemake.params.broken_records == "refuse",
             threshold=snakemake.params.threshold,

@@ -8,8 +8,8 @@ from lep.log import logged
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         repeats = repeated_paragraphs(
-            shards=[Path(path) for path in snakemake.input.shards],
-            dropped=[Path(path) for path in snakemake.input.documents],
+            shards=[Path(path) for path in Path(snakemake.input.shards).read_text(encoding="utf-8").splitlines()],
+            dropped=Path(snakemake.input.documents),
             bucket=int(snakemake.wildcards.shard),
         )
         save_repeats(Path(snakemake.output[0]), repeats)

@@ -2,15 +2,16 @@
 
 from lep.log import logged
 from lep.report.checks import run_checks
-from lep.report.run_id import read_run
+from lep.report.run_id import read_manifests, read_run
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        names = ("scores", "metrics", "published", "training", "heldout", "manifests", "tables")
+        names = ("scores", "metrics", "published", "training", "heldout", "tables")
         run_checks(
             families=snakemake.params.families,
-            comparators=snakemake.params.comparators,
+            models=snakemake.params.models,
             **{name: snakemake.input[name] for name in names},
+            manifests=list(read_manifests(snakemake.input.run)),
             propagated=snakemake.params.propagated,
             donors=snakemake.params.donors,
             target=snakemake.output[0],

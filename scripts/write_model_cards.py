@@ -9,11 +9,10 @@ from lep.report.scores import read_scores
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        families = parse_families(snakemake.params.families)
         write_cards(
             models={name: Path(card).parent for name, card in snakemake.params.cards.items()},
-            families=families,
+            families=parse_families(snakemake.params.families),
             origins=parse_origins(snakemake.params.origins),
-            scores=read_scores(snakemake.input.scores[0], families) if snakemake.input.scores else None,
+            scores=read_scores(snakemake.input.scores[0]) if snakemake.input.scores else None,
             languages=snakemake.params.languages,
         )

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 from darumeru import metrics
-from darumeru.specs import GROUPS, SPECS
 
 from lep.config import UserError
 from lep.evaluation.paired import paired_difference, score
 from lep.evaluation.samples import SAMPLES, TaskValues, load_samples
 from lep.log import logged
+from lep.names import COLUMNS, TASKS
 
 
 def find_model(where: str) -> tuple[str, dict[str, list[dict]]]:
@@ -39,7 +39,7 @@ def find_model(where: str) -> tuple[str, dict[str, list[dict]]]:
 
 def comparable(a: TaskValues, b: TaskValues) -> list[str]:
     """Micro-Avg, groups and tasks whose items both models have answered."""
-    names = [metrics.MICRO, *GROUPS, *SPECS]
+    names = (*COLUMNS, *TASKS)
     return [name for name in names if all(task in a and task in b for task in metrics.tasks_of(name))]
 
 

@@ -18,8 +18,8 @@ from lep.evaluation.samples import SAMPLES, read_lines
 from lep.files import sha256_file
 from lep.log import logged
 from lep.manifest import MANIFEST, RUN, read_manifest
-from lep.names import COLUMNS, GROUPS, MICRO, TASKS
-from lep.report.run_id import read_run
+from lep.names import COLUMNS, GROUPS, MICRO, ORIGINAL, TASKS, parse_model_name
+from lep.report.run_id import RUN_ID, read_run
 from lep.report.scores import read_metrics
 from lep.report.table import LAST, SYMBOLS
 
@@ -42,7 +42,7 @@ def explain(text: str, results: Path) -> str:
     """Everything about the cell that `text` names, as lines to read; `UserError` for a cell that is not there."""
     cell = find_cell(text, results)
     manifests = index_manifests(results)
-    head = [f"cell      {text}", f"model     {cell.model}", f"run       {read_run(results / 'run.json')}"]
+    head = [f"cell      {text}", f"model     {cell.model}", f"run       {read_run(results / RUN_ID)}"]
     if cell.column == SYMBOLS:
         return "\n".join([*head, *_explain_symbols(cell, results, manifests)]) + "\n"
     folder = evaluation_of(cell.model, results)
@@ -191,15 +191,16 @@ def _example_lines(cell: Cell, folder: Path) -> Iterator[str]:
 
 
 def _explain_symbols(cell: Cell, results: Path, manifests: dict[str, Path]) -> Iterator[str]:
-    family, vocabulary = cell.model.split("/")[:2]
-    name = f"{family}/{'original' if vocabulary == 'base' else vocabulary}"
+    model = parse_model_name(cell.model)
+    name = f"{model.family}/{model.vocabulary}"
     value = read_metrics(results / "metrics.csv").need("vocabulary", name, SYMBOLS)
     yield f"value     {value} symbols per token of Russian text"
     yield f"text      {results}/corpus/benchmark.jsonl  {sha256_file(results / 'corpus/benchmark.jsonl')[:SHOWN]}"
     target = results / "vocabularies/metrics.csv"
     yield f"workflow  snakemake {_overlay(results)}--cores 1 --forcerun measure_vocabularies -- {target}"
     yield "\nmanifests, from the vocabulary down to the raw data"
-    folder = results / "models" / family / "base" if vocabulary == "base" else results / "vocabularies" / name
+    is_original = model.vocabulary == ORIGINAL
+    folder = results / "models" / cell.model if is_original else results / "vocabularies" / name
     yield from chain("vocabulary", folder, manifests)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from lep.log import logged
-from lep.models.folder import byte_view, is_tied, weight_map
-from lep.models.store import load_tokenizer, read_matrix, tokenizer_sha256
+from lep.models.folder import byte_view, is_tied, load_tokenizer, read_matrix, tokenizer_sha256
+from lep.models.safetensors_header import weight_map
 from lep.propagation.initialise import EMPTY_NORM
 from lep.propagation.sparse import BLOCK_ROWS
 from lep.vocabulary.byte_view import overlap, readable_overlap

@@ -50,7 +50,9 @@ def run_job(function: Callable[[Job], None], job_class: type[Job], description: 
     parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("--config", type=Path, required=True, help=f"a {job_class.__name__} as JSON")
     if stops:
-        parser.add_argument("--minutes", type=float, help="stop with a checkpoint after this time, for a later job")
+        parser.add_argument(
+            "--minutes", type=float, help="stop with a checkpoint after this time, to go on in a later job; 0: never"
+        )
     arguments = parser.parse_args()
     if stops:
         stop.listen(arguments.minutes)

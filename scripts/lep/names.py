@@ -105,6 +105,8 @@ CALIBRATIONS = {
         summary="instructions of the Saiga data set, and copy instructions",
     ),
 }  # fmt: skip
+# What the unadapted instruct model can be tuned with as well: not with answers of its own.
+CONTROLS = tuple(name for name, entry in CALIBRATIONS.items() if not entry.own_answers)
 UNCALIBRATED = "none"  # a model before calibration, in tables and published rows
 CALIBRATION_TITLES = {UNCALIBRATED: "–"} | {name: entry.title for name, entry in CALIBRATIONS.items()}
 PUBLISHED_CALIBRATIONS = {UNCALIBRATED: UNCALIBRATED} | {name: c.published for name, c in CALIBRATIONS.items()}
@@ -122,10 +124,11 @@ COMPARATOR = "comparator"  # the family of other models in data/published_scores
 STAND_IN = "stand-in"
 
 _STEP = rf"init|donor|cpt-\d{{3}}|{'|'.join(METHODS)}"
-_PARENT = f"{CALIBRATED_METHOD}|instruct"
+_CALIBRATION = "|".join(CALIBRATIONS)
 _GRAMMAR = re.compile(
-    rf"(?P<family>[\w.-]+)/(?:(?P<role>{'|'.join(ROLES)})|(?P<vocabulary>{'|'.join(VOCABULARIES)})/"
-    rf"(?:(?P<parent>{_PARENT})/(?P<calibration>{'|'.join(CALIBRATIONS)})|(?P<step>{_STEP})))"
+    rf"(?P<family>[\w.-]+)/(?:(?P<role>{'|'.join(ROLES)})|{ORIGINAL}/instruct/(?P<control>{_CALIBRATION})"
+    rf"|(?P<vocabulary>{'|'.join(NEW_VOCABULARIES)})/"
+    rf"(?:(?P<step>{_STEP})|{CALIBRATED_METHOD}/(?P<calibration>{_CALIBRATION})))"
 )
 
 
@@ -134,7 +137,7 @@ class ModelName:
     """A model's name is its history: `llama/base`, `llama/extended/cpt-050`, `llama/extended/conversion/saiga`.
 
     `step` is base or instruct of a source model, else init, donor, a checkpoint or a LEP method; of a calibrated model
-    it is the parent: a LEP method, or instruct of a control, whose vocabulary is `original`.
+    it is the parent: the calibrated LEP method, or instruct of a control, whose vocabulary is `original`.
     """
 
     family: str
@@ -162,8 +165,9 @@ def parse_model_name(text: str) -> ModelName:
             "FAMILY/VOCABULARY/PARENT/CALIBRATION, such as llama/base, llama/extended/conversion"
         )
     parts = found.groupdict()
-    step = parts["role"] or parts["parent"] or parts["step"]
-    return ModelName(parts["family"], parts["vocabulary"] or ORIGINAL, step, parts["calibration"] or "")
+    step = parts["role"] or parts["step"] or ("instruct" if parts["control"] else CALIBRATED_METHOD)
+    calibration = parts["control"] or parts["calibration"] or ""
+    return ModelName(parts["family"], parts["vocabulary"] or ORIGINAL, step, calibration)
 
 
 _LENIENT = ConfigDict(extra="ignore", populate_by_name=True)  # the report uses a few of a family's keys
@@ -211,7 +215,7 @@ class Family:
     base_source: Reference | None = Field(None, alias="base")
     instruct_source: Reference | None = Field(None, alias="instruct")
     calibrated: list[Calibrated] = ()
-    controls: list[str] = ("saiga", "saiga_copy")
+    controls: list[str] = CONTROLS
 
     @property
     def base(self) -> str:
@@ -232,16 +236,21 @@ class Family:
         ids = tuple(source and source.path for source in (self.base_source, self.instruct_source))
         return not self.stand_in and ids == PUBLISHED_MODELS.get(self.published_family)
 
-    def propagated(self, vocabulary: str, method: str = "conversion") -> str:
+    def propagated(self, vocabulary: str, method: str = CALIBRATED_METHOD) -> str:
         """Name of the model that LEP made."""
         return f"{self.name}/{vocabulary}/{method}"
 
     def tuned(self, vocabulary: str, calibration: str) -> str:
         """Name of a calibrated model; `original` is a control, `none` the model before calibration."""
-        parent = self.instruct if vocabulary == "original" else self.propagated(vocabulary)
-        if calibration == "none":
-            return parent
-        return f"{self.name}/original/instruct/{calibration}" if vocabulary == "original" else f"{parent}/{calibration}"
+        step = "instruct" if vocabulary == ORIGINAL else CALIBRATED_METHOD
+        return str(ModelName(self.name, vocabulary, step, "" if calibration == UNCALIBRATED else calibration))
+
+
+def parse_methods(values: Sequence[str]) -> tuple[str, ...]:
+    """The LEP methods of a run, in the order of the register; `UserError` for one that is unknown."""
+    if unknown := [value for value in values if value not in METHODS]:
+        raise UserError(f"unknown LEP method {', '.join(unknown)}; use {', '.join(METHODS)}")
+    return tuple(method for method in METHODS if method in values)
 
 
 def parse_families(values: Sequence[dict | Family]) -> list[Family]:

@@ -3,7 +3,7 @@
     snakemake --dry-run --quiet all --logger jobs --logger-jobs-file jobs.jsonl
     python -m lep.plan --jobs jobs.jsonl --config config.json [--gpus 8]
 
-Everything but the list of jobs is reckoned from the configuration (`lep.planning.cost`); nothing is measured.
+All numbers are estimates from the configuration (`lep.planning.cost`); nothing is measured.
 """
 
 import argparse
@@ -26,18 +26,18 @@ _SMALLEST_SAVING = 0.02  # of the GPU time; a cut below is not worth a line
 
 def render(jobs: list[Job], config: dict, root: Path, gpus: int, processes: int) -> str:
     """The plan as text."""
-    load = CostModel(config, root)
+    model = CostModel(config, root)
     if not jobs:
         return "Nothing to be done: all results are there.\n"
 
     def costs(job: Job) -> Cost:
-        return load.cost(job.rule, job.wildcards)
+        return model.cost(job.rule, job.wildcards)
 
     total = schedule(jobs, costs, gpus, processes)
     where = f"{gpus} GPUs" if gpus else f"{processes} cores"
     hours = f"{_hours(total.device_seconds)} GPU-hours; " if gpus else ""
     lines = [f"{len(jobs)} jobs at scale {config['scale']}", "", *_table(jobs, costs), ""]
-    lines += [f"In all {hours}{_span(total.wall_seconds)} on {where}.", "", *_disk(load), *_memory(jobs, costs, load)]
+    lines += [f"In all {hours}{_span(total.wall_seconds)} on {where}.", "", *_disk(model), *_memory(jobs, costs, model)]
     lines += [*_cut_lines(jobs, config, root, gpus, processes, total), "", _basis(config["plan"])]
     return "\n".join(lines) + "\n"
 
@@ -62,14 +62,14 @@ def _table(jobs: list[Job], costs: Callable[[Job], Cost]) -> list[str]:
     return ["  ".join(row).rstrip() for row in aligned]
 
 
-def _disk(load: CostModel) -> list[str]:
-    parts = disk_parts(load)
+def _disk(model: CostModel) -> list[str]:
+    parts = disk_parts(model)
     listed = ", ".join(f"{name} {size / 1e9:,.1f}" for name, size in parts.items())
     return [f"Disk: {sum(parts.values()) / 1e9:,.1f} GB when the whole run is there ({listed}, in GB)."]
 
 
-def _memory(jobs: list[Job], costs: Callable[[Job], Cost], load: CostModel) -> list[str]:
-    device = load.plan["device"]
+def _memory(jobs: list[Job], costs: Callable[[Job], Cost], model: CostModel) -> list[str]:
+    device = model.plan["device"]
     over = [(costs(one).device_bytes, one) for one in jobs if costs(one).device_bytes > device["memory_gb"] * 1e9]
     worst = {one.rule: (size, one) for size, one in sorted(over, key=lambda pair: pair[0])}
     return [
@@ -85,7 +85,7 @@ def _cut_lines(jobs: list[Job], config: dict, root: Path, gpus: int, processes: 
     for cut in cuts(config):
         smaller = CostModel(cut.changed(config), root)
         kept = [one for one in jobs if cut.keeps(one)]
-        left = schedule(kept, lambda one, load=smaller: load.cost(one.rule, one.wildcards), gpus, processes)
+        left = schedule(kept, lambda one, model=smaller: model.cost(one.rule, one.wildcards), gpus, processes)
         before, after = (t.device_seconds if gpus else t.wall_seconds for t in (total, left))
         if after > (1 - _SMALLEST_SAVING) * before:
             continue
@@ -98,7 +98,7 @@ def _cut_lines(jobs: list[Job], config: dict, root: Path, gpus: int, processes: 
 
 def _basis(plan: dict) -> str:
     device = f"{plan['device']['name']} ({plan['source']})"
-    return f"Reckoned for {device}. For another device change `plan` in the configuration."
+    return f"Estimated for {device}. For another device change `plan` in the configuration."
 
 
 def _hours(seconds: float) -> str:

@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 from lep.log import logged, logger
-from lep.propagation.propagate import METHODS, propagate
+from lep.names import CALIBRATED_METHOD, METHODS
+from lep.propagation.propagate import propagate
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
         ("donor", "the source model with the new vocabulary and trained matrices"),
     ):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="DIR", help=f"{text} (Hugging Face folder)")
-    parser.add_argument("--method", choices=METHODS, default="conversion")
+    parser.add_argument("--method", choices=METHODS, default=CALIBRATED_METHOD)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; replaced if it exists")
     parser.add_argument("--operator", type=Path, metavar="DIR", help="published averaging operator (default: make it)")
     parser.add_argument("--seed", type=int, default=42, help="draws the held-out rows of the report")

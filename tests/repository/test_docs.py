@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fixtures.rules import RULES
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("data/*.md"), *ROOT.glob("results/*.md")])
+FOLDERS = (".", "docs", "data", "results", "benchmarks", "scripts/darumeru")
+PAGES = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.md"))
 TARGETS = set(re.findall(r"^([.\w/-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 page = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -32,7 +34,24 @@ def test_every_scale_of_the_readme_exists() -> None:
         assert overlay["scale"] == scale
 
 
-def test_rules_of_the_readme_exist() -> None:
-    rules = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "rules").glob("*.smk")))
-    for name in re.findall(r"--forcerun (\w+)", (ROOT / "README.md").read_text(encoding="utf-8")):
-        assert re.search(rf"^rule {name}:", rules, re.MULTILINE), f"README names the rule {name}, which does not exist"
+@page
+def test_rules_of_commands_exist(path: Path) -> None:
+    named = set(re.findall(r"--(?:forcerun|until) (\w+)", path.read_text(encoding="utf-8")))
+    assert named <= RULES.keys()
+
+
+@page
+def test_modules_exist(path: Path) -> None:
+    """A dotted name is a module or a package, or a name in one."""
+    for name in re.findall(r"(?<![\w/])lep(?:\.\w+)+", path.read_text(encoding="utf-8")):
+        place = (ROOT / "scripts").joinpath(*name.split("."))
+        owner = place.parent.with_suffix(".py")
+        inside = owner.is_file() and re.search(rf"\b{place.name}\b", owner.read_text(encoding="utf-8"))
+        assert place.is_dir() or place.with_suffix(".py").is_file() or inside, name
+
+
+@page
+def test_files_of_the_repository_exist(path: Path) -> None:
+    named = r"`((?:configs|docs|envs|profiles|rules|scripts|slurm|tests)/[\w./*-]+)"
+    for name in re.findall(named, path.read_text(encoding="utf-8")):
+        assert list(ROOT.glob(name.rstrip("/"))), name

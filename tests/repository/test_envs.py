@@ -5,12 +5,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
+from fixtures.rules import RULES, TEXT
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
@@ -89,33 +89,34 @@ def test_vllm_env_agrees_where_it_pins_the_same() -> None:
 
 
 def test_conda_paths_of_the_rules() -> None:
-    """Each `conda:` file exists, and each file but the optional backend's is used."""
-    used = set()
-    for rules in sorted((ROOT / "rules").glob("*.smk")):
-        for name in re.findall(r'conda:\s+"([^"]+)"', rules.read_text(encoding="utf-8")):
-            path = (rules.parent / name).resolve()
-            assert path.is_file(), f"{rules.name} names {name}, which does not exist"
-            used.add(path)
-    assert used | {VLLM} == set(ENVS)
+    """Each environment that a rule names exists, and each of envs/ is used."""
+    used = {env for name in RULES for env in environments(name)}
+    assert used == {path.stem for path in ENVS}
 
 
 # -- what the rules import
 
 
-def rules() -> Iterator[tuple[str, str, list[Path]]]:
-    """(rule, env, its Python files) of every rule with an environment: the script, or the module of its command."""
-    for path in sorted((ROOT / "rules").glob("*.smk")):
-        for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(encoding="utf-8"), re.M | re.S):
-            env = re.search(r"conda:\s+(?:\"\.\./envs/(\w+)\.yaml\"|EVALUATION_ENV)", body)
-            scripts = [SCRIPTS / found for found in re.findall(r'"\.\./scripts/(\w+\.py)"', body)]
-            modules = [path for module in re.findall(r"\blep\.(\w+)", body) for path in module_files(f"lep.{module}")]
-            if env and (scripts or modules):
-                yield name, env[1] or "evaluate", [*scripts, *modules]
+def environments(rule: str) -> list[str]:
+    """The environments of a rule by name: none, one, or those among which the configuration chooses."""
+    found = re.search(r"^ +conda:\n +(.+)", RULES[rule], re.M)
+    value = found[1] if found else ""
+    if value.isidentifier():
+        value = re.search(rf"^{value} = (.+?)\n\n", TEXT, re.M | re.S)[1]
+    return re.findall(r"\.\./envs/(\w+)\.yaml", value)
+
+
+def files_of(rule: str) -> list[Path]:
+    """What a rule runs: its script, or the modules of its command."""
+    scripts = [SCRIPTS / found for found in re.findall(r'"\.\./scripts/(\w+\.py)"', RULES[rule])]
+    modules = [file for name in re.findall(r"\blep(?:\.\w+)+", RULES[rule]) for file in module_files(name)]
+    return scripts + modules
 
 
 def module_files(name: str) -> list[Path]:
+    """The files that importing or running a module executes."""
     place = SCRIPTS.joinpath(*name.split("."))
-    return [path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()]
+    return [file for file in (place.with_suffix(".py"), place / "__init__.py", place / "__main__.py") if file.is_file()]
 
 
 def imported(files: list[Path], optional: set[str]) -> set[str]:
@@ -141,27 +142,46 @@ def imported(files: list[Path], optional: set[str]) -> set[str]:
 
 # Backends that are asked for by name, and what speeds up a GPU where it is installed.
 OPTIONAL = {"vllm", "liger_kernel"}
-# (environment, package): imported in functions that no rule with this environment calls: the library of a fetched
-# benchmark.
-NEVER_CALLED = {("corpus", "datasets")}
+# {(environment, package): rules} of packages that are imported in functions which these rules never call: the library
+# of a fetched benchmark, the size of this machine's memory.
+NEVER_CALLED = {
+    ("corpus", "datasets"): {
+        "fetch_dataset", "fetch_debian", "fetch_donor", "fetch_model", "fetch_package", "lock_sources"
+    },
+    ("corpus", "psutil"): {"preflight"},
+    ("corpus", "torch"): {"preflight"},
+}  # fmt: skip
 
 
 def test_rules_are_found() -> None:
-    found = {name: env for name, env, _ in rules()}
-    assert (found["pretrain"], found["evaluate"], found["plot_figure1"]) == ("train", "evaluate", "report")
-    assert len(found) > 30
+    assert [environments(rule) for rule in ("pretrain", "plot_figure1", "corpus")] == [["train"], ["report"], []]
+    assert environments("evaluate") == environments("evaluate_part") == ["vllm", "evaluate"]
+    assert environments("answer_prompts") == ["vllm", "train"]
+    assert files_of("answer_prompts") == [SCRIPTS / "lep/compute/place.py", SCRIPTS / "lep/calibration/answers.py"]
+    assert SCRIPTS / "lep/fetch/__main__.py" in files_of("fetch_model")
+    assert len(RULES) > 50
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_a_rule_runs_exists_and_has_an_environment(rule: str) -> None:
+    named = re.findall(r'"\.\./scripts/\w+\.py"|\blep(?:\.\w+)+', RULES[rule])
+    assert len(files_of(rule)) >= len(named)
+    assert all(file.is_file() for file in files_of(rule))
+    assert environments(rule) or not named
 
 
 def test_environments_hold_what_their_rules_import() -> None:
     known = packages_distributions()
     lacking = {}
-    for name, env, files in rules():
-        pinned = set(pip_block(ROOT / "envs" / f"{env}.yaml"))
-        for package in imported(files, OPTIONAL):
-            providers = {canonical(provider) for provider in known.get(package, [package])}
-            if not providers & pinned:
-                lacking.setdefault((env, package), []).append(name)
-    assert set(lacking) == NEVER_CALLED, lacking
+    for rule in RULES:
+        packages = imported(files_of(rule), OPTIONAL)
+        for env in set(environments(rule)) - {VLLM.stem}:  # it pins hardly anything
+            pinned = set(pip_block(ROOT / "envs" / f"{env}.yaml"))
+            for package in packages:
+                providers = {canonical(provider) for provider in known.get(package, [package])}
+                if not providers & pinned:
+                    lacking.setdefault((env, package), set()).add(rule)
+    assert lacking == NEVER_CALLED
 
 
 @pytest.mark.slow

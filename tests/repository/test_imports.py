@@ -1,40 +1,25 @@
-"""The house rules of the code: who may import whom, how long things are, what an entry script may hold."""
+"""House rules of the code that no linter knows: sizes, names, types, docstrings, and what an entry script may hold.
+
+The order of imports is a contract of import-linter (pyproject.toml, tests/repository/test_lint.py).
+"""
 
 import ast
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "scripts"
 LIBRARY = SCRIPTS / "lep"
 MODULES = sorted([*LIBRARY.rglob("*.py"), *(SCRIPTS / "darumeru").rglob("*.py")])
 ENTRIES = sorted(SCRIPTS.glob("*.py"))
+COMMANDS = {"propagate", "inspect", "compare", "explain", "plan"}  # `python -m lep.NAME`: named by what they do
 
-FILE_LINES, FUNCTION_LINES, MAIN_LINES = 400, 70, 12
-
-# From the ground up: a module imports from its own row or from rows above it, never from below.
-LAYERS = (
-    ("config",),
-    ("manifest", "log", "compute", "sparse", "stop", "distributed", "launch", "place"),
-    ("normalise", "schema_docs", "settings"),
-    ("code", "languages"),
-    ("records", "quality", "package_readers", "debian_docs"),
-    ("readers", "fetch", "fetch_debian", "corpus", "repeats", "data_card"),
-    ("shards", "assembly"),
-    ("tokenizers", "sentencepiece", "vocabulary", "originals", "tokenizer_metrics"),
-    ("model_files", "model_store", "tokenizer_merge", "disk", "clean_models"),
-    ("selection", "packing", "validation", "loss", "memory", "trainer", "embedding_trainer", "benchmark"),
-    ("initialise", "inspect", "least_squares", "propagate", "donor"),
-    ("adapter", "chat", "generation", "judge", "instructions", "calibration_data", "answers"),
-    ("stand_in_data", "stand_ins", "pretrain", "adopt", "calibrate"),
-    ("harness", "evaluate", "samples", "compare", "errors"),
-    ("report", "workload", "footprint", "plan", "preflight"),
-    ("explain",),
-)
-# Who may import the tasks of Darumeru: what runs them, reads their scores, fetches their records or reckons their cost.
-KNOW_THE_BENCHMARK = {"harness", "evaluate", "compare", "errors", "fetch", "workload"}
-LAYER = {name: row for row, names in enumerate(LAYERS) for name in names}
+FILE_LINES, FUNCTION_LINES, MAIN_LINES, SNAKEFILE_LINES = 300, 60, 12, 45
+PACKAGES, FILES = 14, 12  # of the top level of the library, at most
 
 
 def parse(path: Path) -> ast.Module:
@@ -42,18 +27,13 @@ def parse(path: Path) -> ast.Module:
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
-    """Dotted names of all imported modules, `from lep import x` as lep.x."""
+    """Dotted names of all imported modules."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"relative import, line {node.lineno}"
-            yield from ([f"lep.{alias.name}" for alias in node.names] if node.module == "lep" else [node.module])
-
-
-def unit(path: Path) -> str:
-    """A library file's name in `LAYERS`: the module, or the package it is part of."""
-    return path.relative_to(LIBRARY).with_suffix("").parts[0]
+            yield node.module
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -64,34 +44,8 @@ def relative(path: Path) -> str:
     return str(path.relative_to(SCRIPTS))
 
 
-def in_library(path: Path) -> bool:
-    return path.is_relative_to(LIBRARY) and path != LIBRARY / "__init__.py"
-
-
-library = pytest.mark.parametrize("path", [path for path in MODULES if in_library(path)], ids=relative)
 modules = pytest.mark.parametrize("path", MODULES, ids=relative)
 entries = pytest.mark.parametrize("path", ENTRIES, ids=relative)
-
-
-@library
-def test_nothing_is_imported_upward(path: Path) -> None:
-    own = unit(path)
-    assert own in LAYER, f"lep.{own} has no row in LAYERS: give it the one it belongs to"
-    for name in imports(parse(path)):
-        if name.startswith("lep."):
-            target = name.split(".")[1]
-            assert LAYER.get(target, len(LAYERS)) <= LAYER[own], f"lep.{own} must not import {name}"
-
-
-def test_no_import_circle() -> None:
-    graph = {}
-    for path in filter(in_library, MODULES):
-        targets = {name.split(".")[1] for name in imports(parse(path)) if name.startswith("lep.")}
-        graph.setdefault(unit(path), set()).update(targets - {unit(path)})
-    while graph:
-        free = {name for name, targets in graph.items() if not targets & graph.keys()}
-        assert free, f"these modules import one another: {sorted(graph)}"
-        graph = {name: targets for name, targets in graph.items() if name not in free}
 
 
 @modules
@@ -102,19 +56,37 @@ def test_library_knows_nothing_of_snakemake(path: Path) -> None:
 
 
 @modules
-def test_benchmark_stands_alone(path: Path) -> None:
-    roots = {name.split(".")[0] for name in imports(parse(path))}
-    if not path.is_relative_to(LIBRARY):
-        assert "lep" not in roots
-    elif unit(path) not in KNOW_THE_BENCHMARK:
-        assert "darumeru" not in roots
-
-
-@modules
 def test_sizes(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= FILE_LINES
     for function in functions(parse(path)):
         assert function.end_lineno - function.lineno < FUNCTION_LINES, f"{function.name} is too long"
+
+
+def test_the_top_level_can_be_read_at_a_glance() -> None:
+    assert len((ROOT / "Snakefile").read_text(encoding="utf-8").splitlines()) <= SNAKEFILE_LINES
+    assert len([path for path in LIBRARY.iterdir() if (path / "__init__.py").is_file()]) <= PACKAGES
+    assert len(list(LIBRARY.glob("*.py"))) <= FILES
+
+
+@modules
+def test_no_module_is_called_like_a_library(path: Path) -> None:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    libraries = {re.split("[=.]", line)[0].lower() for line in lines if "==" in line}
+    name = path.parent.name if path.stem == "__init__" else path.stem
+    if path.parent == LIBRARY and name in COMMANDS:
+        return
+    assert name not in sys.stdlib_module_names | libraries or name.startswith("__")
+
+
+def test_a_stage_has_one_name() -> None:
+    """A package of the library has its rules, its tests and, where it is configured, its section under one name."""
+    rules = {path.stem for path in (ROOT / "rules").glob("*.smk")}
+    tests = {path.name for path in (ROOT / "tests/unit").iterdir() if path.is_dir()}
+    packages = {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
+    assert packages | {"darumeru"} == tests - {"__pycache__"}
+    without_rules = {"compute", "planning", "workflow"}  # what every rule uses
+    assert packages - without_rules <= rules
+    assert rules - packages <= {"common", "benchmark", "jobs", "preflight", "published_donors", "reruns"}
 
 
 @modules

@@ -5,15 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fixtures.rules import RULES
 
 ROOT = Path(__file__).parents[2]
 PROFILE = yaml.safe_load((ROOT / "slurm/config.yaml").read_text(encoding="utf-8"))
 PARTITIONS = yaml.safe_load((ROOT / "slurm/partitions.yaml").read_text(encoding="utf-8"))["partitions"]
-RULES = {
-    name: body
-    for path in (ROOT / "rules").glob("*.smk")
-    for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", path.read_text(encoding="utf-8"), re.M | re.S)
-}
 ON_GPUS = {name for name, body in RULES.items() if re.search(r"^ +gpu=", body, re.M)}
 
 
@@ -23,13 +19,15 @@ def asked(rule: str, resource: str, attempt: int) -> int:
     return value if isinstance(value, int) else eval(value, {"min": min, "attempt": attempt})
 
 
-def test_named_rules_exist() -> None:
-    assert len(RULES) > 25
-    assert (set(PROFILE["set-resources"]) | set(PROFILE["groups"])) <= set(RULES)
+@pytest.mark.parametrize("path", ["slurm/config.yaml", "tests/slurm/profile/config.yaml"])
+def test_named_rules_exist(path: str) -> None:
+    assert len(RULES) > 50
+    profile = yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+    assert (set(profile["set-resources"]) | set(profile["groups"])) <= set(RULES)
 
 
 def test_every_rule_that_uses_gpus_has_its_own_memory_and_time() -> None:
-    assert len(ON_GPUS) >= 6
+    assert len(ON_GPUS) >= 8
     for rule in ON_GPUS:
         assert {"mem_mb", "runtime"} <= set(PROFILE["set-resources"].get(rule, {})), rule
 
@@ -40,6 +38,11 @@ def test_no_retry_asks_for_more_than_a_partition_has(attempt: int) -> None:
         partition = PARTITIONS["gpu" if rule in ON_GPUS - {"evaluate"} else "cpu"]
         assert asked(rule, "mem_mb", attempt) <= partition["max_mem_mb"], rule
         assert asked(rule, "runtime", attempt) <= partition["max_runtime"], rule
+
+
+def test_the_size_of_the_inputs_is_not_asked_for() -> None:
+    """Snakemake's own default for the disk adds up the inputs of every job whenever the graph is built."""
+    assert isinstance(PROFILE["default-resources"]["disk_mb"], int)
 
 
 def test_the_login_node_sets_no_limit() -> None:

@@ -52,7 +52,7 @@ def results(files: Files, tmp_path: Path) -> Path:
     job.parent.mkdir(parents=True)
     job.write_text("{}")
     (root / "metrics.csv").write_bytes(files.metrics.read_bytes())
-    identify_run("mini", {"scores.csv": files.scores}, root / "run.json")
+    identify_run("mini", {"scores.csv": files.scores}, root / "run_id.json")
     for n in (2, 3):
         write_table(n, sources_of(files), {"csv": root / f"tables/table{n}.csv"})
     return root
@@ -64,7 +64,7 @@ def test_a_cell_is_followed_to_the_raw_data(files: Files, results: Path) -> None
     for name in ("daru_copy_ru", "cp_sent_ru", "cp_para_ru"):
         row = scores[name]
         assert f"{row['value']}  95 % interval {row['low']} to {row['high']}, n {row['n']}" in text
-    assert json.loads((results / "run.json").read_text())["run"] in text
+    assert json.loads((results / "run_id.json").read_text())["run"] in text
     chain = text.partition("raw data\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split()[0].rstrip(":") for line in chain] == [
         "scores", "benchmark", "corpus", "raw", MODEL, "donor", "data",

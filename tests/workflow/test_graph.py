@@ -1,7 +1,6 @@
 """The graph: every overlay builds it without network or GPU; a bad configuration is refused with one clear message."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -9,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fixtures.workflow import no_network, snakemake
+from fixtures.workflow import no_network, pretended_slurm, snakemake
+from lep.planning.schedule import Job, read_jobs
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +24,14 @@ LIGHT = (
 def dry_run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", LIGHT, "--dry-run", "--nolock", "--quiet", "host", *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def planned(checkout: Path, folder: Path, *arguments: str) -> list[Job]:
+    """The jobs of a dry run, as the logger plugin writes them."""
+    listed = folder / "jobs.jsonl"
+    result = dry_run(*arguments, "--logger", "jobs", "--logger-jobs-file", str(listed), cwd=checkout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return read_jobs(listed)
 
 
 def resolved(overlay: Path | None) -> dict:
@@ -80,11 +88,28 @@ def test_evaluation_is_spread_over_a_cluster(checkout: Path) -> None:
         assert (int(found[1]) if found else None) == parts
 
 
-def test_slurm_profile_builds_the_graph_of_the_paper(checkout: Path) -> None:
-    result = dry_run("--profile", "slurm", cwd=checkout)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "results/paper/paper/paper.pdf" in result.stdout
-    assert "results/mini" not in result.stdout
+def test_slurm_profile_builds_the_graph_of_the_paper(checkout: Path, tmp_path: Path) -> None:
+    jobs = planned(checkout, tmp_path, "--profile", "slurm")
+    files = {file for job in jobs for file in (*job.inputs, *job.outputs)}
+    assert "results/paper/paper/paper.pdf" in files
+    assert not {file for file in files if file.startswith("results/") and not file.startswith("results/paper/")}
+    # Only what gathers has an input for each shard or model: the graph grows with their number, not with its square.
+    shards = resolved(ROOT / "configs" / "paper.yaml")["corpus"]["shards"]
+    gathering = {"list_prepared_shards", "join_repeats", "build_corpus", "identify_run"}
+    assert {job.rule for job in jobs if len(job.inputs) >= shards} == gathering
+    assert max(len(job.inputs) for job in jobs) <= 300
+
+
+def test_two_of_the_three_methods_are_enough(checkout: Path, tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(json.dumps({"propagation": {"methods": ["swap", "conversion"]}}), encoding="utf-8")
+    jobs = planned(checkout, tmp_path, "--configfile", "configs/ci.yaml", str(overlay))
+    assert {job.rule for job in jobs} >= {"propagate_embeddings", "make_table", "compute_claims", "build_report", "all"}
+    files = {file for job in jobs for file in (*job.inputs, *job.outputs)}
+    assert "results/ci/models/llama/bpe/swap/manifest.json" in files
+    assert not {file for file in files if "overlap" in file}
+    text = refused(checkout, tmp_path, {"propagation": {"methods": ["swap", "overlap"]}})
+    assert "families.llama.calibrated: calibration starts from conversion; add it to propagation.methods" in text
 
 
 def test_nothing_of_mini_is_left_at_paper_scale() -> None:
@@ -144,6 +169,20 @@ BAD = {
     "comparator": (
         {"comparators": [{"name": "llama", "title": "X", "published": "Saiga", "model": None}]},
         r"(?s)comparators: llama is named twice.*comparators\.llama\.published: 'Saiga' is not in the paper; use null",
+    ),
+    "name of a data set": (
+        {
+            "corpus": {
+                "sources": [
+                    {
+                        "name": "instructions",
+                        "reader": "documents",
+                        "dataset": {"repository": "a/b", "revision": "unpinned"},
+                    }
+                ]
+            }
+        },
+        r"corpus\.sources\.instructions: the fetched instruction data set has this name; give the source another",
     ),
     "source": (
         {"corpus": {"sources": [{"name": "mine", "reader": "documents", "path": "absent.jsonl"}]}},
@@ -224,12 +263,10 @@ def test_a_run_starts_with_its_checks(checkout: Path, tmp_path: Path) -> None:
         json.dumps({"preflight": True, "compute": {"gpus_per_job": 99}, "pretraining": {"batch_size": 99}})
     )
     command = [*no_network(), *snakemake(str(overlay), "--cores", "1", "--nolock", "--until")]
-    for command_name in ("sinfo", "squeue"):  # the same with and without SLURM on this machine
-        (tmp_path / command_name).write_text("#!/bin/sh\nprintf 'cpu|(null)\\ngpu|gpu:h100:8\\n'\n")
-        (tmp_path / command_name).chmod(0o755)
-    environment = os.environ | {"PATH": f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin"}
-    for step, code, said in (("write_job", 1, "a training job asks for 99 GPUs, nodes"), ("fetch_all", 0, "")):
-        target = ["fetch_all", "--", "fetch_all"] if step == "fetch_all" else [step]
+    environment = pretended_slurm(tmp_path)
+    failure = "a training job asks for 99 GPUs, nodes"
+    for step, code, said in (("write_job", 1, failure), ("preflight", 1, failure), ("fetch_all", 0, "")):
+        target = [step] if step == "write_job" else [step, "--", step]
         result = subprocess.run([*command, *target], cwd=checkout, env=environment, capture_output=True, text=True)
         assert result.returncode == code, result.stdout + result.stderr
         assert said in result.stdout + result.stderr

@@ -13,23 +13,21 @@ import multiprocessing
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import snakemake.cli
 import yaml
 from fixtures.checkout import ROOT, copy_checkout
+from lep.planning.schedule import Job, read_jobs
 
 PAGE = ROOT / "docs" / "reruns.md"
 CI = yaml.safe_load((ROOT / "configs" / "ci.yaml").read_text(encoding="utf-8"))
 
 
-@dataclass(frozen=True)
-class Job:
-    name: str  # rule and wildcards: `pretrain llama/bpe`
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+def name_of(job: Job) -> str:
+    """Rule and wildcards: `pretrain llama/bpe`."""
+    return " ".join([job.rule, "/".join(job.wildcards.values())]).strip()
 
 
 def call(checkout: Path, *arguments: str) -> None:
@@ -55,13 +53,7 @@ def dry_run(checkout: Path, *arguments: str) -> list[Job]:
     listed = checkout / "jobs.jsonl"
     listed.unlink(missing_ok=True)
     call(checkout, *arguments, "--dry-run", "--quiet", "all", "--logger", "jobs", "--logger-jobs-file", str(listed))
-    if not listed.exists():
-        return []
-    values = [json.loads(line) for line in listed.read_text(encoding="utf-8").splitlines()]
-    return [
-        Job(" ".join([v["rule"], "/".join(v["wildcards"].values())]).strip(), tuple(v["input"]), tuple(v["output"]))
-        for v in values
-    ]
+    return read_jobs(listed)
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +74,11 @@ def finished_graph(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list
 
 def following(jobs: list[Job], first: set[str]) -> set[str]:
     """The names of the jobs `first` and of all that take an output of theirs, however remote."""
-    found, waiting = set(first), [job for job in jobs if job.name in first]
+    found, waiting = set(first), [job for job in jobs if name_of(job) in first]
     while waiting:
         outputs = set(waiting.pop().outputs)
-        more = [job for job in jobs if job.name not in found and outputs & set(job.inputs)]
-        found |= {job.name for job in more}
+        more = [job for job in jobs if name_of(job) not in found and outputs & set(job.inputs)]
+        found |= {name_of(job) for job in more}
         waiting += more
     return found
 
@@ -119,14 +111,24 @@ def remark(path: str) -> Callable[[Path], None]:
     return edit(path, lambda text: re.sub(r'"""(?=\w)', '"""Truly. ', text).replace("\n\n\ndef ", "\n\n\n# Why.\ndef "))
 
 
-def statement(path: str) -> Callable[[Path], None]:
-    return edit(path, lambda text: f"{text}\n_CHANGED = True\n")
+def file_of(module: str) -> str:
+    return f"scripts/{module.replace('.', '/')}.py"
+
+
+def statement(module: str) -> Callable[[Path], None]:
+    return edit(file_of(module), lambda text: f"{text}\n_CHANGED = True\n")
+
+
+def statements(*modules: str) -> Callable[[Path], None]:
+    def change_files(checkout: Path) -> None:
+        for module in modules:
+            statement(module)(checkout)
+
+    return change_files
 
 
 def version(module: str) -> Callable[[Path], None]:
-    return edit(
-        f"scripts/lep/{module}.py", lambda text: re.sub(r"^RECIPE_VERSION = ", "RECIPE_VERSION = 9", text, flags=re.M)
-    )
+    return edit(file_of(module), lambda text: re.sub(r"^RECIPE_VERSION = ", "RECIPE_VERSION = 9", text, flags=re.M))
 
 
 def written_again(path: str) -> Callable[[Path], None]:
@@ -165,21 +167,36 @@ CHANGES = {
     "a comment or docstring of an entry script": remark("scripts/build_corpus.py"),
     "a comment or docstring of the library": remark("scripts/lep/vocabulary/build.py"),
     "a comment or docstring of a trainer": remark("scripts/lep/pretraining/pretrain.py"),
-    "the code of a trainer, same `RECIPE_VERSION`": statement("scripts/lep/pretraining/pretrain.py"),
-    "`RECIPE_VERSION` of `lep.pretraining.pretrain`": version("pretrain"),
-    "`RECIPE_VERSION` of `lep.calibration.calibrate`": version("calibrate"),
-    "`RECIPE_VERSION` of `lep.evaluation.evaluate`": version("evaluate"),
-    "`RECIPE_VERSION` of `lep.evaluation.sample_answers`": version("samples"),
+    "the code of a trainer, same `RECIPE_VERSION`": statement("lep.pretraining.pretrain"),
+    **{
+        f"`RECIPE_VERSION` of `{module}`": version(module)
+        for module in (
+            "lep.pretraining.pretrain",
+            "lep.calibration.answers",
+            "lep.calibration.calibrate",
+            "lep.evaluation.evaluate",
+            "lep.evaluation.sample_answers",
+        )
+    },
     "the arguments in an entry script": edit("scripts/make_table.py", lambda text: text.replace("number", "which")),
-    "code of `lep.corpus.readers`": statement("scripts/lep/corpus/readers.py"),
-    "code of `lep.vocabulary.build`": statement("scripts/lep/vocabulary/build.py"),
-    "code of `lep.pretraining.packing`": statement("scripts/lep/pretraining/packing.py"),
-    "code of `lep.propagation.initialise`": statement("scripts/lep/propagation/initialise.py"),
-    "code of `lep.pretraining.donor`": statement("scripts/lep/pretraining/donor.py"),
-    "code of `lep.propagate`": statement("scripts/lep/propagation/propagate.py"),
-    "code of `lep.calibration.data`": statement("scripts/lep/calibration/data.py"),
-    "a figure's style, `lep.report.figure_style`": statement("scripts/lep/report/figure_style.py"),
-    "code of `lep.manifest` or `lep.log`": statement("scripts/lep/manifest.py"),
+    **{
+        f"code of `{module}`": statement(module)
+        for module in (
+            "lep.corpus.readers",
+            "lep.vocabulary.train",
+            "lep.vocabulary.build",
+            "lep.pretraining.packing",
+            "lep.propagation.operator",
+            "lep.propagation.initialise",
+            "lep.pretraining.donor",
+            "lep.propagation.propagate",
+            "lep.calibration.data",
+            "lep.report.figure_style",
+        )
+    },
+    "code of `lep.manifest`, `lep.log` or `lep.workflow`": statements(
+        "lep.manifest", "lep.log", "lep.workflow.run", "lep.workflow.models", "lep.workflow.jobs"
+    ),
     "a step wrote the same bytes in an earlier run": written_again("results/ci/corpus/train.jsonl"),
 }
 
@@ -214,9 +231,9 @@ def test_change_repeats_what_the_page_says(change: str, finished_graph: tuple[Pa
             if path.stat().st_mtime_ns != state.st_mtime_ns:
                 path.write_bytes(content)
                 os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    names = {job.name for job in planned}
+    names = {name_of(job) for job in planned}
     wanted = {
-        name for name in names | {job.name for job in jobs} for p in ROWS.get(change, ()) if fnmatch.fnmatch(name, p)
+        name for name in names | set(map(name_of, jobs)) for p in ROWS.get(change, ()) if fnmatch.fnmatch(name, p)
     }
     # Job settings are written for the jobs that need them, the record of the configuration after any change of it.
     unnamed = re.compile("write_job .*|record_config|all")

@@ -50,10 +50,10 @@ def test_everything_is_there(finished: Path) -> None:
 
 
 def test_every_generated_file_carries_the_run(finished: Path) -> None:
-    run = json.loads((finished / "run.json").read_text(encoding="utf-8"))["run"]
+    run = json.loads((finished / "run_id.json").read_text(encoding="utf-8"))["run"]
     assert run.startswith("ci-")
     files = [path for folder in ("tables", "figures", "checks") for path in (finished / folder).iterdir()]
-    early = ("training", "learning_rates", "vocabularies", "data_card")  # made before the run is whole
+    early = ("training", "sweep", "vocabularies", "data_card")  # made before the run is whole
     files = [path for path in files if not path.name.startswith(early)]
     for path in [*files, finished / "claims.csv", finished / "paper/paper.pdf"]:
         assert run.encode() in path.read_bytes(), path

@@ -18,12 +18,13 @@ from lep.calibration.data import ROLES, read_records
 from lep.calibration.judge import JudgeSettings, grade
 from lep.compute.determinism import prepare_torch, resolve_device
 from lep.config import STRICT, UserError
-from lep.files import sha256_file, sha256_json, write_jsonl, write_text
+from lep.files import json_line, sha256_file, sha256_json, write_jsonl, write_text
 from lep.log import run_job
 from lep.manifest import MANIFEST, publish, staging, with_manifest
 from lep.models.chat import encode_prompt
+from lep.models.folder import load_tokenizer
 from lep.models.generation import answer_batches, answer_with_vllm
-from lep.models.store import load_model, load_tokenizer
+from lep.models.store import load_model
 
 RECIPE_VERSION = 2
 ANSWERS = "answers.jsonl"
@@ -113,7 +114,7 @@ class Progress:
         return len(self._values)
 
     def _line(self, index: int) -> str:
-        return json.dumps([index, self._values[index]], ensure_ascii=False) + "\n"
+        return json_line([index, self._values[index]])
 
 
 def _generate(prompts: list[list[dict]], answers: Progress, job: AnswerJob) -> Iterator[dict[int, str]]:

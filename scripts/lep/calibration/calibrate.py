@@ -14,35 +14,60 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-
-from lep.compute import distributed
-from lep.compute.determinism import prepare_torch, resolve_device
-from lep.config import UserError
-from lep.files import sha256_file, write_json, write_text
-from lep.log import logger, run_job
-from lep.manifest import RUN, publish, run_record, staging
-from lep.models.adapter import ADAPTER, save_adapter
-from lep.models.chat import IGNORED
-from lep.models.store import load_tokenizer
-
-if TYPE_CHECKING:
-    from trl import SFTTrainer
-
-    from lep.pretraining.resumable import Schedule
+from pydantic.dataclasses import dataclass
 
 from lep.calibration.trainer import (
-    CalibrateJob,
+    Tuning,
     encode_examples,
     make_trainer,
     mean_loss,
     order_examples,
     padding_share,
 )
+from lep.compute import distributed
+from lep.compute.determinism import prepare_torch, resolve_device
+from lep.config import STRICT, UserError
+from lep.files import link_or_copy, sha256_file, write_json, write_text
+from lep.log import logger, run_job
+from lep.manifest import RUN, publish, run_record, staging
+from lep.models.adapter import ADAPTER, Lora, save_adapter
+from lep.models.chat import IGNORED
+from lep.models.folder import load_tokenizer
+
+if TYPE_CHECKING:
+    from trl import SFTTrainer
+
+    from lep.pretraining.resumable import Schedule
 
 RECIPE_VERSION = 2
+
+
+@dataclass(frozen=True, config=STRICT)
+class CalibrateJob:
+    """One calibration of the model folder `parent` on the JSONL file `data` of `{"messages": [...], "source"}`.
+
+    The loss on the held-out conversations `validation` is measured before and after. Weights are of type `dtype`;
+    what trains is kept in float32, because steps of a small learning rate vanish in bfloat16.
+    """
+
+    parent: Path
+    data: Path
+    validation: Path
+    work: Path
+    output: Path
+    lora: Lora
+    tuning: Tuning
+    seed: int
+    threads: int
+    device: str
+    dtype: str
+    log_steps: int = 1
+    save_steps: int = 50
+    recipe_version: int = RECIPE_VERSION
 
 
 def calibrate(job: CalibrateJob) -> None:
@@ -66,7 +91,8 @@ def calibrate(job: CalibrateJob) -> None:
 
 def _publish(job: CalibrateJob, result: dict) -> None:
     folder = staging(job.output)
-    shutil.copytree(job.work / ADAPTER, folder / ADAPTER, copy_function=_link_or_copy)
+    # The matrices trained in full are large: one copy serves work folder and result where the file system can.
+    shutil.copytree(job.work / ADAPTER, folder / ADAPTER, copy_function=link_or_copy)
     write_text(folder / "log.jsonl", result["log"])
     write_json(folder / "metrics.json", result["facts"])
     config = {k: v for k, v in _identity(job).items() if k not in ("parent", "data", "validation")}
@@ -82,14 +108,6 @@ def _publish(job: CalibrateJob, result: dict) -> None:
     write_json(job.output / RUN, {**run_record(), **result["run"]})
     for checkpoint in job.work.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    """The matrices trained in full are large: one copy serves work folder and result where the file system can."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _train(job: CalibrateJob, resume: str | None) -> dict:

@@ -1,7 +1,6 @@
 """The three data sets of the calibration: `self`, `saiga`, `saiga_copy` (paper sections 2.4.2, 2.4.3)."""
 
 import dataclasses
-import hashlib
 import itertools
 import json
 import random
@@ -14,7 +13,7 @@ from typing import Literal
 from pydantic.dataclasses import dataclass
 
 from lep.config import STRICT, UserError
-from lep.files import read_jsonl, write_jsonl
+from lep.files import hash_number, read_jsonl, write_jsonl
 from lep.manifest import MANIFEST, publish, staging
 from lep.pretraining.selection import is_reserved
 
@@ -199,7 +198,7 @@ def join_paragraphs(paragraphs: list[str], least: int, most: int) -> list[str]:
 def is_held_out(messages: list[dict], percent: int) -> bool:
     """True for the records of the validation part: a hash of the messages modulo 100, from the top."""
     text = json.dumps(messages, ensure_ascii=False, sort_keys=True)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 100 >= 100 - percent
+    return hash_number(text) % 100 >= 100 - percent
 
 
 def read_records(source: Path) -> Iterator[dict]:

@@ -99,8 +99,9 @@ def _grade_by_folder(
     """Ask the model of a folder, in batches; its answers are greedy, so that asking again gives nothing new."""
     from lep.compute.determinism import resolve_device
     from lep.models.chat import encode_prompt
+    from lep.models.folder import load_tokenizer
     from lep.models.generation import answer_batches
-    from lep.models.store import load_model, load_tokenizer
+    from lep.models.store import load_model
 
     folder = Path(settings.model)
     tokenizer, model = load_tokenizer(folder), load_model(folder, settings.dtype, resolve_device(device))

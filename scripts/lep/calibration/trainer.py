@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from lep.compute.determinism import resolve_device
 from lep.config import STRICT, UserError
 from lep.files import read_jsonl
-from lep.models.adapter import Lora, lora_config
+from lep.models.adapter import lora_config
 from lep.models.chat import IGNORED, encode_conversation
 from lep.models.store import load_model
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
     from trl import SFTTrainer
 
+    from lep.calibration.calibrate import CalibrateJob
     from lep.pretraining.resumable import Schedule
 
 
@@ -39,30 +40,6 @@ class Tuning:
     max_gradient_norm: float = 1.0
     max_length: int = 4096  # tokens; longer conversations are left out
     activation_checkpointing: bool = False
-
-
-@dataclass(frozen=True, config=STRICT)
-class CalibrateJob:
-    """One calibration of the model folder `parent` on the JSONL file `data` of `{"messages": [...], "source"}`.
-
-    The loss on the held-out conversations `validation` is measured before and after. Weights are of type `dtype`;
-    what trains is kept in float32, because steps of a small learning rate vanish in bfloat16.
-    """
-
-    parent: Path
-    data: Path
-    validation: Path
-    work: Path
-    output: Path
-    lora: Lora
-    tuning: Tuning
-    seed: int
-    threads: int
-    device: str
-    dtype: str
-    recipe_version: int
-    log_steps: int = 1
-    save_steps: int = 50
 
 
 def encode_examples(
@@ -134,7 +111,7 @@ def mean_loss(model: torch.nn.Module, batches: Iterator[dict[str, torch.Tensor]]
 
 
 def make_trainer(
-    job: CalibrateJob, tokenizer: "PreTrainedTokenizerFast", examples: Sequence[dict], schedule: "Schedule"
+    job: "CalibrateJob", tokenizer: "PreTrainedTokenizerFast", examples: Sequence[dict], schedule: "Schedule"
 ) -> "SFTTrainer":
     """TRL's SFT trainer on encoded examples in the order of the run; loss on their labels, nothing prepared again."""
     from datasets import Dataset, disable_progress_bars

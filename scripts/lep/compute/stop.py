@@ -16,7 +16,10 @@ _limit: float | None = None  # seconds from the start of the process
 
 
 def listen(minutes: float | None = None) -> None:
-    """From now on a signal of `SIGNALS` asks to stop, and so does the end of `minutes` since the process started."""
+    """From now on a signal of `SIGNALS` asks to stop, and so does the end of `minutes` since the process started.
+
+    None and 0: there is no such end.
+    """
     global _limit
     _limit = minutes * 60 if minutes else None
     for number in SIGNALS:

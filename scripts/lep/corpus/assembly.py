@@ -1,7 +1,6 @@
 """From filtered shards to the published corpus: whole files, the proof that splits are disjoint, the data card."""
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from lep.corpus.data_card import card_text, make_card
 from lep.corpus.deduplication import keys_of
 from lep.corpus.documents import SAMPLE, SPLITS, SplitRecipe, in_sample
 from lep.corpus.shards import GROUP, KEYS, read_counts
-from lep.files import write_json, write_text
+from lep.files import link_or_copy, write_json, write_text
 from lep.manifest import publish, staging
 
 RECIPE_VERSION = 2
@@ -80,7 +79,7 @@ def _write_sample(folder: Path, recipe: SplitRecipe) -> dict[str, int]:
     """The part of the training split that tokenizers are trained on; a link where that is all of it."""
     train, sample = folder / "train.jsonl", folder / f"{SAMPLE}.jsonl"
     if recipe.tokenizer_fraction >= 1:
-        os.link(train, sample)
+        link_or_copy(train, sample)
         return {}
     counts: Counter = Counter()
     with open(train, "rb") as lines, open(sample, "wb") as file:

@@ -5,10 +5,9 @@ occur again, so that neither step ever holds more than a shard or a bucket. The 
 the sources. Keys have 64 bits: with a thousand million paragraphs the chance that any two of them are confused is 3 %.
 """
 
-import json
-import os
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy
@@ -16,6 +15,7 @@ import xxhash
 from pydantic.dataclasses import dataclass
 
 from lep.config import STRICT, UserError
+from lep.files import read_jsonl, written_by_rename
 
 # `paragraph` of a band's key is the row of the document's signature.
 ENTRY = numpy.dtype([("key", "<u8"), ("document", "<u4"), ("paragraph", "<u4")])
@@ -101,10 +101,8 @@ def save_entries(path: Path, entries: numpy.ndarray) -> None:
 
 def save_repeats(path: Path, repeats: numpy.ndarray) -> None:
     """Write REPEATs by rename."""
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as file:
+    with written_by_rename(path) as partial, open(partial, "wb") as file:
         numpy.save(file, repeats, allow_pickle=False)
-    os.replace(partial, path)
 
 
 def repeated_documents(shards: Sequence[Path], bucket: int, refuse_same_id: bool, threshold: float) -> numpy.ndarray:
@@ -123,23 +121,26 @@ def repeated_documents(shards: Sequence[Path], bucket: int, refuse_same_id: bool
     return numpy.unique(numpy.concatenate([near, same]))
 
 
-def repeated_paragraphs(shards: Sequence[Path], dropped: Sequence[Path], bucket: int) -> numpy.ndarray:
-    """REPEATs of the paragraphs of one bucket, documents that are `dropped` (files of all buckets) left out."""
+def join_repeats(files: Sequence[Path], target: Path) -> None:
+    """Write the REPEATs of all buckets to one file, ordered by shard and, within a shard, by bucket."""
+    repeats = numpy.concatenate([numpy.load(path, allow_pickle=False) for path in files])
+    save_repeats(target, repeats[numpy.argsort(repeats["shard"], kind="stable")])
+
+
+def repeated_paragraphs(shards: Sequence[Path], dropped: Path, bucket: int) -> numpy.ndarray:
+    """REPEATs of the paragraphs of one bucket; the documents in the joined file `dropped` are left out."""
     entries, shard_of = _bucket(shards, "paragraphs.npy", bucket)
-    gone = numpy.concatenate([numpy.load(path, allow_pickle=False) for path in dropped])
+    gone = numpy.load(dropped, allow_pickle=False)
     stays = ~numpy.isin(_one_number(shard_of, entries["document"]), _one_number(gone["shard"], gone["document"]))
     found, _ = _repeats(entries[stays], shard_of[stays])
     return numpy.sort(found)
 
 
-def repeats_of(files: Sequence[Path], shard: int) -> numpy.ndarray:
-    """The REPEATs of one shard out of the files of all buckets."""
-    parts = [numpy.zeros(0, REPEAT)]
-    for path in files:
-        repeats = numpy.load(path, mmap_mode="r", allow_pickle=False)
-        low, high = (bisect_left(repeats, place, key=lambda r: int(r["shard"])) for place in (shard, shard + 1))
-        parts.append(numpy.array(repeats[low:high]))
-    return numpy.concatenate(parts)
+def repeats_of(file: Path, shard: int) -> numpy.ndarray:
+    """The REPEATs of one shard out of a joined file."""
+    repeats = numpy.load(file, mmap_mode="r", allow_pickle=False)
+    low, high = (bisect_left(repeats, place, key=lambda r: int(r["shard"])) for place in (shard, shard + 1))
+    return numpy.array(repeats[low:high])
 
 
 def keys_of(files: Sequence[Path], bucket: int, buckets: int) -> Iterator[numpy.ndarray]:
@@ -196,8 +197,8 @@ def _signatures(shards: Sequence[Path], places: numpy.ndarray) -> numpy.ndarray:
 def _refuse_identity(shards: Sequence[Path], again: numpy.void, first: numpy.void) -> None:
     found = []
     for place in (first, again):
-        with open(shards[place["shard"]] / "documents.jsonl", encoding="utf-8") as lines:
-            found.append(next(json.loads(line) for i, line in enumerate(lines) if i == place["document"]))
+        documents = read_jsonl(shards[place["shard"]] / "documents.jsonl")
+        found.append(next(islice(documents, int(place["document"]), None)))
     identity, places = found[0]["id"], " and ".join(f"{d['source']} ({d['origin']})" for d in found)
     raise UserError(
         f"two documents have the id {identity!r} in {found[0]['language']}: {places}; give them different ids, "

@@ -1,10 +1,9 @@
 """The finished corpus: its splits, its files and its documents."""
 
-import hashlib
-
 from pydantic.dataclasses import dataclass
 
 from lep.config import STRICT
+from lep.files import fraction
 
 # Disjoint; the sample that tokenizers are trained on is a part of the training split.
 SPLITS = ("train", "validation", "benchmark")
@@ -23,7 +22,7 @@ class SplitRecipe:
 
 def split_of(group: str, recipe: SplitRecipe) -> str:
     """The split of a group of documents: a hash of seed and group, so that adding text moves nothing."""
-    position = _position(f"{recipe.seed}/{group}")
+    position = fraction(f"{recipe.seed}/{group}")
     if position < recipe.validation_fraction:
         return "validation"
     return "benchmark" if position < recipe.validation_fraction + recipe.benchmark_fraction else "train"
@@ -31,14 +30,10 @@ def split_of(group: str, recipe: SplitRecipe) -> str:
 
 def in_sample(group: str, recipe: SplitRecipe) -> bool:
     """Whether tokenizers are trained on the training documents of this group."""
-    return _position(f"{recipe.seed}/{SAMPLE}/{group}") < recipe.tokenizer_fraction
+    return fraction(f"{recipe.seed}/{SAMPLE}/{group}") < recipe.tokenizer_fraction
 
 
 def text_of(document: dict) -> str:
     """A document as plain text: its title and its paragraphs, one a line."""
     lines = [document["title"]] if document["title"] else []
     return "\n".join(lines + [paragraph["text"] for paragraph in document["paragraphs"]])
-
-
-def _position(key: str) -> float:
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64

@@ -32,7 +32,7 @@ from lep.corpus.documents import SPLITS, SplitRecipe, split_of, text_of
 from lep.corpus.languages import RUSSIAN
 from lep.corpus.quality import QualityRecipe, clean_document
 from lep.corpus.readers import BrokenRecords, Source, read_shard
-from lep.files import read_jsonl, write_json
+from lep.files import json_line, read_jsonl, write_json
 from lep.manifest import staging
 
 DOCUMENTS, COUNTS, KEYS = "documents.jsonl", "counts.json", "keys.npy"
@@ -72,7 +72,7 @@ def prepare_shard(sources: Sequence[Source], shard: int, shards: int, target: Pa
             counts["paragraphs/read"] += len(raw["paragraphs"])
             if not (document := clean_document(raw, recipe.quality, counts, recipe.languages)):
                 continue
-            file.write(json.dumps(document, ensure_ascii=False) + "\n")
+            file.write(json_line(document))
             identities.add(identity_key(document), number, 0)
             for place, paragraph in enumerate(document["paragraphs"]):
                 paragraphs.add(paragraph_key(paragraph["text"], document["language"]), number, place)
@@ -95,10 +95,10 @@ def filter_shard(
     target: Path,
     recipe: SplitRecipe,
     *,
-    documents: Sequence[Path],
-    paragraphs: Sequence[Path],
+    documents: Path,
+    paragraphs: Path,
 ) -> None:
-    """Deal one cleaned shard out into `target/{split}.jsonl`, without what the files of REPEATs name.
+    """Write one cleaned shard to `target/{split}.jsonl`, dropping the `documents` and `paragraphs` listed as repeats.
 
     `target/keys.npy` holds the keys of all groups and paragraphs with their split, for the proof that splits are
     disjoint. Counts are in documents, characters and bytes of UTF-8.
@@ -126,7 +126,7 @@ def filter_shard(
             split = _finish(document, recipe)
             _count(document, split, counts)
             _add_keys(document, SPLITS.index(split), keys)
-            files[split].write(json.dumps(document, ensure_ascii=False) + "\n")
+            files[split].write(json_line(document))
     save_entries(folder / KEYS, keys.array())
     write_json(folder / COUNTS, counts)
     _publish(folder, target)

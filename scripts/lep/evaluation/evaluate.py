@@ -8,11 +8,8 @@ tasks each.
 """
 
 import argparse
-import csv
 import gzip
-import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,11 +17,10 @@ from darumeru import metrics
 from darumeru.specs import GROUPS, PREFIX, SPECS
 
 from lep.config import UserError, load_job
-from lep.evaluation.harness import ADAPTER, EvaluateJob, Model, load_lm, load_tasks, ordinary_folder
+from lep.evaluation.harness import EvaluateJob, Model, load_lm, load_tasks, ordinary_folder
 from lep.evaluation.samples import SAMPLES, read_lines
-from lep.files import sha256_file, sha256_json
-from lep.log import logged as log_job
-from lep.log import logger
+from lep.files import sha256_file, sha256_json, write_csv, written_by_rename
+from lep.log import logged, logger
 from lep.manifest import MANIFEST, publish, read_manifest, staging, verify, with_manifest
 
 RECIPE_VERSION = 1
@@ -46,7 +42,7 @@ def evaluate(job: EvaluateJob, parts: Sequence[Path] = ()) -> None:
     results = _join(job, parts) if parts else [_answers(job, model) for model in job.models]
     folder = staging(job.output)
     rows = [row for model, r in zip(job.models, results, strict=True) for row in score_rows(job, model, r)]
-    _write_csv(folder / "scores.csv", rows)
+    write_csv(folder / "scores.csv", COLUMNS, ([row.get(column) for column in COLUMNS] for row in rows))
     lines = (
         json.dumps({"model": model.name, **line}, ensure_ascii=False, sort_keys=True)
         for model, result in zip(job.models, results, strict=True)
@@ -165,10 +161,16 @@ def _check(job: EvaluateJob) -> None:
         raise UserError("bootstrap_draws and batch_size must be 1 or more, shots 0 or more")
     for model in job.models:
         folder = Path(model.path)
-        if not (folder / "config.json").is_file() and not (folder / ADAPTER).is_file():
+        if not (folder / "config.json").is_file() and not _is_calibrated(folder):
             raise UserError(
                 f"{folder} holds no model (no config.json); the path of {model.name} must be a model folder"
             )
+
+
+def _is_calibrated(folder: Path) -> bool:
+    from lep.models.adapter import is_calibrated  # brings torch, which joining parts does without
+
+    return is_calibrated(folder)
 
 
 def _slice(job: EvaluateJob) -> dict:
@@ -252,19 +254,12 @@ def _read_kept(path: Path, identity: str) -> dict | None:
 
 def _write_gzip(path: Path, text: str) -> None:
     """Write by rename; the same text gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
+    with (
+        written_by_rename(path) as partial,
+        open(partial, "wb") as raw,
+        gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file,
+    ):
         file.write(text.encode())
-    os.replace(partial, path)
-
-
-def _write_csv(path: Path, rows: list[dict]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    path.write_text(text.getvalue(), encoding="utf-8")
 
 
 def main() -> None:
@@ -274,7 +269,7 @@ def main() -> None:
         "--parts", nargs="+", type=Path, default=[], help="published folders to join instead of running"
     )
     options = parser.parse_args()
-    with log_job():
+    with logged():
         evaluate(load_job(EvaluateJob, options.config), options.parts)
 
 

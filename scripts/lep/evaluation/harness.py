@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from lm_eval.api.model import TemplateLM
     from transformers import PreTrainedTokenizerFast
 
-ADAPTER = Path("adapter") / "adapter_config.json"  # marks the folder of a calibrated model
-
 
 @dataclass(frozen=True, config=STRICT)
 class Model:
@@ -79,11 +77,11 @@ class EvaluateJob:
 @contextmanager
 def ordinary_folder(folder: Path, work: Path) -> Iterator[Path]:
     """The folder itself or, of a calibrated model, a merged one that is gone afterwards."""
-    if not (folder / ADAPTER).is_file():
+    from lep.models.adapter import is_calibrated, merge
+
+    if not is_calibrated(folder):
         yield folder
         return
-    from lep.models.adapter import merge
-
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work, prefix="merged-") as place:
         merge(folder, Path(place))

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from darumeru import metrics
-from darumeru.specs import GROUPS, SPECS
 
 from lep.config import UserError
 from lep.evaluation.samples import TaskValues
+from lep.names import COLUMNS, TASKS
 
 
 def score(samples: TaskValues, name: str) -> float:
@@ -26,8 +26,7 @@ def paired_difference(
     try:
         tasks = metrics.tasks_of(name)
     except KeyError:
-        known = ", ".join([metrics.MICRO, *GROUPS, *SPECS])
-        raise UserError(f"unknown metric {name!r}; use one of {known}") from None
+        raise UserError(f"unknown metric {name!r}; use one of {', '.join((*COLUMNS, *TASKS))}") from None
     difference, resampled = 0.0, 0.0
     for task in tasks:
         a, b = _same_items(task, samples_a, samples_b)

@@ -3,7 +3,6 @@
 python -m lep.evaluation.sample_answers --config job.json
 """
 
-import json
 from pathlib import Path
 from typing import Literal
 
@@ -11,13 +10,14 @@ from pydantic.dataclasses import dataclass
 
 from lep.calibration.answers import choose_prompts
 from lep.compute.determinism import prepare_torch, resolve_device
-from lep.config import STRICT, UserError
-from lep.files import write_text
+from lep.config import STRICT
+from lep.files import write_jsonl
 from lep.log import logger, run_job
 from lep.models.adapter import is_calibrated, load_calibrated
 from lep.models.chat import encode_prompt
+from lep.models.folder import load_tokenizer
 from lep.models.generation import greedy_answers
-from lep.models.store import load_model, load_tokenizer
+from lep.models.store import load_model
 
 RECIPE_VERSION = 1
 
@@ -41,31 +41,23 @@ class SampledFamily:
 
 @dataclass(frozen=True, config=STRICT)
 class SampleJob:
-    """Answers of all `families` to all prompts, greedy, into the JSONL file `output`.
-
-    Prompts are `prompts` and `drawn` more, chosen by seed from the `instructions`.
-    """
+    """Greedy answers of all `families` to `drawn` prompts of the `instructions`, chosen by seed, as JSONL `output`."""
 
     families: list[SampledFamily]
-    prompts: list[str]
+    instructions: Path
+    drawn: int
     output: Path
     max_new_tokens: int
     threads: int
     seed: int
     device: str
     dtype: str
-    instructions: Path | None = None
-    drawn: int = 0
     recipe_version: int = RECIPE_VERSION
 
 
 def sample(job: SampleJob) -> None:
     """Write `{"family", "prompt", "answers": [{"model", "label", "text"}]}`, one line per family and prompt."""
-    prompts = list(job.prompts)
-    if job.instructions:
-        prompts += [messages[-1]["content"] for messages in choose_prompts(job.instructions, job.drawn, job.seed)]
-    if not prompts:
-        raise UserError("no prompt to answer; give report.samples at least one")
+    prompts = [messages[-1]["content"] for messages in choose_prompts(job.instructions, job.drawn, job.seed)]
     prepare_torch(job.threads, job.seed)
     lines = []
     for family in job.families:
@@ -75,9 +67,8 @@ def sample(job: SampleJob) -> None:
             for place, text in zip(answers, _ask(entry, prompts, job), strict=True):
                 place.append({"model": entry.name, "label": entry.label, "text": text})
         for prompt, found in zip(prompts, answers, strict=True):
-            line = {"family": family.family, "prompt": prompt, "answers": found}
-            lines.append(json.dumps(line, ensure_ascii=False) + "\n")
-    write_text(job.output, "".join(lines))
+            lines.append({"family": family.family, "prompt": prompt, "answers": found})
+    write_jsonl(job.output, lines)
 
 
 def _ask(entry: SampledModel, prompts: list[str], job: SampleJob) -> list[str]:

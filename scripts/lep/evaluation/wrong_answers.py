@@ -1,7 +1,5 @@
 """Wrong answers, a few of each task, as a table: the labels of the benchmark are open, so errors can be read."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,7 +7,7 @@ from darumeru import metrics
 from darumeru.specs import SPECS
 
 from lep.evaluation.samples import read_lines
-from lep.files import write_text
+from lep.files import write_csv, write_text
 
 COLUMNS = ("model", "task", "item", "score", "question", "target", "output")
 LENGTH = 120  # characters of a text in the table
@@ -28,11 +26,7 @@ def list_wrong_answers(
     """
     lines = [line for path in samples for line in read_lines(path) if line["model"] in models]
     rows = [row for model in models for row in worst((x for x in lines if x["model"] == model), per_task)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, (*COLUMNS, "run"), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row | {"run": run} for row in rows)
-    write_text(outputs["csv"], text.getvalue())
+    write_csv(outputs["csv"], (*COLUMNS, "run"), ([*(row[column] for column in COLUMNS), run] for row in rows))
     table = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     table += ["| " + " | ".join(row[column].replace("|", "\\|") for column in COLUMNS) + " |" for row in rows]
     table += ["", f"Run `{run}`."] if run else []

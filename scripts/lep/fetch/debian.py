@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from lep.config import UserError
 from lep.corpus.debian_docs import read_members
-from lep.files import sha256_file
+from lep.files import link_or_copy, sha256_file
 from lep.log import logger
 from lep.manifest import publish, staging
 
@@ -33,7 +33,7 @@ def fetch_debian(packages: Sequence[str], recorded: Mapping[str, Mapping], local
     facts = {}
     for name in packages:
         file = _local(name, local_dir)
-        _link(file, folder / file.name)
+        link_or_copy(file, folder / file.name)
         (folder / "licences" / f"{name}.txt").write_bytes(_copyright(file, name))
         version = file.name.split("_")[1].replace("%3a", ":")
         facts[name] = {"version": version, "sha256": sha256_file(file), "licence": recorded[name]["licence"]}
@@ -66,10 +66,3 @@ def _copyright(package: Path, name: str) -> bytes:
     """The package's own statement of its licence; empty where another package holds it."""
     place = PurePosixPath("usr/share/doc", name, "copyright")
     return b"".join(content for _, content in read_members(package, place.__eq__))
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copyfile(source, target)

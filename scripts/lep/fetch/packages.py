@@ -1,7 +1,6 @@
 """Packages of text and tokenizers, through pip."""
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from lep.config import UserError
 from lep.fetch.sources import read_sources
-from lep.files import sha256_file
+from lep.files import link_or_copy, sha256_file, written_by_rename
 from lep.log import logger
 
 # Wheels are chosen for one Python version, so that every machine fetches the same file.
@@ -28,14 +27,8 @@ def fetch_package(name: str, sources: Path, local_dir: Path, output: Path) -> No
     local = local_dir / row["file"]
     if not (local.is_file() and sha256_file(local) == row["sha256"]):
         _download(row, local)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial")
-    partial.unlink(missing_ok=True)
-    try:
-        os.link(local, partial)
-    except OSError:  # another file system
-        shutil.copyfile(local, partial)
-    os.replace(partial, output)
+    with written_by_rename(output) as partial:
+        link_or_copy(local, partial)
 
 
 def _download(row: dict, local: Path) -> None:

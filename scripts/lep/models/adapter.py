@@ -18,8 +18,8 @@ from lep.config import STRICT, UserError
 from lep.files import write_json
 from lep.log import logged
 from lep.manifest import publish, read_manifest, staging
-from lep.models.folder import parse_dtype
-from lep.models.store import load_model, load_tokenizer
+from lep.models.folder import load_tokenizer, parse_dtype
+from lep.models.store import load_model
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from lep.config import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-IGNORED = -100  # label of a token that carries no loss
+IGNORED = -100  # label of a token that carries no loss, as torch and transformers have it
 
 
 def encode_conversation(
@@ -18,7 +18,7 @@ def encode_conversation(
     """Token ids and labels of a conversation under the tokenizer's own chat template.
 
     `messages` alternate `{"role": "user"|"assistant"|"system", "content"}`. A label is the token's id where
-    the assistant speaks, the end of its turn included, and -100 elsewhere. Needs no markers in the template:
+    the assistant speaks, the end of its turn included, and `IGNORED` elsewhere. Needs no markers in the template:
     what an assistant turn adds behind the generation prompt is the assistant's.
     """
     text = render(tokenizer, messages)

@@ -14,14 +14,13 @@ from safetensors import SafetensorError, safe_open
 
 from lep.config import UserError
 from lep.files import sha256_json
-from lep.models.safetensors_header import weights_header
+from lep.models.safetensors_header import HEAD, INPUT, read_json, weight_map, weights_header
 from lep.vocabulary.byte_view import ByteView
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-INPUT, HEAD = "model.embed_tokens.weight", "lm_head.weight"
-INDEX, CONFIG = "model.safetensors.index.json", "config.json"
+CONFIG = "config.json"
 _DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 _OPEN_TOKENIZERS = 4  # a base, an instruct, a donor and a new one
 
@@ -61,28 +60,6 @@ def read_matrix(folder: Path, which: str) -> torch.Tensor:
         )
     with open_weights(folder / weights[name]) as file:
         return file.get_tensor(name)
-
-
-def weight_map(folder: Path) -> dict[str, str]:
-    """File name of each tensor, from the index or from the one `model.safetensors`; all files exist."""
-    folder = Path(folder)
-    if (folder / INDEX).is_file():
-        weights = read_json(folder / INDEX)["weight_map"]
-    elif (folder / "model.safetensors").is_file():
-        weights = dict.fromkeys(weights_header(folder / "model.safetensors"), "model.safetensors")
-    elif not folder.is_dir():
-        raise UserError(f"{folder} is not a folder; give the folder of a Hugging Face model")
-    elif any(True for pattern in ("*.bin", "*.pt", "*.pth") for _ in folder.glob(pattern)):
-        raise UserError(
-            f"{folder} holds only pickled weights, which are never opened; "
-            "use a safetensors revision of the model, or convert it where you trust it (save_pretrained)"
-        )
-    else:
-        raise UserError(f"{folder} has no {INDEX} and no model.safetensors; give the folder of a Hugging Face model")
-    for file in sorted(set(weights.values())):
-        if Path(file).name != file or not (folder / file).is_file():
-            raise UserError(f"{folder / INDEX} names {file}, which is not in {folder}; fetch the model again")
-    return weights
 
 
 def is_tied(folder: Path) -> bool:
@@ -162,16 +139,6 @@ def parse_dtype(name: str) -> torch.dtype:
     if kind not in _DTYPES:
         raise UserError(f"unknown dtype {name!r}; use float32, bfloat16 or float16")
     return kind
-
-
-def read_json(path: Path) -> dict:
-    """A JSON file of a model folder; `UserError` where it is missing or damaged."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; give the folder of a complete Hugging Face model") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged ({error}); fetch the model again") from None
 
 
 def tokenizer_file(folder: Path) -> Path:

@@ -18,9 +18,6 @@ from lep.log import logger
 from lep.manifest import MANIFEST, publish, read_manifest, staging, with_manifest
 from lep.models.folder import (
     CONFIG,
-    HEAD,
-    INDEX,
-    INPUT,
     Embeddings,
     check_ids,
     check_shapes,
@@ -28,17 +25,10 @@ from lep.models.folder import (
     load_tokenizer,
     parse_dtype,
     read_embeddings,
-    read_json,
-    read_matrix,
     tokenizer_file,
     tokenizer_sha256,
-    weight_map,
 )
-from lep.models.safetensors_header import weights_header
-
-# Readers of a model need this module alone.
-__all__ = ["Embeddings", "derive_model", "import_model", "link", "load_model", "load_tokenizer"]
-__all__ += ["read_embeddings", "read_matrix", "tokenizer_sha256"]
+from lep.models.safetensors_header import HEAD, INDEX, INPUT, read_json, weight_map, weights_header
 
 RECIPE_VERSION = 1
 EMBEDDINGS, GENERATION = "embeddings.safetensors", "generation_config.json"
@@ -90,7 +80,6 @@ def derive_model(
     target: Path,
     *,
     recipe_version: int,
-    config_from: Path | None = None,
     parents: Mapping[str, str | Path] | None = None,
     seed: int | None = None,
     config: Mapping | None = None,
@@ -100,23 +89,22 @@ def derive_model(
 
     Body files are hard links to the parent's (symbolic links across file systems), so the folder
     costs its matrices and small files only, and deleting it never harms the parent. Vocabulary size
-    and special ids are written to the configuration, which comes from `config_from` or the parent;
-    ids that only the configuration knows (several ends of a turn) are carried over by token name.
+    and special ids are written to the parent's configuration; ids that only the configuration knows
+    (several ends of a turn) are carried over by token name.
     """
     parent, tokenizer = Path(parent), Path(tokenizer)
-    origin = Path(config_from or parent)
-    check_shapes(embeddings, origin)
+    check_shapes(embeddings, parent)
     new = load_tokenizer(tokenizer)
     check_ids(new, embeddings.input.shape[0], tokenizer)
-    old = load_tokenizer(origin)
+    old = load_tokenizer(parent)
     folder = staging(target)
     placed, hashes = _place_body(parent, folder, linked=True)
     _write_embeddings(embeddings, folder, placed)
     _copy(parent, folder, _LEGAL)
     _copy(tokenizer, folder, TOKENIZER_FILES)
     if not new.chat_template and old.chat_template:
-        _copy(origin, folder, TEMPLATES)
-    _write_config(origin, old, new, embeddings, folder)
+        _copy(parent, folder, TEMPLATES)
+    _write_config(parent, old, new, embeddings, folder)
     publish(
         folder,
         target,
@@ -172,7 +160,7 @@ def _place_body(
     for file, name, body, pure in _body_shards(weight_map(source)):
         path = folder / name
         if linked and pure:
-            link(source / file, path)
+            _link(source / file, path)
             hashes[name] = known.get(file) or sha256_file(path)
         else:
             copy_tensors(source / file, path, body, dtype)
@@ -182,8 +170,11 @@ def _place_body(
     return placed, hashes
 
 
-def link(source: Path, target: Path) -> None:
-    """Hard link, or a relative symbolic link where the file system allows no hard link."""
+def _link(source: Path, target: Path) -> None:
+    """Hard link, or a relative symbolic link where the file system allows no hard link.
+
+    Never a copy (`lep.files.link_or_copy`): a body has gigabytes, and a derived model is to cost its matrices only.
+    """
     source = Path(source).resolve()
     try:
         os.link(source, target)

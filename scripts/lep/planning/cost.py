@@ -1,31 +1,24 @@
-"""What a job of the workflow computes and how long that takes, reckoned from the configuration alone.
+"""Cost model: the seconds and the memory of each job of a run, from the configuration alone.
 
-Times are floating-point operations over the stated speed of the device times the stated share of it that is reached
-(`plan` in config.yaml). Nothing heavy is imported, no model is opened: shapes come from `config.json` files where
-they are here, else from `plan.models`.
+Seconds are FLOPs / (peak FLOP/s x utilisation); both come from `plan` in config.yaml. Nothing heavy is imported and no
+model is opened: shapes come from `config.json` files where they exist, else from `plan.models`.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from darumeru.specs import GROUPS, SPECS
 
 from lep.config import UserError
+from lep.names import CALIBRATIONS, ORIGINAL, VOCABULARIES
 from lep.planning.shape import Shape, read_shape
 from lep.pretraining.memory import POSITIONS_ON_CPU, POSITIONS_ON_GPU, Load
+from lep.workflow.models import evaluated_models
+from lep.workflow.run import Run
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-# Test items of the published data, and tokens of one question with its lead, by task. Items of the copy tasks and all
-# lengths are guesses: no source states them.
-TASKS = {
-    "rummlu": (10023, 130), "nlpcore_rummlu": (14042, 140), "nlpcore_enmmlu": (14042, 110), "multiq": (1046, 900),
-    "parus": (200, 70), "rcb": (220, 110), "rwsd": (204, 90), "use": (900, 400), "ruopenbookqa": (2328, 80),
-    "ruworldtree": (105, 90), "rucola": (2787, 60),
-    "treeway_abstractive": (500, 1500), "treeway_extractive": (500, 1800),
-    "cp_sent_en": (500, 60), "cp_para_en": (100, 400), "cp_sent_ru": (500, 80), "cp_para_ru": (100, 500),
-}  # fmt: skip
 SELF_ANSWERS = 13531  # answers that the paper's judge kept (section 2.4.2)
 
 
@@ -56,12 +49,12 @@ class CostModel:
     """The costs of all jobs under one resolved configuration. `root` is the folder of the Snakefile."""
 
     def __init__(self, config: Mapping, root: Path) -> None:
-        self.config, self.root, self.plan = config, root, config["plan"]
-        self.families = {family["name"]: family for family in config["families"]}
+        self.run = Run(config, root)
+        self.config, self.root, self.plan, self.families = config, root, config["plan"], self.run.families
         self.models = {name: self._model(family) for name, family in self.families.items()}
         # Comparators are of the families' size; their shapes are not in the configuration.
         largest = max(self.models.values(), key=lambda model: model.parameters(model.original_rows))
-        self.models |= {other["name"]: largest for other in config["comparators"] if other["model"]}
+        self.models |= dict.fromkeys(self.run.comparators, largest)
         self.gpus = config["compute"]["gpus_per_job"]
 
     def cost(self, rule: str, wildcards: Mapping[str, str]) -> Cost:
@@ -73,13 +66,15 @@ class CostModel:
 
     def rows(self, family: str, vocabulary: str) -> int:
         """Rows of a vocabulary: about `plan.new_pieces` of the pieces that extend one are new to it."""
-        if vocabulary == "original":
-            return self.models[family].original_rows
-        settings = self.families[family]
-        if vocabulary in ("bpe", "unigram"):
-            return settings["replacement_size"]
-        kept = settings["optimized_keep"] if vocabulary == "optimized" else self.models[family].original_rows
-        return kept + round(self.plan["new_pieces"] * settings["extension_size"])
+        original = self.models[family].original_rows
+        if vocabulary == ORIGINAL:
+            return original
+        settings, kind = self.families[family], VOCABULARIES[vocabulary]
+        size = settings[kind.size_key]
+        if kind.replaces:
+            return size
+        kept = settings["optimized_keep"] if kind.keeps == "some" else original
+        return kept + round(self.plan["new_pieces"] * size)
 
     def pretraining_tokens(self) -> int:
         """Tokens of one pre-training run."""
@@ -111,11 +106,11 @@ class CostModel:
         body = (6 if checkpointing else 4) * model.shape.body_parameters
         return tokens * (body + 6 * head) / (self.plan["device"]["tflops"] * 1e12 * share)
 
-    def _reading(self, parameters: int, tokens: float) -> float:
+    def prompt_seconds(self, parameters: int, tokens: float) -> float:
         """Seconds on one device to run a model forward over `tokens`."""
         return 2 * parameters * tokens / (self.plan["device"]["tflops"] * 1e12 * self.plan["utilisation"]["prompts"])
 
-    def _writing(self, parameters: int, answers: float, tokens: float, batch: int) -> float:
+    def generation_seconds(self, parameters: int, answers: float, tokens: float, batch: int) -> float:
         """Seconds on one device to generate `tokens` for each of `answers`: each step reads all weights."""
         weights = parameters * BYTES[self.config["compute"]["dtype"]]
         step = weights / (self.plan["device"]["gigabytes_per_second"] * 1e9) + self.plan["device"]["step_seconds"]
@@ -151,10 +146,10 @@ class CostModel:
         """Bytes of a source model."""
         return self.models[family].shape.full_bytes(self.models[family].original_rows)
 
-    def _copied(self, family: str, vocabulary: str = "original", **_: str) -> Cost:
+    def _copied(self, family: str, vocabulary: str = ORIGINAL, **_: str) -> Cost:
         model = self.models[family].shape
         written = (
-            self.full_bytes(family) if vocabulary == "original" else model.derived_bytes(self.rows(family, vocabulary))
+            self.full_bytes(family) if vocabulary == ORIGINAL else model.derived_bytes(self.rows(family, vocabulary))
         )
         return Cost(written / 1e6 / self.plan["disk_megabytes_per_second"])
 
@@ -172,7 +167,7 @@ class CostModel:
     def _adopt(self, family: str, vocabulary: str) -> Cost:
         # The body is read twice, the held-out text scored twice.
         parameters = self.models[family].parameters(self.rows(family, vocabulary))
-        seconds = 2 * self._reading(parameters, self.config["pretraining"]["validation_characters"] / 3)
+        seconds = 2 * self.prompt_seconds(parameters, self.config["pretraining"]["validation_characters"] / 3)
         seconds += 3 * self._copied(family).seconds
         return Cost(seconds, min(1, self.gpus), self._weights(parameters))
 
@@ -183,23 +178,23 @@ class CostModel:
     def _propagate(self, family: str, vocabulary: str, **_: str) -> Cost:
         # Two passes over the rows for each fit, and the product: six d x d multiplications of a row, for each matrix.
         width, rows = self.models[family].shape.hidden_size, self.rows(family, vocabulary)
-        methods = len(self.config["propagation"]["methods"])
+        methods = len(self.run.methods)
         seconds = 2 * methods * 6 * 2 * rows * width**2 / (self.plan["processor_gigaflops"] * 1e9)
         return Cost(seconds + methods * self._copied(family, vocabulary).seconds)
 
     def _answers(self, family: str, **_: str) -> Cost:
         settings = self.config["calibration"]["answers"]
-        parameters = self.models[family].parameters(self.rows(family, "original"))
+        parameters = self.models[family].parameters(self.rows(family, ORIGINAL))
         prompts = settings["prompts"]
-        seconds = self._reading(parameters, prompts * self.plan["conversations"]["tokens"] / 2)
-        seconds += self._writing(parameters, prompts, settings["max_new_tokens"], settings["batch_size"])
+        seconds = self.prompt_seconds(parameters, prompts * self.plan["conversations"]["tokens"] / 2)
+        seconds += self.generation_seconds(parameters, prompts, settings["max_new_tokens"], settings["batch_size"])
         return Cost(seconds, min(1, self.gpus), self._weights(parameters))
 
     def _calibrate(self, family: str, vocabulary: str, parent: str, calibration: str) -> Cost:
         settings = self.config["calibration"]
-        recipe = settings["recipes"]["self" if calibration == "self" else "saiga"]
+        recipe = settings["recipes"][CALIBRATIONS[calibration].recipe]
         told, copies = self.plan["conversations"], settings["copy_examples"].get(calibration, 0)
-        if calibration == "self":
+        if CALIBRATIONS[calibration].own_answers:
             number = min(SELF_ANSWERS, settings["answers"]["prompts"])
         else:
             number = told["number"] if settings["source"] == "hub" else settings["instructions"]
@@ -214,52 +209,40 @@ class CostModel:
         return Cost(seconds / max(1, self.gpus), self.gpus, memory)
 
     def _evaluate_part(self, family: str, vocabulary: str, stage: str, key: str, group: str) -> Cost:
-        return self._scored(family, vocabulary, stage, [t for t in GROUPS[group] if t in self._tasks()], models=1)
+        return self.scoring_cost(family, vocabulary, stage, GROUPS[group], models=1)
 
     def _evaluate(self, family: str, vocabulary: str, stage: str) -> Cost:
         if self.config["evaluation"]["jobs"] == "group":  # only joins what the parts scored
             return Cost(0.0)
-        return self._scored(family, vocabulary, stage, self._tasks(), self._stage_models(family, vocabulary, stage))
+        scored = evaluated_models(self.run, family, vocabulary, stage)
+        return self.scoring_cost(family, vocabulary, stage, tuple(SPECS), len(scored))
 
-    def _stage_models(self, family: str, vocabulary: str, stage: str) -> int:
-        if stage in ("foundation", "instruct"):
-            return 1
-        settings = self.families[family]
-        if stage == "calibration":
-            if vocabulary == "original":
-                return len(settings["controls"])
-            return sum(len(row["calibrations"]) for row in settings["calibrated"] if row["vocabulary"] == vocabulary)
-        steps = self.config["pretraining"]["fractions"] if stage == "pretraining" else None
-        return len(steps or self.config["propagation"]["methods"])
-
-    def _tasks(self) -> list[str]:
-        return self.config["evaluation"]["tasks"]
-
-    def _scored(self, family: str, vocabulary: str, stage: str, tasks: list[str], models: int) -> Cost:
+    def scoring_cost(self, family: str, vocabulary: str, stage: str, tasks: Sequence[str], models: int) -> Cost:
+        """The cost of scoring `models` models on some tasks."""
         settings = self.config["evaluation"]
         shots = settings["shots"]["foundation" if stage in ("foundation", "pretraining") else "instruct"]
         parameters = self.models[family].parameters(self.rows(family, vocabulary))
         seconds = 0.0
         for task in tasks:
-            items, length = self._items(task), TASKS[task][1]
-            seconds += self._reading(parameters, items * min(settings["max_length"], (shots + 1) * length))
+            items, length = self._items(task), SPECS[task].question_tokens
+            seconds += self.prompt_seconds(parameters, items * min(settings["max_length"], (shots + 1) * length))
             if SPECS[task].kind == "generate":
                 lengths = settings["max_new_tokens"]
                 tokens = lengths.get(task, lengths["default"])
-                seconds += self._writing(parameters, items, tokens, settings["batch_size"])
+                seconds += self.generation_seconds(parameters, items, tokens, settings["batch_size"])
         return Cost(models * seconds, min(1, self.gpus), self._weights(parameters))
 
     def _items(self, task: str) -> int:
         settings = self.config["evaluation"]
         made = settings["benchmark"] == "miniature"
-        items = settings["items_per_task"].get(task, settings["items"]) if made else TASKS[task][0]
+        items = settings["items_per_task"].get(task, settings["items"]) if made else SPECS[task].published_items
         return min(items, settings["limit"]) if settings["limit"] else items
 
     def _samples(self) -> Cost:
         wanted, seconds = self.config["report"]["samples"], 0.0
         for family in self.families:
             parameters = self.models[family].parameters(self.rows(family, wanted["vocabulary"]))
-            seconds += 3 * self._writing(
+            seconds += 3 * self.generation_seconds(
                 parameters, wanted["prompts"], wanted["max_new_tokens"], batch=wanted["prompts"]
             )
         return Cost(seconds, min(1, self.gpus), self._weights(parameters))
@@ -271,13 +254,13 @@ class CostModel:
 
 _FORMULAS: dict[str, Callable[..., Cost]] = {
     "fetch_model": CostModel._fetched,
-    "fetch_donor": lambda load, family, vocabulary: load._fetched(family),
-    "fetch_dataset": lambda load, name: CostModel._fetched(load) if name != "instructions" else Cost(10.0),
-    "prepare_shard": lambda load, **_: load._read_text(1 / load.config["corpus"]["shards"]),
-    "build_corpus": lambda load: Cost(load.plan["text"]["megabytes"] / load.plan["disk_megabytes_per_second"]),
+    "fetch_donor": lambda model, family, vocabulary: model._fetched(family),
+    "fetch_dataset": lambda model, name: CostModel._fetched(model) if name != "instructions" else Cost(10.0),
+    "prepare_shard": lambda model, **_: model._read_text(1 / model.config["corpus"]["shards"]),
+    "build_corpus": lambda model: Cost(model.plan["text"]["megabytes"] / model.plan["disk_megabytes_per_second"]),
     "train_sentencepiece": CostModel._sentencepiece,
-    "pack_corpus": lambda load, **_: load._read_text(threads=load.config["pretraining"]["packing_threads"]),
-    "import_model": lambda load, family, role: load._copied(family),
+    "pack_corpus": lambda model, **_: model._read_text(threads=model.config["pretraining"]["packing_threads"]),
+    "import_model": lambda model, family, role: model._copied(family),
     "initialise_embeddings": CostModel._copied,
     "pretrain": CostModel._pretrain,
     "pretrain_sweep": CostModel._sweep,
@@ -285,7 +268,7 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "propagate_embeddings": CostModel._propagate,
     "answer_prompts": CostModel._answers,
     "calibrate": CostModel._calibrate,
-    "merge_calibrated": lambda load, family, **_: load._copied(family),
+    "merge_calibrated": lambda model, family, **_: model._copied(family),
     "evaluate_part": CostModel._evaluate_part,
     "evaluate": CostModel._evaluate,
     "sample_answers": CostModel._samples,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from lep.names import ORIGINAL
 from lep.planning.schedule import Job
 
 
@@ -39,7 +40,7 @@ def cuts(config: Mapping) -> list[Cut]:
             "pretraining: {sweep: {runs: []}}",
             "the table of learning rates; the paper's rates are configured",
             _with("pretraining", sweep=config["pretraining"]["sweep"] | {"runs": []}),
-            _without("pretrain_sweep", "make_search_table"),
+            _without("pretrain_sweep", "make_sweep_table"),
         ),
         Cut(
             "pretraining: {fractions: [1.0]}",
@@ -62,7 +63,7 @@ def cuts(config: Mapping) -> list[Cut]:
             f"subset: {{vocabularies: [{only}]}}",
             f"the rows of all vocabularies but {only}",
             dict,
-            lambda job: job.wildcards.get("vocabulary", only) in (only, "original"),
+            lambda job: job.wildcards.get("vocabulary", only) in (only, ORIGINAL),
         ),
     ]
 
@@ -70,7 +71,7 @@ def cuts(config: Mapping) -> list[Cut]:
 def _published(config: Mapping) -> list[Cut]:
     if config["donor"] == "published" or not all(family.get("published_donors") for family in config["families"]):
         return []
-    trained = ("train_sentencepiece", "pack_corpus", "pretrain", "pretrain_sweep", "make_search_table")
+    trained = ("train_sentencepiece", "pack_corpus", "pretrain", "pretrain_sweep", "make_sweep_table")
     kept = (_without(*trained), _evaluates("key"))
     return [
         Cut(

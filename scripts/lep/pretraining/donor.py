@@ -1,11 +1,10 @@
 """The checkpoint of a pre-training run whose matrices are propagated: the best by Micro-Avg (paper section 3.2)."""
 
 import csv
-import os
-import shutil
 from pathlib import Path
 
 from lep.config import UserError
+from lep.files import link_or_copy
 from lep.manifest import MANIFEST, RUN, publish, read_manifest, staging
 
 RECIPE_VERSION = 1
@@ -24,7 +23,7 @@ def select_donor(scores: Path | None, models: Path, target: Path) -> None:
     folder = staging(target)
     for path in sorted(chosen.iterdir()):
         if path.name not in (MANIFEST, RUN):
-            _link(path, folder / path.name)
+            link_or_copy(path, folder / path.name)
     publish(
         folder,
         target,
@@ -54,12 +53,3 @@ def micro_averages(scores: Path) -> list[tuple[int, str, float]]:
             f"{scores} has no Micro-Avg of a checkpoint (level micro, model .../cpt-NNN); evaluate them first"
         )
     return found
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the file system has none; a symlink stays one, to the same file."""
-    source = source.resolve()
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -6,9 +6,8 @@ import importlib.util
 import torch
 from torch.nn import functional
 
+from lep.models.chat import IGNORED
 from lep.pretraining.memory import positions_at_once
-
-IGNORED = -100  # target of a position that does not count
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 
 from lep.config import STRICT, UserError
 from lep.corpus.documents import text_of
-from lep.files import sha256_file, sha256_json, write_json, write_text
+from lep.files import sha256_file, sha256_json, write_json, write_text, written_by_rename
 from lep.manifest import MANIFEST, publish, staging
 from lep.pretraining.selection import PackingRecipe, Selection, select_documents, selected
 
@@ -108,8 +108,7 @@ def _write_shard(
     """Blocks of the next documents, at most about `shard_tokens`; what was counted, and where the next file begins."""
     counts: Counter = Counter()
     following = None
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as file:
+    with written_by_rename(path) as partial, open(partial, "wb") as file:
         _write_header(file, 0, recipe.block_size, dtype)
         for batch in batches:
             counts.update(documents=batch.documents, characters=batch.characters)
@@ -118,12 +117,8 @@ def _write_shard(
                 following = batch.end
                 break
         _write_header(file, packer.blocks, recipe.block_size, dtype)
-        file.flush()
-        os.fsync(file.fileno())
-    if packer.blocks:
-        os.replace(partial, path)
-    else:
-        partial.unlink()
+    if not packer.blocks:
+        path.unlink()
     return {"counts": {**counts, "tokens": packer.tokens, "blocks": packer.blocks}, "next": following}
 
 

@@ -8,12 +8,10 @@ SIGUSR1 and the end of `--minutes` end the process with a checkpoint and the exi
 run it again.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import json
 import math
-import os
 import shutil
 from pathlib import Path
 
@@ -21,14 +19,14 @@ import torch
 from pydantic.dataclasses import dataclass
 from safetensors.torch import load_file, save_file
 
-import lep.log
-from lep.compute import distributed, stop
+from lep.compute import distributed
 from lep.compute.determinism import prepare_torch, resolve_device
-from lep.config import STRICT, UserError, load_job
-from lep.files import sha256_file, write_json, write_text
-from lep.log import logger
+from lep.config import STRICT, UserError
+from lep.files import sha256_file, write_json, write_text, written_by_rename
+from lep.log import logger, run_job
 from lep.manifest import RUN, publish, read_manifest, run_record, staging
-from lep.models.store import Embeddings, derive_model, load_model, tokenizer_sha256
+from lep.models.folder import Embeddings, tokenizer_sha256
+from lep.models.store import derive_model, load_model
 from lep.pretraining.loss import body_dtype
 from lep.pretraining.memory import check_memory, load_of
 from lep.pretraining.packing import Blocks, load_encoder, open_blocks
@@ -157,10 +155,9 @@ class Visitor:
     def __call__(self, model: TrainedEmbeddings, step: int) -> None:
         name, causal = self.names[step], model.causal
         if step and self.job.models:
-            with writing(self.job.work, f"the matrices of {name}"):
-                partial = self.job.work / f".{name}.partial"
+            path = self.job.work / f"{name}.safetensors"
+            with writing(self.job.work, f"the matrices of {name}"), written_by_rename(path) as partial:
                 save_file(embedding_tensors(causal, body_dtype(causal)), partial)
-                os.replace(partial, self.job.work / f"{name}.safetensors")
         # Held-out texts have many lengths, and each would be compiled.
         eager = torch.compiler.set_stance("force_eager") if self.job.execution.compile else contextlib.nullcontext()
         with eager:
@@ -228,18 +225,5 @@ def _publish(job: PretrainJob, visits: dict[str, int], result: dict) -> None:
     write_json(job.output / RUN, {**run_record(), **result["run"]})
 
 
-def main() -> None:
-    """Command line of the module."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--config", type=Path, required=True, help="a PretrainJob as JSON")
-    parser.add_argument(
-        "--minutes", type=float, help="stop with a checkpoint after this time, to go on in a later job; 0: never"
-    )
-    arguments = parser.parse_args()
-    stop.listen(arguments.minutes or None)
-    with lep.log.logged():
-        pretrain(load_job(PretrainJob, arguments.config))
-
-
 if __name__ == "__main__":
-    main()
+    run_job(pretrain, PretrainJob, __doc__, stops=True)

@@ -12,6 +12,7 @@ import numpy
 from pydantic.dataclasses import dataclass
 
 from lep.config import STRICT, UserError
+from lep.files import fraction
 
 _PLACES = 2**16  # steps of the limit that decides which documents are used
 
@@ -34,10 +35,9 @@ class PackingRecipe:
     shard_tokens: int = 2**28
 
 
-def is_reserved(group: str, fraction: float, seed: int) -> bool:
+def is_reserved(group: str, share: float, seed: int) -> bool:
     """True for the groups of documents that pre-training never sees: a hash of seed and group decides."""
-    digest = hashlib.sha256(f"{seed}/reserve/{group}".encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64 < fraction
+    return fraction(f"{seed}/reserve/{group}") < share
 
 
 @dataclasses.dataclass

@@ -13,7 +13,8 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from lep.compute import distributed
 from lep.config import STRICT, UserError
 from lep.log import logger
-from lep.pretraining.loss import IGNORED, final_hidden, summed_cross_entropy
+from lep.models.chat import IGNORED
+from lep.pretraining.loss import final_hidden, summed_cross_entropy
 from lep.pretraining.packing import Blocks
 from lep.pretraining.resumable import ResumableMixin, Schedule, quiet_arguments
 

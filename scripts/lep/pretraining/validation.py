@@ -47,9 +47,7 @@ def load_validation(documents: Path, tokenizer: Path, recipe: ValidationRecipe) 
     texts = []
     for language in recipe.languages:
         if not by_language[language]:
-            raise UserError(
-                f"{documents} has no document in {language!r}; remove it from pretraining.validation_languages"
-            )
+            raise UserError(f"{documents} has no document in {language!r}; remove it from corpus.languages or add text")
         ids, characters = [], 0
         for document in sorted(by_language[language], key=lambda d: _position(d, recipe.seed)):
             if characters >= recipe.characters:

@@ -7,7 +7,8 @@ from tqdm import tqdm
 
 from lep.config import UserError
 from lep.manifest import with_manifest
-from lep.models.store import Embeddings, derive_model, read_embeddings
+from lep.models.folder import Embeddings, read_embeddings
+from lep.models.store import derive_model
 from lep.propagation.operator import Operator, read_operator
 from lep.propagation.sparse import BLOCK_ROWS, sparse_product
 

@@ -15,8 +15,7 @@ from tqdm import tqdm
 
 from lep.config import UserError
 from lep.manifest import publish, read_manifest, staging, with_manifest
-from lep.models.folder import byte_view
-from lep.models.store import tokenizer_sha256
+from lep.models.folder import byte_view, tokenizer_sha256
 from lep.vocabulary.byte_view import ByteView, overlap, readable_overlap
 
 RECIPE_VERSION = 1

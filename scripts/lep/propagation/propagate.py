@@ -22,8 +22,18 @@ from lep.compute.determinism import prepare_torch, resolve_device
 from lep.config import UserError
 from lep.log import logger
 from lep.manifest import with_manifest
-from lep.models.folder import byte_view, check_ids, check_shapes, is_tied
-from lep.models.store import Embeddings, derive_model, load_tokenizer, read_matrix, tokenizer_sha256
+from lep.models.folder import (
+    Embeddings,
+    byte_view,
+    check_ids,
+    check_shapes,
+    is_tied,
+    load_tokenizer,
+    read_matrix,
+    tokenizer_sha256,
+)
+from lep.models.store import derive_model
+from lep.names import METHODS
 from lep.propagation.least_squares import Fit, Pairs, fit_projection
 from lep.propagation.operator import Operator, build_operator, read_operator
 from lep.propagation.sparse import BLOCK_ROWS
@@ -31,7 +41,6 @@ from lep.propagation.tokenizer import merge_tokenizers
 from lep.vocabulary.byte_view import ByteView
 
 RECIPE_VERSION = 3
-METHODS = ("swap", "overlap", "conversion")
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer
 
 from lep.files import write_json
-from lep.models.folder import load_tokenizer, read_json, tokenizer_file
+from lep.models.folder import load_tokenizer, tokenizer_file
+from lep.models.safetensors_header import read_json
 from lep.models.store import TEMPLATES
 
 _EXTRA = ("additional_special_tokens", "extra_special_tokens")

@@ -4,7 +4,7 @@ A card is written beside the manifest, not into it: scores come after the model.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -13,20 +13,10 @@ from lep.config import parse_job
 from lep.corpus.languages import language_name
 from lep.files import write_text
 from lep.manifest import read_manifest
-from lep.names import CALIBRATIONS, COLUMNS, METHODS, TITLES, VOCABULARIES, Family
+from lep.names import CALIBRATIONS, COLUMNS, METHODS, TITLES, VOCABULARIES, Family, ModelName, parse_model_name
 from lep.report.scores import Score, Scores
 
 PAPER = "Tikhomirov and Chernyshev (2024), https://arxiv.org/abs/2412.21140"
-_HOW = {
-    "swap": "the donor's rows as they are",
-    "overlap": "the donor's rows through a linear map, fitted on the tokens that both vocabularies share",
-    "conversion": "the donor's rows through a linear map, fitted on the averaged rows of base and instruct model",
-}
-_CALIBRATED = {
-    "self": "answers of the unadapted instruct model, graded by a judge, and copy instructions",
-    "saiga": "instructions of the Saiga data set",
-    "saiga_copy": "instructions of the Saiga data set, and copy instructions",
-}
 
 
 @dataclass(frozen=True)
@@ -68,50 +58,48 @@ def write_cards(
     `scores` is None where no benchmark asks in the language that models are adapted to, the first of `languages`.
     """
     known = {family.name: family for family in families}
-    for name, folder in models.items():
-        family = name.split("/")[0]
-        write_text(
-            Path(folder) / "README.md", card(name, Path(folder), known[family], origins[family], scores, languages)
-        )
+    for text, folder in models.items():
+        name = parse_model_name(text)
+        family, origin = known[name.family], origins[name.family]
+        write_text(Path(folder) / "README.md", card(name, Path(folder), family, origin, scores, languages))
 
 
 def card(
-    name: str, folder: Path, family: Family, origin: Origin, scores: Scores | None, languages: Sequence[str]
+    name: ModelName, folder: Path, family: Family, origin: Origin, scores: Scores | None, languages: Sequence[str]
 ) -> str:
     """The card's text. Raises `UserError` where the folder has no manifest or the model no scores."""
     manifest = read_manifest(folder)
-    _, vocabulary, *steps = name.split("/")
-    facts, method, calibration = manifest["facts"], steps[0], steps[1] if len(steps) > 1 else None
-    scored = f"{family.name}/{vocabulary}/{facts['checkpoint']}" if method == "donor" else name
-    original = family.base if method == "donor" else family.instruct
+    is_donor = name.step == "donor"
+    scored = replace(name, step=manifest["facts"]["checkpoint"]) if is_donor else name
+    parents = _parents(name, origin)
     front = {
-        "base_model": [source.path for source in _parents(method, vocabulary, origin)],
+        "base_model": [source.path for source in parents],
         "language": list(languages),
-        "library_name": "peft" if calibration else "transformers",
-        "license": _licence(_parents(method, vocabulary, origin)),
+        "library_name": "peft" if name.calibration else "transformers",
+        "license": _licence(parents),
         "tags": ["learned-embedding-propagation"],
     }
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=True)}---",
         f"# {name}",
-        _summary(family, vocabulary, method, calibration, languages),
+        _summary(name, family, languages),
         "## How it was made",
-        _method(facts, manifest, vocabulary, method, calibration, origin),
-        *_evaluation(scores, scored, original, family.shown("base" if method == "donor" else "instruct")),
+        _method(name, manifest, origin),
+        *_evaluation(scores, str(scored), family, "base" if is_donor else "instruct"),
         "## How to load it",
-        _loading(folder, calibration),
+        _loading(folder, name),
         "## Licence",
         "The weights derive from these models, whose licences hold for them too:\n\n"
-        + "\n".join(f"- {source}" for source in _parents(method, vocabulary, origin)),
+        + "\n".join(f"- {source}" for source in parents),
         f"The method is that of {PAPER}.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _parents(method: str, vocabulary: str, origin: Origin) -> list[Source]:
-    if method == "donor":
+def _parents(name: ModelName, origin: Origin) -> list[Source]:
+    if name.step == "donor":
         return [origin.base]
-    return [origin.instruct] if vocabulary == "original" else [origin.base, origin.instruct]
+    return [origin.instruct] if name.is_control else [origin.base, origin.instruct]
 
 
 def _licence(parents: list[Source]) -> str:
@@ -119,28 +107,29 @@ def _licence(parents: list[Source]) -> str:
     return licences.pop() if len(licences) == 1 else "other"
 
 
-def _summary(family: Family, vocabulary: str, method: str, calibration: str | None, languages: Sequence[str]) -> str:
-    if method == "donor":
+def _summary(name: ModelName, family: Family, languages: Sequence[str]) -> str:
+    vocabulary = VOCABULARIES[name.vocabulary].title
+    if name.step == "donor":
         return (
-            f"{family.shown('base')} with the vocabulary {VOCABULARIES[vocabulary]}, its input embeddings and head "
+            f"{family.shown('base')} with the vocabulary {vocabulary}, its input embeddings and head "
             f"trained on {' and '.join(map(language_name, languages))} text; the body is the base model's, unchanged."
         )
     text = family.shown("instruct")
-    if vocabulary != "original":
-        text += f" with the vocabulary {VOCABULARIES[vocabulary]}, by LEP ({METHODS[method]})"
-    return f"{text}, fine-tuned ({CALIBRATIONS[calibration]})." if calibration else f"{text}; the body is unchanged."
+    if not name.is_control:
+        text += f" with the vocabulary {vocabulary}, by LEP ({METHODS[name.step].title})"
+    if name.calibration:
+        return f"{text}, fine-tuned ({CALIBRATIONS[name.calibration].title})."
+    return f"{text}; the body is unchanged."
 
 
-def _method(
-    facts: Mapping, manifest: Mapping, vocabulary: str, method: str, calibration: str | None, origin: Origin
-) -> str:
-    lines = []
-    if vocabulary != "original":
+def _method(name: ModelName, manifest: Mapping, origin: Origin) -> str:
+    facts, lines = manifest["facts"], []
+    if not name.is_control:
         lines.append(f"Embedding pre-training on {', '.join(origin.corpus)}.")
-    if method == "donor":
+    if name.step == "donor":
         lines.append(f"{_choice(facts)} Bits per character of held-out text: {facts['bits_per_character']:.3f}.")
-    elif calibration is None:
-        lines.append(f"{METHODS[method]}: {_HOW[method]}.")
+    elif not name.calibration:
+        lines.append(f"{METHODS[name.step].title}: {METHODS[name.step].summary}.")
         lines += [
             f"Fit of the {which} matrix: residual {facts[f'{which}_residual']:.3g}, on held-out rows "
             f"{facts[f'{which}_heldout_residual']:.3g} (identity {facts[f'{which}_identity_residual']:.3g}), "
@@ -148,8 +137,8 @@ def _method(
             for which in ("input", "head")
             if facts.get(f"{which}_heldout_residual") is not None
         ]
-    if calibration:
-        lines.append(f"Fine-tuned with LoRA on {_CALIBRATED[calibration]} ({origin.instructions}).")
+    else:
+        lines.append(f"Fine-tuned with LoRA on {CALIBRATIONS[name.calibration].summary} ({origin.instructions}).")
     seed = "" if manifest["seed"] is None else f"Seed {manifest['seed']}. "
     lines.append(f"{seed}`manifest.json` holds the hashes of all files and parents.")
     return "\n".join(f"- {line}" for line in lines)
@@ -165,10 +154,11 @@ def _choice(facts: Mapping) -> str:
     )
 
 
-def _evaluation(scores: Scores | None, scored: str, original: str, title: str) -> tuple[str, str]:
+def _evaluation(scores: Scores | None, scored: str, family: Family, role: str) -> tuple[str, str]:
     if scores is None:
         return "## Scores", "Not evaluated: Darumeru asks in Russian. Bring a benchmark in the language of the model."
-    return "## Scores on Darumeru", _scores(scores.of(scored), scores.of(original), title)
+    original = scores.of(f"{family.name}/{role}")
+    return "## Scores on Darumeru", _scores(scores.of(scored), original, family.shown(role))
 
 
 def _scores(mine: Mapping[str, Score], original: Mapping[str, Score], title: str) -> str:
@@ -186,8 +176,8 @@ def _cell(score: Score | None) -> str:
     return f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]" if score else "–"
 
 
-def _loading(folder: Path, calibration: str | None) -> str:
-    if calibration:
+def _loading(folder: Path, name: ModelName) -> str:
+    if name.calibration:
         merge = f".venv/bin/python -m lep.models.adapter --merge {folder} --out DIR"
         return (
             "The folder holds an adapter and the matrices that were trained in full. "

@@ -3,27 +3,23 @@
 A check is a plain function that raises `CheckError` with what is wrong; unlike a claim it must hold.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from lep.config import UserError
-from lep.files import write_text
+from lep.files import read_jsonl, write_text
 from lep.log import logger
 from lep.manifest import read_manifest, verify
-from lep.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Comparator, Family, micro_average
-from lep.report.published import Published
-from lep.report.scores import Metrics, Paths, Scores, as_paths
+from lep.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Family, micro_average, parse_families
+from lep.report.published import Published, read_published
+from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_scores
 from lep.report.special_rows import differing_rows
-from lep.report.tables import read_sources
 
 ROUNDING = 0.001  # the paper's values have three digits
 OVERLAP_FROM = 40  # characters; shorter paragraphs may recur by chance, such as names and greetings
-
-
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -33,10 +29,11 @@ class CheckError(Exception):
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that the checks look at. Folders are of published artefacts, `propagated` maps a model to its
-    instruct model, `donors` maps `family/vocabulary` to the donor's folder."""
+    """Everything that the checks look at. `models` were evaluated; folders are of published artefacts, `propagated`
+    maps a model to its instruct model, `donors` maps `family/vocabulary` to the donor's folder."""
 
     families: list[Family]
+    models: Sequence[str]
     scores: Scores
     metrics: Metrics
     published: list[Published]
@@ -46,11 +43,11 @@ class Facts:
     propagated: dict[Path, Path]
     donors: dict[str, Path]
     tables: list[Path]
-    comparators: list[Comparator] = field(default_factory=list)
 
 
 def run_checks(
     families: list[dict],
+    models: Sequence[str],
     scores: Path,
     metrics: Path,
     published: Path,
@@ -61,20 +58,19 @@ def run_checks(
     propagated: dict[str, str] | None = None,
     donors: dict[str, str] | None = None,
     tables: Paths = (),
-    comparators: Sequence[dict] = (),
     run: str = "",
 ) -> None:
     """Run all checks and write `target`. Raises `UserError` with every failure where one failed.
 
-    `training` and `heldout` are JSONL files of documents, `manifests` published folders or their manifest.json,
-    `tables` rendered tables (Markdown), `propagated` maps folders of LEP models to those of their instruct models.
+    `models` are the names of all models that the workflow evaluates, `training` and `heldout` JSONL files of documents,
+    `manifests` published folders or their manifest.json, `tables` rendered tables (Markdown); `propagated` maps folders
+    of LEP models to those of their instruct models, `donors` vocabularies (`family/vocabulary`) to the donors' folders.
     """
-    sources = read_sources(families, published, scores, metrics, comparators)
     facts = Facts(
-        sources.families, sources.scores, sources.metrics, sources.published, as_paths(training),
-        as_paths(heldout), [_folder(path) for path in as_paths(manifests)],
+        parse_families(families), models, read_scores(scores), read_metrics(metrics), read_published(published),
+        as_paths(training), as_paths(heldout), [_folder(path) for path in as_paths(manifests)],
         {_folder(a): _folder(b) for a, b in (propagated or {}).items()},
-        {name: _folder(path) for name, path in (donors or {}).items()}, as_paths(tables), sources.comparators,
+        {name: _folder(path) for name, path in (donors or {}).items()}, as_paths(tables),
     )  # fmt: skip
     failures = {name: _failure(check, facts) for name, check in CHECKS.items()}
     write_text(target, junit(failures, run))
@@ -101,8 +97,8 @@ def junit(failures: dict[str, str | None], run: str = "") -> str:
 
 
 def check_rows_complete(facts: Facts) -> None:
-    """Every model of the configuration has a score for each task, each group and the Micro-Avg."""
-    for model in expected_models(facts):
+    """Every model that the workflow evaluates has a score for each task, each group and the Micro-Avg."""
+    for model in facts.models:
         missing = [name for name in (*TASKS, *COLUMNS) if not facts.scores.get(model, name)]
         _require(not missing, f"{model} has no {', '.join(missing)}")
 
@@ -216,19 +212,6 @@ CHECKS: dict[str, Callable[[Facts], None]] = {
 }
 
 
-def expected_models(facts: Facts) -> list[str]:
-    """Names of all models that the configuration has evaluated."""
-    models = [other.instruct for other in facts.comparators if other.model]
-    for family in facts.families:
-        models += [family.base, family.instruct, *(family.tuned("original", c) for c in family.controls)]
-        for vocabulary in family.vocabularies:
-            facts.scores.last(family.name, vocabulary)
-            models += [name for _, name in facts.scores.checkpoints(family.name, vocabulary)]
-            models += [family.propagated(vocabulary, method) for method in ("swap", "overlap", "conversion")]
-        models += [family.tuned(row.vocabulary, c) for row in family.calibrated for c in row.calibrations]
-    return models
-
-
 def _failure(check: Callable[[Facts], None], facts: Facts) -> str | None:
     try:
         check(facts)
@@ -251,8 +234,7 @@ def _folder(path: str | Path) -> Path:
 
 def _documents(paths: list[Path]) -> Iterator[dict]:
     for path in paths:
-        with open(path, encoding="utf-8") as file:
-            yield from map(json.loads, file)
+        yield from read_jsonl(path)
 
 
 def _paragraphs(document: dict) -> Iterator[str]:

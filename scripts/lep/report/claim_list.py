@@ -4,13 +4,15 @@ Directions come from the paper's tables and text and were fixed before any run; 
 make no claims.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
-from lep.names import METHODS, MICRO, VOCABULARIES, Family
+from lep.names import CALIBRATED_METHOD, METHODS, MICRO, ORIGINAL, TITLES, UNCALIBRATED, VOCABULARIES, Family
 from lep.report.markup import number
 from lep.report.published import Published, find_published
 from lep.report.scores import Scores
+from lep.report.table import SYMBOLS
 
 COPY_RU = "daru_copy_ru"
 SMALL_METHODS = 0.016  # largest range over the three LEP methods in Table 3, Micro-Avg
@@ -49,9 +51,11 @@ class Claim:
         return list(dict.fromkeys(name for c in self.comparisons for name in (c.before, c.after)))
 
 
-def list_claims(families: list[Family], scores: Scores, published: list[Published]) -> list[Claim]:
-    """Every claim, in the order of the paper's sections."""
-    known = [_Book(family, scores, published) for family in families if family.published_family]
+def list_claims(
+    families: list[Family], scores: Scores, published: list[Published], methods: Sequence[str] = tuple(METHODS)
+) -> list[Claim]:
+    """Every claim, in the order of the paper's sections; those on LEP speak of the `methods` that were run."""
+    known = [_Book(family, scores, published, methods) for family in families if family.published_family]
     parts = (_tokenization, _pretraining, _propagation, _methods, _self_calibration, _calibration, _controls)
     return [claim for part in parts for book in known for claim in part(book)]
 
@@ -63,6 +67,7 @@ class _Book:
     family: Family
     scores: Scores
     rows: list[Published]
+    methods: Sequence[str]
 
     @property
     def vocabularies(self) -> list[str]:
@@ -77,13 +82,13 @@ class _Book:
 
     def tuned(self, name: str, vocabulary: str, before: str, after: str) -> float:
         """Change in Table 4 from one calibration to another."""
-        lep = "" if vocabulary == "original" else "conversion"
+        lep = "" if vocabulary == ORIGINAL else CALIBRATED_METHOD
         return self.change(4, name, (vocabulary, lep, before), (vocabulary, lep, after))
 
     def calibrated(self) -> Iterator[tuple[str, list[str]]]:
         """Vocabularies with their calibrations, those that the paper has as well."""
         for row in self.family.calibrated:
-            keys = [(row.vocabulary, "conversion", calibration) for calibration in row.calibrations]
+            keys = [(row.vocabulary, CALIBRATED_METHOD, calibration) for calibration in row.calibrations]
             yield row.vocabulary, [key[2] for key in keys if find_published(self.rows, 4, self.family, *key)]
 
 
@@ -92,67 +97,76 @@ def _tokenization(book: _Book) -> Iterator[Claim]:
     for vocabulary in book.vocabularies:
         yield Claim(
             f"tokens/{family.name}/{vocabulary}",
-            f"{family.shown('base')}: {VOCABULARIES[vocabulary]} takes fewer tokens for Russian text than the original "
-            "vocabulary.",
-            (Comparison(f"{family.name}/original", f"{family.name}/{vocabulary}", "symbols_per_token"),),
-            "above", book.change(2, "symbols_per_token", ("original",), (vocabulary,)), "exact",
+            f"{family.shown('base')}: {VOCABULARIES[vocabulary].title} takes fewer tokens for Russian text than the "
+            "original vocabulary.",
+            (Comparison(f"{family.name}/{ORIGINAL}", f"{family.name}/{vocabulary}", SYMBOLS),),
+            "above", book.change(2, SYMBOLS, (ORIGINAL,), (vocabulary,)), "exact",
         )  # fmt: skip
 
 
 def _pretraining(book: _Book) -> Iterator[Claim]:
     family = book.family
     for vocabulary in book.vocabularies:
-        paper = book.change(2, MICRO, ("original",), (vocabulary,))
+        paper = book.change(2, MICRO, (ORIGINAL,), (vocabulary,))
         relation = "above" if paper > 0 else "below"
         yield Claim(
             f"pretraining/{family.name}/{vocabulary}",
-            f"{family.shown('base')}: {VOCABULARIES[vocabulary]} after embedding pre-training scores {relation} the "
-            "original (5-shot).",
+            f"{family.shown('base')}: {VOCABULARIES[vocabulary].title} after embedding pre-training scores {relation} "
+            "the original (5-shot).",
             (Comparison(family.base, book.scores.donor(family.name, vocabulary)),),
             relation, paper,
         )  # fmt: skip
 
 
 def _propagation(book: _Book) -> Iterator[Claim]:
+    """Claims on the models that calibrations start from."""
+    if CALIBRATED_METHOD not in book.methods:
+        return
     family = book.family
-    title = family.shown("instruct")
-    original = book.paper(4, MICRO, "original", "", "none")
-    values = {v: book.paper(3, MICRO, v, "conversion") for v in book.vocabularies}
+    title, lep = family.shown("instruct"), f"LEP ({METHODS[CALIBRATED_METHOD].title})"
+    original = book.paper(4, MICRO, ORIGINAL, "", UNCALIBRATED)
+    values = {v: book.paper(3, MICRO, v, CALIBRATED_METHOD) for v in book.vocabularies}
     for vocabulary in book.vocabularies:
         paper = round(values[vocabulary] - original, 3)
         relation, words = ("at least", "at least like") if paper >= 0 else ("below", "below")
         yield Claim(
             f"propagation/{family.name}/{vocabulary}",
-            f"{title}: LEP (Conversion) to {VOCABULARIES[vocabulary]} scores {words} the original.",
+            f"{title}: {lep} to {VOCABULARIES[vocabulary].title} scores {words} the original.",
             (Comparison(family.instruct, family.propagated(vocabulary)),), relation, paper,
         )  # fmt: skip
     worst = min(values, key=values.get)
     if len(values) > 1:
         yield Claim(
             f"propagation/{family.name}/{worst}-lowest",
-            f"{title}: {VOCABULARIES[worst]} scores lowest of the vocabularies after LEP (Conversion).",
+            f"{title}: {VOCABULARIES[worst].title} scores lowest of the vocabularies after {lep}.",
             tuple(Comparison(family.propagated(v), family.propagated(worst)) for v in values if v != worst),
             "below", round(values[worst] - sorted(values.values())[1], 3),
         )  # fmt: skip
     if "unigram" in values:
+        before = book.paper(4, COPY_RU, ORIGINAL, "", UNCALIBRATED)
+        after = book.paper(3, COPY_RU, "unigram", CALIBRATED_METHOD)
         yield Claim(
             f"propagation/{family.name}/unigram-copy",
-            f"{title}: LEP (Conversion) to Unigram harms Russian copying.",
+            f"{title}: {lep} to {VOCABULARIES['unigram'].title} harms Russian copying.",
             (Comparison(family.instruct, family.propagated("unigram"), COPY_RU),), "below",
-            round(book.paper(3, COPY_RU, "unigram", "conversion") - book.paper(4, COPY_RU, "original", "", "none"), 3),
+            round(after - before, 3),
         )  # fmt: skip
 
 
 def _methods(book: _Book) -> Iterator[Claim]:
+    """Claims on the methods that were run, where they are two or more."""
+    if len(book.methods) < 2:
+        return
     family = book.family
+    *first, last = (METHODS[method].title for method in book.methods)
     for vocabulary in book.vocabularies:
-        names = [family.propagated(vocabulary, method) for method in METHODS]
-        values = [book.paper(3, MICRO, vocabulary, method) for method in METHODS]
+        models = [family.propagated(vocabulary, method) for method in book.methods]
+        values = [book.paper(3, MICRO, vocabulary, method) for method in book.methods]
         yield Claim(
             f"methods/{family.name}/{vocabulary}",
-            f"{family.shown('instruct')}: Swap, Overlap and Conversion to {VOCABULARIES[vocabulary]} differ by at most "
-            f"{number(SMALL_METHODS)}.",
-            tuple(Comparison(a, b) for i, a in enumerate(names) for b in names[i + 1 :]), "within",
+            f"{family.shown('instruct')}: {', '.join(first)} and {last} to {VOCABULARIES[vocabulary].title} differ by "
+            f"at most {number(SMALL_METHODS)}.",
+            tuple(Comparison(*pair) for pair in combinations(models, 2)), "within",
             round(max(values) - min(values), 3), margin=SMALL_METHODS,
         )  # fmt: skip
 
@@ -162,18 +176,19 @@ def _self_calibration(book: _Book) -> Iterator[Claim]:
     for vocabulary, calibrations in book.calibrated():
         if "self" not in calibrations:
             continue
-        models = family.tuned(vocabulary, "none"), family.tuned(vocabulary, "self")
-        title = f"{family.shown('instruct')}, {VOCABULARIES[vocabulary]}"
+        models = family.tuned(vocabulary, UNCALIBRATED), family.tuned(vocabulary, "self")
+        title = f"{family.shown('instruct')}, {VOCABULARIES[vocabulary].title}"
         yield Claim(
             f"self-calibration/{family.name}/{vocabulary}/copy",
             f"{title}: self-calibration raises Russian copying.",
-            (Comparison(*models, COPY_RU),), "above", book.tuned(COPY_RU, vocabulary, "none", "self"),
+            (Comparison(*models, COPY_RU),), "above", book.tuned(COPY_RU, vocabulary, UNCALIBRATED, "self"),
         )  # fmt: skip
-        for name, words in (("daru_mmlu", "MMLU"), ("daru_mera", "MERA")):
+        for name in ("daru_mmlu", "daru_mera"):
             yield Claim(
-                f"self-calibration/{family.name}/{vocabulary}/{words.lower()}",
-                f"{title}: self-calibration changes {words} by at most {number(SMALL_SELF)}.",
-                (Comparison(*models, name),), "within", book.tuned(name, vocabulary, "none", "self"), margin=SMALL_SELF,
+                f"self-calibration/{family.name}/{vocabulary}/{TITLES[name].lower()}",
+                f"{title}: self-calibration changes {TITLES[name]} by at most {number(SMALL_SELF)}.",
+                (Comparison(*models, name),), "within", book.tuned(name, vocabulary, UNCALIBRATED, "self"),
+                margin=SMALL_SELF,
             )  # fmt: skip
 
 
@@ -182,13 +197,13 @@ def _calibration(book: _Book) -> Iterator[Claim]:
     for vocabulary, calibrations in book.calibrated():
         if "saiga_copy" not in calibrations:
             continue
-        title = f"{family.shown('instruct')}, {VOCABULARIES[vocabulary]}"
+        title = f"{family.shown('instruct')}, {VOCABULARIES[vocabulary].title}"
         best = family.tuned(vocabulary, "saiga_copy")
         yield Claim(
             f"calibration/{family.name}/{vocabulary}/copy",
             f"{title}: Saiga tuning with copying repairs Russian copying.",
-            (Comparison(family.tuned(vocabulary, "none"), best, COPY_RU),), "above",
-            book.tuned(COPY_RU, vocabulary, "none", "saiga_copy"),
+            (Comparison(family.tuned(vocabulary, UNCALIBRATED), best, COPY_RU),), "above",
+            book.tuned(COPY_RU, vocabulary, UNCALIBRATED, "saiga_copy"),
         )  # fmt: skip
         if "saiga" in calibrations:
             yield Claim(
@@ -197,14 +212,17 @@ def _calibration(book: _Book) -> Iterator[Claim]:
                 (Comparison(family.tuned(vocabulary, "saiga"), best, COPY_RU),), "at least",
                 book.tuned(COPY_RU, vocabulary, "saiga", "saiga_copy"),
             )  # fmt: skip
-        for kind, words in (("none", "the original model"), ("saiga_copy", "the original model tuned alike")):
-            if kind != "none" and kind not in family.controls:
+        for kind, key, words in (
+            (UNCALIBRATED, "original", "the original model"),
+            ("saiga_copy", "control", "the original model tuned alike"),
+        ):
+            if kind not in (UNCALIBRATED, *family.controls):
                 continue
-            paper = book.change(4, MICRO, ("original", "", kind), (vocabulary, "conversion", "saiga_copy"))
+            paper = book.change(4, MICRO, (ORIGINAL, "", kind), (vocabulary, CALIBRATED_METHOD, "saiga_copy"))
             yield Claim(
-                f"calibration/{family.name}/{vocabulary}/above-{'original' if kind == 'none' else 'control'}",
+                f"calibration/{family.name}/{vocabulary}/above-{key}",
                 f"{title}: tuned with Saiga and copying, it scores above {words}.",
-                (Comparison(family.tuned("original", kind), best),), "above", paper,
+                (Comparison(family.tuned(ORIGINAL, kind), best),), "above", paper,
             )  # fmt: skip
 
 
@@ -213,11 +231,12 @@ def _controls(book: _Book) -> Iterator[Claim]:
     for vocabulary, calibrations in book.calibrated():
         if "saiga_copy" not in {*calibrations} & {*family.controls}:
             continue
-        pairs = [Comparison(family.tuned(v, "none"), family.tuned(v, "saiga_copy")) for v in ("original", vocabulary)]
-        changes = [book.tuned(MICRO, v, "none", "saiga_copy") for v in ("original", vocabulary)]
+        both, kinds = (ORIGINAL, vocabulary), (UNCALIBRATED, "saiga_copy")
+        pairs = [Comparison(*(family.tuned(v, kind) for kind in kinds)) for v in both]
+        changes = [book.tuned(MICRO, v, *kinds) for v in both]
         yield Claim(
             f"controls/{family.name}/{vocabulary}",
-            f"{family.shown('instruct')}, {VOCABULARIES[vocabulary]}: it gains more from Saiga tuning with copying "
-            "than the original model.",
+            f"{family.shown('instruct')}, {VOCABULARIES[vocabulary].title}: it gains more from Saiga tuning with "
+            "copying than the original model.",
             tuple(pairs), "above", round(changes[1] - changes[0], 3), "gap",
         )  # fmt: skip

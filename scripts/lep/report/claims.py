@@ -3,8 +3,6 @@
 A claim is a difference of scores with what must be true of it. It never passes or fails a run.
 """
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,8 @@ from pathlib import Path
 from lep.config import UserError
 from lep.evaluation.paired import paired_difference
 from lep.evaluation.samples import TaskValues, load_samples
-from lep.files import write_text
-from lep.names import parse_families
+from lep.files import write_csv
+from lep.names import METHODS, parse_families, parse_methods
 from lep.report.claim_list import Claim, Comparison, list_claims
 from lep.report.published import read_published
 from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_scores
@@ -45,11 +43,14 @@ def write_claims(
     draws: int = 1000,
     seed: int = 42,
     run: str = "",
+    methods: Sequence[str] = tuple(METHODS),
 ) -> None:
-    """Compute all claims and write them as CSV. `samples` are the evaluations' `samples.jsonl.gz`."""
-    parsed = parse_families(families)
-    table = read_scores(scores, parsed)
-    claims = list_claims(parsed, table, read_published(published))
+    """Compute all claims and write them as CSV.
+
+    `samples` are the evaluations' `samples.jsonl.gz`, `methods` the LEP methods that were run.
+    """
+    table = read_scores(scores)
+    claims = list_claims(parse_families(families), table, read_published(published), parse_methods(methods))
     values = load_needed(as_paths(samples), {model for claim in claims for model in claim.models()})
 
     def compare(comparison: Comparison) -> Difference:
@@ -58,11 +59,7 @@ def write_claims(
 
     known = read_metrics(metrics)
     results = [judge(claim, compare, table, known) for claim in claims]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([*_line(result), run] for result in results)
-    write_text(target, text.getvalue())
+    write_csv(target, COLUMNS, ([*_line(result), run] for result in results))
 
 
 def load_needed(paths: Iterable[Path], models: set[str]) -> dict[str, TaskValues]:

@@ -1,7 +1,6 @@
 """The PDF: facts, tables and figures laid beside the Typst source and compiled (no TeX, no network, fixed bytes)."""
 
 import csv
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,7 +9,7 @@ from xml.etree import ElementTree
 import typst
 
 from lep.config import UserError
-from lep.files import write_json
+from lep.files import write_json, written_by_rename
 from lep.report.facts import HASH_DIGITS, artefact_hashes, collect_facts, read_claims, read_pins
 from lep.report.scores import Paths, as_paths
 from lep.report.tables import Sources
@@ -30,13 +29,13 @@ def build_report(
     manifests: Paths = (),
     requirements: Path | None = None,
     errors: Path | None = None,
-    search: Paths = (),
+    sweep: Paths = (),
 ) -> None:
     """Write the report's PDF.
 
     `source` is the folder of the Typst files, `tables` the Typst fragments table1.typ to table4.typ, `figures` the
     PDFs of the figures, where wanted training.pdf as well; `manifests` the artefacts to list by hash, named
-    relative to the parent of `target`'s folder, `errors` the table of wrong answers, `search` that of learning rates.
+    relative to the parent of `target`'s folder, `errors` the table of wrong answers, `sweep` that of learning rates.
     Raises `UserError` for a missing number, a failed check or an error in the source.
     """
     facts = collect_facts(sources, settings, read_claims(claims))
@@ -46,18 +45,14 @@ def build_report(
         "hash_digits": str(HASH_DIGITS),
         "pins": read_pins(requirements) if requirements else [],
         "errors": read_errors(errors) if errors else [],
-        "search": [row for path in as_paths(search) for row in read_errors(path)],
+        "sweep": [row for path in as_paths(sweep) for row in read_errors(path)],
         "figures": [Path(path).name for path in as_paths(figures)],
     }
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         lay_out(root, source, as_paths(tables), as_paths(figures), facts)
-        partial = root / "paper.pdf"
-        compile_document(root, partial)
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        staged = Path(target).with_name(f".{Path(target).name}.partial")
-        shutil.copyfile(partial, staged)
-        os.replace(staged, target)
+        with written_by_rename(target) as partial:
+            compile_document(root, partial, format="pdf")
 
 
 def lay_out(root: Path, source: Path, tables: list[Path], figures: list[Path], facts: dict) -> None:

@@ -4,17 +4,19 @@ Run: `python -m lep.report.draw --source published`, or `--scores FILE` for your
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from lep.config import UserError
 from lep.log import logged, logger
+from lep.names import METHODS
 from lep.report.figure_1_2 import plot_figure1, plot_figure2
 from lep.report.figure_3 import plot_figure3
 from lep.report.figure_symbols import plot_symbols
 from lep.report.published import published_comparators, published_families, read_published
-from lep.report.run_id import identify_run, label_files
+from lep.report.run_id import RUN_ID, identify_run, label_files
 from lep.report.tables import Sources, read_sources, write_table
 
 PUBLISHED = Path("data/published_scores.csv")
@@ -24,7 +26,7 @@ EXTENSIONS = {"csv": "csv", "tidy": "tidy.csv", "md": "md", "tex": "tex", "typ":
 def draw_published(published: Path, out: Path) -> None:
     """Tables 1 to 4 and the figures from the paper's numbers alone; nothing is read off an image or made up."""
     rows = read_published(published)
-    run = identify_run("published", {published.name: published}, out / "run.json")
+    run = identify_run("published", {published.name: published}, out / RUN_ID)
     families, comparators = published_families(rows), published_comparators(rows)
     _draw(read_sources(families, published, comparators=comparators, run=run), out)
     logger.info("Figure 2 shows the paper's levels as marks: it gives no score of a training step as a number")
@@ -37,15 +39,18 @@ def draw_scores(
 ) -> None:
     """Tables 1 to 4 and the figures from a `scores.csv` in the columns of the workflow's.
 
-    `settings` is a configuration with `families` and `comparators`. A model that the file lacks is a visible gap; rows
-    that cannot be right stop everything before a file is written (see `lep.report.scores`).
+    `settings` is a configuration; only its `families`, `comparators` and `propagation.methods` are used. A model that
+    the file lacks is a visible gap; rows that cannot be right stop everything before a file is written (see
+    `lep.report.scores`).
     """
     given = [path for path in (scores, metrics, samples) if path]
     if missing := [str(path) for path in given if not path.is_file()]:
         raise UserError(f"{', '.join(missing)} does not exist; name a file of scores, metrics or samples")
-    sources = read_sources(settings["families"], published, scores, metrics, settings.get("comparators", ()))
-    run = identify_run("scores", label_files(given, scores.parent), out / "run.json")
-    _draw(read_sources(settings["families"], published, scores, metrics, sources.comparators, run), out)
+    comparators = settings.get("comparators", ())
+    methods = settings.get("propagation", {}).get("methods", tuple(METHODS))
+    sources = read_sources(settings["families"], published, scores, metrics, comparators, methods=methods)
+    run = identify_run("scores", label_files(given, scores.parent), out / RUN_ID)
+    _draw(replace(sources, run=run), out)
     if samples:
         plot_figure3(sources.families, samples, _figure(out, "figure3"), run)
     else:

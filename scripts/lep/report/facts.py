@@ -6,7 +6,20 @@ from pathlib import Path
 
 from lep.config import UserError
 from lep.files import sha256_file
-from lep.names import CALIBRATIONS, GROUPS, METHODS, MICRO, TASKS, TITLES, VOCABULARIES, Family
+from lep.names import (
+    CALIBRATED_METHOD,
+    CALIBRATIONS,
+    GROUPS,
+    METHODS,
+    MICRO,
+    ORIGINAL,
+    TASKS,
+    TITLES,
+    UNCALIBRATED,
+    VOCABULARIES,
+    Family,
+)
+from lep.report.claim_list import COPY_RU
 from lep.report.claims import COLUMNS as CLAIM_COLUMNS
 from lep.report.claims import FAILS, HOLDS, UNDECIDED
 from lep.report.markup import number, signed
@@ -17,7 +30,7 @@ from lep.report.tables import Sources, build_table
 TITLE = "Learned Embedding Propagation for Russian: a reproduction"
 PAPER = {"id": "arXiv 2412.21140", "url": "https://arxiv.org/abs/2412.21140"}
 HASH_DIGITS = 16
-COPY_RU = "daru_copy_ru"
+COUNTS = ("no", "one", "two", "three", "four", "five")  # how the text counts the LEP methods
 
 
 def collect_facts(sources: Sources, settings: dict, claims: list[dict]) -> dict:
@@ -94,6 +107,7 @@ def _run(sources: Sources, settings: dict, claims: list[dict]) -> dict[str, str]
         "sample_tokens": settings["sample_tokens"],
         "models": len(scores.entries),
         "families": len(sources.families),
+        "methods": COUNTS[len(sources.methods)],
         "tasks": len(TASKS),
         "items_foundation": foundation.n,
         "shots_foundation": foundation.shots,
@@ -112,7 +126,7 @@ def _family(sources: Sources, tables: dict[int, Table], family: Family) -> dict:
         "base_title": family.shown("base"),
         "instruct_title": family.shown("instruct"),
         "stand_in": family.stand_in,
-        "vocabularies": [VOCABULARIES[v] for v in family.vocabularies],
+        "vocabularies": [VOCABULARIES[v].title for v in family.vocabularies],
         "t1": _first(sources, tables[1], family),
         "t2": _second(sources, tables[2], family),
         "t3": _third(sources, tables[3], family),
@@ -134,38 +148,38 @@ def _first(sources: Sources, table: Table, family: Family) -> dict:
 
 def _second(sources: Sources, table: Table, family: Family) -> dict:
     scores, metrics = sources.scores, sources.metrics
-    for vocabulary in ("original", *family.vocabularies):
+    for vocabulary in (ORIGINAL, *family.vocabularies):
         metrics.need("vocabulary", f"{family.name}/{vocabulary}", SYMBOLS)  # a gap in the table, but not in the text
-    rows = dict(zip(("original", *family.vocabularies), [r for r in table.rows if r.peers == family.name], strict=True))
+    rows = dict(zip((ORIGINAL, *family.vocabularies), [r for r in table.rows if r.peers == family.name], strict=True))
     best = max(family.vocabularies, key=lambda v: scores.need(rows[v].model, MICRO).value)
     most = max(family.vocabularies, key=lambda v: rows[v].cells[SYMBOLS].value)
     last = scores.last(family.name, best)
     score = scores.need(rows[best].model, MICRO)
     bits = [metrics.need("pretraining", name, "bits_per_character") for name in (f"{family.name}/{best}/init", last)]
     return {
-        "symbols_original": number(rows["original"].cells[SYMBOLS].value, 2),
+        "symbols_original": number(rows[ORIGINAL].cells[SYMBOLS].value, 2),
         "symbols_most": number(rows[most].cells[SYMBOLS].value, 2),
-        "symbols_vocabulary": VOCABULARIES[most],
-        "symbols_gain": signed(rows[most].cells[SYMBOLS].value - rows["original"].cells[SYMBOLS].value, 2),
+        "symbols_vocabulary": VOCABULARIES[most].title,
+        "symbols_gain": signed(rows[most].cells[SYMBOLS].value - rows[ORIGINAL].cells[SYMBOLS].value, 2),
         "symbols_score": number(scores.need(rows[most].model, MICRO).value),
-        "paper_symbols_original": _paper(rows["original"], SYMBOLS, 2),
+        "paper_symbols_original": _paper(rows[ORIGINAL], SYMBOLS, 2),
         "paper_symbols_most": _paper(rows[most], SYMBOLS, 2),
-        "vocabulary": VOCABULARIES[best], "step": str(score.step), "best": number(score.value),
+        "vocabulary": VOCABULARIES[best].title, "step": str(score.step), "best": number(score.value),
         "original": number(scores.need(family.base, MICRO).value),
         "bits_before": f"{bits[0]:.2f}", "bits_after": f"{bits[1]:.2f}",
     }  # fmt: skip
 
 
 def _third(sources: Sources, table: Table, family: Family) -> dict:
-    rows = [row for row in table.rows if row.peers == family.name]
-    groups = [rows[i : i + len(METHODS)] for i in range(0, len(rows), len(METHODS))]
+    rows, size = [row for row in table.rows if row.peers == family.name], len(sources.methods)
+    groups = [rows[i : i + size] for i in range(0, len(rows), size)] if size > 1 else []
     best = max(rows, key=lambda row: sources.scores.need(row.model, MICRO).value)
     ranges = [[row.cells[MICRO].value for row in group] for group in groups]
     paper = [[row.published[MICRO] for row in group] for group in groups if all(row.published for row in group)]
     return {
         "models": str(len(rows)), "label": "{} ({})".format(*best.labels), "best": number(best.cells[MICRO].value),
         "original": number(sources.scores.need(family.instruct, MICRO).value),
-        "range": number(max(max(v) - min(v) for v in ranges)),
+        "range": number(max(max(v) - min(v) for v in ranges)) if ranges else None,
         "paper_range": number(max(max(v) - min(v) for v in paper)) if paper else None,
     }  # fmt: skip
 
@@ -176,14 +190,14 @@ def _fourth(sources: Sources, table: Table, family: Family) -> dict | None:
         return None
     scores = sources.scores
     best = max(tuned, key=lambda v: scores.need(family.tuned(v, "saiga_copy"), MICRO).value)
-    models = [family.tuned(best, calibration) for calibration in ("none", "saiga_copy")]
+    models = [family.tuned(best, calibration) for calibration in (UNCALIBRATED, "saiga_copy")]
     rows = [_row_of(table, model) for model in models]
     micro, copying = ([number(scores.need(model, name).value) for model in models] for name in (MICRO, COPY_RU))
     return {
-        "label": f"{VOCABULARIES[best]} (Conversion) of {family.shown('instruct')}",
+        "label": f"{VOCABULARIES[best].title} ({METHODS[CALIBRATED_METHOD].title}) of {family.shown('instruct')}",
         "before": micro[0], "after": micro[1], "copy_before": copying[0], "copy_after": copying[1],
         "paper_copy_before": _paper(rows[0], COPY_RU), "paper_copy_after": _paper(rows[1], COPY_RU),
-        "control": number(scores.need(family.tuned("original", "saiga_copy"), MICRO).value),
+        "control": number(scores.need(family.tuned(ORIGINAL, "saiga_copy"), MICRO).value),
     }  # fmt: skip
 
 
@@ -207,8 +221,8 @@ def _row_of(table: Table, model: str) -> Row:
 
 def _describe(model: str) -> str:
     """`llama/extended/conversion/saiga` as "Extended, Conversion, saiga"."""
-    titles = {**VOCABULARIES, **METHODS, **CALIBRATIONS}
-    return ", ".join(titles.get(part, part) for part in model.split("/")[1:])
+    registers = VOCABULARIES | METHODS | CALIBRATIONS
+    return ", ".join(registers[part].title if part in registers else part for part in model.split("/")[1:])
 
 
 def _half(score: Score) -> float:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
-from lep.names import MICRO, VOCABULARIES, Family
+from lep.names import MICRO, ORIGINAL, VOCABULARIES, Family
 from lep.report.figure_style import BARS, GREY, SERIES, WIDTH, ScoreFormatter, figure_style, save
 from lep.report.markup import number
 from lep.report.published import find_published
@@ -60,7 +60,7 @@ def plot_figure2(sources: Sources, outputs: dict[str, Path]) -> None:
             axis.yaxis.set_major_formatter(ScoreFormatter())
             axis.grid(axis="y")
         axes[0, 0].set_ylabel("Micro-Avg, 5-shot Darumeru")
-        handles = legend_of(sources.families, lines=sources.scores is not None)
+        handles = _legend(sources.families, lines=sources.scores is not None)
         if sources.scores:
             handles[0].set_label("Original, without training")
             handles.append(Line2D([], [], label="donor (best)", **_RING))
@@ -69,11 +69,16 @@ def plot_figure2(sources: Sources, outputs: dict[str, Path]) -> None:
         save(figure, outputs, header, rows, sources.run)
 
 
-def legend_of(families: list[Family], lines: bool = True) -> list[Line2D]:
-    """A handle for each vocabulary that a family has, the original first; without `lines` marks alone."""
-    used = [v for v in SERIES if v == "original" or any(v in family.vocabularies for family in families)]
-    style = {v: SERIES[v] if lines or v == "original" else SERIES[v] | {"linestyle": ""} for v in used}
-    return [Line2D([], [], label=VOCABULARIES[v], **style[v]) for v in used]
+def used_vocabularies(families: list[Family]) -> list[str]:
+    """The original vocabulary and those that a family has, in the order of the register."""
+    return [v for v in VOCABULARIES if v == ORIGINAL or any(v in family.vocabularies for family in families)]
+
+
+def _legend(families: list[Family], lines: bool) -> list[Line2D]:
+    """A handle for each vocabulary; without `lines` marks alone."""
+    used = used_vocabularies(families)
+    style = {v: SERIES[v] if lines or v == ORIGINAL else SERIES[v] | {"linestyle": ""} for v in used}
+    return [Line2D([], [], label=VOCABULARIES[v].title, **style[v]) for v in used]
 
 
 _DODGE = 0.018  # of the run: how far the points of neighbouring vocabularies stand apart
@@ -86,7 +91,7 @@ _RING = {
 def _panel(axis: Axes, family: Family, sources: Sources) -> list[tuple]:
     rows, scores = [], sources.scores
     if base := scores.get(family.base, MICRO):
-        rows.append((family.name, "original", family.base, 0, base.value, base.low, base.high, "no"))
+        rows.append((family.name, ORIGINAL, family.base, 0, base.value, base.low, base.high, "no"))
         axis.axhspan(base.low, base.high, color="0.93", linewidth=0, zorder=0)
         _level(axis, base.value)
     for place, vocabulary in enumerate(family.vocabularies):
@@ -115,10 +120,10 @@ def _panel(axis: Axes, family: Family, sources: Sources) -> list[tuple]:
 
 def _published_panel(axis: Axes, family: Family, sources: Sources) -> list[tuple]:
     rows = []
-    for place, vocabulary in enumerate(("original", *family.vocabularies)):
+    for place, vocabulary in enumerate((ORIGINAL, *family.vocabularies)):
         row = find_published(sources.published, 2, family, vocabulary)
         rows.append((family.name, vocabulary, "", None, row.values[MICRO], None, None, "" if not place else "yes"))
-        if vocabulary == "original":
+        if vocabulary == ORIGINAL:
             _level(axis, row.values[MICRO])
         else:
             axis.plot(place, row.values[MICRO], **SERIES[vocabulary] | {"linestyle": "", "markersize": 7})
@@ -130,7 +135,7 @@ def _published_panel(axis: Axes, family: Family, sources: Sources) -> list[tuple
 
 
 def _level(axis: Axes, value: float) -> None:
-    axis.axhline(value, zorder=1, **{k: v for k, v in SERIES["original"].items() if k != "marker"})
+    axis.axhline(value, zorder=1, **{k: v for k, v in SERIES[ORIGINAL].items() if k != "marker"})
 
 
 def _bars(axis: Axes, rows: list[tuple]) -> None:

@@ -1,7 +1,5 @@
 """The one look of all figures: colour-blind-safe colours that differ in grey as well, embedded fonts, fixed bytes."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +9,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from lep.files import write_text
+from lep.files import write_csv
 
 WIDTH = 7.0  # inches: the text width of the report
 GREY = "0.45"
@@ -82,10 +80,6 @@ def save(
     figure.savefig(outputs["pdf"], metadata={"CreationDate": None, "Keywords": run})
     figure.savefig(outputs["png"], metadata={"Software": None, "Run": run})
     pyplot.close(figure)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*header, *(["run"] if run else [])])
-    for row in rows:
-        cells = [f"{x:.6f}" if isinstance(x, float) else "" if x is None else x for x in row]
-        writer.writerow([*cells, *([run] if run else [])])
-    write_text(outputs["csv"], text.getvalue())
+    titles, mark = ([*header, "run"], [run]) if run else (header, [])
+    lines = ([*(f"{x:.6f}" if isinstance(x, float) else x for x in row), *mark] for row in rows)
+    write_csv(outputs["csv"], titles, lines)

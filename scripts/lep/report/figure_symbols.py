@@ -6,8 +6,8 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from lep.names import MICRO, PUBLISHED_TITLES, VOCABULARIES, Family
-from lep.report.figure_1_2 import legend_of
+from lep.names import MICRO, ORIGINAL, PUBLISHED_TITLES, VOCABULARIES, Family
+from lep.report.figure_1_2 import used_vocabularies
 from lep.report.figure_style import GREY, SERIES, WIDTH, ScoreFormatter, figure_style, save
 from lep.report.table import SYMBOLS, Row, heading
 from lep.report.tables import Sources, build_table
@@ -38,10 +38,7 @@ def plot_symbols(sources: Sources, outputs: dict[str, Path]) -> None:
             line[0].set_ylabel("Micro-Avg, 5-shot")
         for axis in axes[-1]:
             axis.set_xlabel("symbols per token, Russian")
-        handles = [
-            Line2D([], [], label=h.get_label(), **_mark(v))
-            for v, h in zip(_used(families), legend_of(families), strict=True)
-        ]
+        handles = [Line2D([], [], label=VOCABULARIES[v].title, **_mark(v)) for v in used_vocabularies(families)]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2)
         header = ("panel", "family", "vocabulary", "model", "symbols_per_token", "micro_avg", "low", "high")
         save(figure, outputs, header, rows, sources.run)
@@ -49,7 +46,7 @@ def plot_symbols(sources: Sources, outputs: dict[str, Path]) -> None:
 
 def _scatter(axis: Axes, family: Family, kind: str, found: list[Row]) -> list[tuple]:
     rows = []
-    for vocabulary, row in zip(("original", *family.vocabularies), found, strict=True):
+    for vocabulary, row in zip((ORIGINAL, *family.vocabularies), found, strict=True):
         if kind == "this run":
             cell = row.cells.get(MICRO)
             if cell is None or SYMBOLS not in row.cells:
@@ -76,7 +73,3 @@ def _scatter(axis: Axes, family: Family, kind: str, found: list[Row]) -> list[tu
 def _mark(vocabulary: str) -> dict:
     marker = SERIES[vocabulary]["marker"] or "X"
     return {"linestyle": "", "marker": marker, "markersize": 6.5, "color": SERIES[vocabulary]["color"]}
-
-
-def _used(families: list[Family]) -> list[str]:
-    return [v for v in VOCABULARIES if v == "original" or any(v in family.vocabularies for family in families)]

@@ -1,4 +1,4 @@
-"""Curves of the embedding pre-training, and the table of the search of its learning rate (paper section 2.4.1)."""
+"""Curves of the embedding pre-training (paper section 2.4.1)."""
 
 import json
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from lep.files import read_jsonl
 from lep.names import VOCABULARIES, parse_families
 from lep.report.figure_style import SERIES, WIDTH, figure_style, save
 from lep.report.markup import number
@@ -29,8 +30,8 @@ def plot_training(families: list[dict], runs: Mapping[str, Path], outputs: Mappi
         for axis, family in zip(axes[0], parsed.values(), strict=True):
             _panel(axis, {run: rows for run, rows in curves.items() if run.split("/")[0] == family.name})
             axis.set_title(family.shown("base"))
-        used = [v for v in SERIES if any(run.endswith(f"/{v}") for run in runs)]
-        handles = [Line2D([], [], label=VOCABULARIES[v], **SERIES[v]) for v in used]
+        used = [v for v in VOCABULARIES if any(run.endswith(f"/{v}") for run in runs)]
+        handles = [Line2D([], [], label=VOCABULARIES[v].title, **SERIES[v]) for v in used]
         handles.append(Line2D([], [], label="training text", color="0.5", linewidth=0.8))
         axes[0, 0].set_ylabel("bits per character")
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2)
@@ -39,7 +40,7 @@ def plot_training(families: list[dict], runs: Mapping[str, Path], outputs: Mappi
             family, vocabulary = run.split("/")
             figure, axis = pyplot.subplots(figsize=(0.6 * WIDTH, 2.6), layout="constrained")
             _panel(axis, {run: rows})
-            axis.set_title(f"{parsed[family].shown('base')}, {VOCABULARIES[vocabulary]}")
+            axis.set_title(f"{parsed[family].shown('base')}, {VOCABULARIES[vocabulary].title}")
             axis.set_ylabel("bits per character")
             save(figure, outputs[run], _HEADER, rows)
 
@@ -48,8 +49,7 @@ def read_curves(folder: Path) -> list[tuple[str, str, int, float]]:
     """Rows (run, `training` or `held-out`, step, bits per character) of a run's folder."""
     folder = Path(folder)
     run = "/".join(folder.parts[-2:])
-    with open(folder / "log.jsonl", encoding="utf-8") as file:
-        training = [json.loads(line) for line in file]
+    training = read_jsonl(folder / "log.jsonl")
     checkpoints = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["checkpoints"]
     rows = [(run, "training", line["step"], float(line["bits_per_character"])) for line in training]
     return rows + [(run, "held-out", c["step"], float(c["bits_per_character"])) for c in checkpoints]

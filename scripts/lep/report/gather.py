@@ -1,13 +1,12 @@
 """`scores.csv` and `metrics.csv` of a whole run, from the files of its steps."""
 
 import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lep.config import UserError
-from lep.files import write_text
+from lep.files import write_csv
 from lep.manifest import read_manifest
 from lep.report.scores import METRIC_COLUMNS, SCORE_COLUMNS, Paths, as_paths
 
@@ -21,7 +20,7 @@ def gather_scores(scores: Paths, target: Path) -> None:
         if tuple(header) != SCORE_COLUMNS:
             raise UserError(f"{path} must have the columns {','.join(SCORE_COLUMNS)}; evaluate its models again")
         rows += found
-    _write(target, SCORE_COLUMNS, rows)
+    write_csv(target, SCORE_COLUMNS, rows)
 
 
 def gather_metrics(artefacts: Mapping[str, Mapping[str, Path]], vocabularies: Path, target: Path) -> None:
@@ -38,16 +37,10 @@ def gather_metrics(artefacts: Mapping[str, Mapping[str, Path]], vocabularies: Pa
             found = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
             for checkpoint in found.get("checkpoints", ()):
                 rows += _rows(kind, f"{model}/{checkpoint['name']}", checkpoint)
-    _write(target, METRIC_COLUMNS, rows)
+    write_csv(target, METRIC_COLUMNS, rows)
 
 
 def _rows(kind: str, model: str, facts: Mapping) -> Iterator[tuple[str, str, str, str]]:
     for name, value in sorted(facts.items()):
         if isinstance(value, int | float) and not isinstance(value, bool):
             yield kind, model, name, str(value) if isinstance(value, int) else f"{value:.6g}"
-
-
-def _write(target: Path, columns: tuple[str, ...], rows: list) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-    write_text(target, text.getvalue())

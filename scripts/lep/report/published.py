@@ -4,8 +4,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lep.config import UserError
-from lep.names import COLUMNS, COMPARATOR, PUBLISHED_CALIBRATIONS, PUBLISHED_TITLES, Calibrated, Comparator, Family
-from lep.report.scores import _number, _rows
+from lep.names import (
+    COLUMNS,
+    COMPARATOR,
+    ORIGINAL,
+    PUBLISHED_CALIBRATIONS,
+    PUBLISHED_TITLES,
+    UNCALIBRATED,
+    Calibrated,
+    Comparator,
+    Family,
+)
+from lep.report.scores import read_number, read_rows
 
 PUBLISHED_COLUMNS = (
     "table", "family", "model", "vocabulary", "lep", "calibration", "shots", "symbols_per_token", *COLUMNS,
@@ -29,10 +39,10 @@ def read_published(path: str | Path) -> list[Published]:
     """Read the paper's own values."""
     rows: list[Published] = []
     seen: dict[tuple[str, ...], int] = {}
-    for line, row in _rows(Path(path), PUBLISHED_COLUMNS):
+    for line, row in read_rows(Path(path), PUBLISHED_COLUMNS):
         where = f"{path}, line {line}"
         names = [name for name in ("symbols_per_token", *COLUMNS) if row[name]]
-        values = {name: _number(row[name], f"{where}: {name}") for name in names}
+        values = {name: read_number(row[name], f"{where}: {name}") for name in names}
         key = tuple(row[column] for column in ("table", "family", "model", "vocabulary", "lep", "calibration"))
         if key[0] not in ("1", "2", "3", "4"):
             raise UserError(f"{where}: there is no table {key[0]!r}; use 1, 2, 3 or 4")
@@ -50,12 +60,12 @@ def published_families(rows: list[Published]) -> list[Family]:
     calibrations = {theirs: ours for ours, theirs in PUBLISHED_CALIBRATIONS.items()}
     families = []
     for family in dict.fromkeys(row.family for row in rows if row.family != COMPARATOR):
-        vocabularies = [r.vocabulary for r in rows if (r.table, r.family) == (2, family) and r.vocabulary != "original"]
+        vocabularies = [r.vocabulary for r in rows if (r.table, r.family) == (2, family) and r.vocabulary != ORIGINAL]
         tuned: dict[str, list[str]] = {}
         for row in rows:
-            if (row.table, row.family) == (4, family) and row.calibration != PUBLISHED_CALIBRATIONS["none"]:
+            if (row.table, row.family) == (4, family) and row.calibration != PUBLISHED_CALIBRATIONS[UNCALIBRATED]:
                 tuned.setdefault(row.vocabulary, []).append(calibrations[row.calibration])
-        controls = tuned.pop("original", [])
+        controls = tuned.pop(ORIGINAL, [])
         families.append(
             Family(
                 name=family, base_title=PUBLISHED_TITLES[family][0], instruct_title=PUBLISHED_TITLES[family][1],

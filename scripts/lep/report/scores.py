@@ -1,4 +1,4 @@
-"""Reading of `scores.csv`, `metrics.csv` and `data/published_scores.csv`; rows that cannot be right are refused.
+"""Reading of `scores.csv`, `metrics.csv` and `samples.jsonl`; rows that cannot be right are refused.
 
 A message gives the line of the file; the header is line 1.
 """
@@ -6,18 +6,12 @@ A message gives the line of the file; the header is line 1.
 import csv
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lep.config import UserError
-from lep.names import (
-    LEVELS,
-    MICRO,
-    VOCABULARIES,
-    Family,
-)
+from lep.names import LEVELS, MICRO, Family, parse_model_name
 
 Paths = str | Path | Iterable[str | Path]
 SCORE_COLUMNS = (
@@ -25,11 +19,6 @@ SCORE_COLUMNS = (
     "prompt_hash",
 )  # fmt: skip
 METRIC_COLUMNS = ("kind", "model", "name", "value")
-_MODEL = re.compile(
-    r"[\w.-]+/(base|instruct"
-    rf"|({'|'.join(VOCABULARIES)})/(init|donor|cpt-\d{{3}}|swap|overlap|conversion"
-    r"|(conversion|instruct)/(self|saiga|saiga_copy)))"
-)
 
 
 @dataclass(frozen=True)
@@ -106,7 +95,7 @@ class Metrics:
         if (kind, model, name) not in self.entries:
             raise UserError(f"{self.path} has no row {kind},{model},{name}; gather the metrics of that step")
         text, line = self.entries[kind, model, name]
-        return _number(text, f"{self.path}, line {line}: value")
+        return read_number(text, f"{self.path}, line {line}: value")
 
     def get(self, kind: str, model: str, name: str) -> float | None:
         """One fact as a number; None where it is missing."""
@@ -119,14 +108,14 @@ def read_scores(path: str | Path, families: list[Family] | None = None) -> Score
     known = {family.name for family in families or ()}
     seen: dict[tuple, int] = {}
     entries: dict[str, dict[str, Score]] = {}
-    for line, row in _rows(path, SCORE_COLUMNS):
+    for line, row in read_rows(path, SCORE_COLUMNS):
         where = f"{path}, line {line}"
         _check_names(row, where, known)
         key = tuple(row[column] for column in ("model", "level", "name", "metric"))
         if key in seen:
             raise UserError(f"{where} repeats line {seen[key]} ({', '.join(key)}); keep one of the two")
         seen[key] = line
-        value, low, high = (_number(row[column], f"{where}: {column}") for column in ("value", "low", "high"))
+        value, low, high = (read_number(row[column], f"{where}: {column}") for column in ("value", "low", "high"))
         if low > high:
             raise UserError(f"{where}: low {low} lies above high {high}; evaluate the model again")
         if row["metric"] == "score":
@@ -140,7 +129,7 @@ def read_metrics(path: str | Path) -> Metrics:
     """Read `metrics.csv`; repeated rows and NaN are refused."""
     path = Path(path)
     entries: dict[tuple[str, str, str], tuple[str, int]] = {}
-    for line, row in _rows(path, METRIC_COLUMNS):
+    for line, row in read_rows(path, METRIC_COLUMNS):
         key = (row["kind"], row["model"], row["name"])
         if key in entries:
             raise UserError(f"{path}, line {line} repeats line {entries[key][1]} ({', '.join(key)}); keep one of them")
@@ -170,7 +159,8 @@ def as_paths(paths: Paths) -> list[Path]:
     return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a CSV file with their line; `UserError` where a column or a field is missing."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
@@ -192,9 +182,11 @@ def _check_names(row: dict[str, str], where: str, families: set[str]) -> None:
         raise UserError(f"{where}: unknown level {row['level']!r}; use {', '.join(LEVELS)}")
     if row["name"] not in LEVELS[row["level"]]:
         raise UserError(f"{where}: unknown {row['level']} {row['name']!r}; use {', '.join(LEVELS[row['level']])}")
-    if not _MODEL.fullmatch(row["model"]):
-        raise UserError(f"{where}: unknown model {row['model']!r}; names are like llama/extended/conversion")
-    if families and row["model"].split("/")[0] not in families:
+    try:
+        model = parse_model_name(row["model"])
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    if families and model.family not in families:
         raise UserError(f"{where}: {row['model']} is of no configured family; known are {', '.join(sorted(families))}")
 
 
@@ -202,7 +194,7 @@ def _counts(row: dict[str, str], where: str) -> tuple[int, float, int]:
     n, shots = (_whole(row[column], f"{where}: {column}") for column in ("n", "shots"))
     if n < 1:
         raise UserError(f"{where}: n is {row['n']}; it must be the number of scored items")
-    return n, _number(row["chance"], f"{where}: chance"), shots
+    return n, read_number(row["chance"], f"{where}: chance"), shots
 
 
 def _step(row: dict[str, str], where: str) -> int | None:
@@ -214,7 +206,7 @@ def _step(row: dict[str, str], where: str) -> int | None:
 
 
 def _whole(text: str, where: str) -> int:
-    number = _number(text, where)
+    number = read_number(text, where)
     if number < 0 or number != int(number):
         raise UserError(f"{where} is {text!r}; a whole number from 0 on is wanted")
     return int(number)
@@ -227,7 +219,8 @@ def _finite_or_text(text: str) -> bool:
         return True
 
 
-def _number(text: str, where: str) -> float:
+def read_number(text: str, where: str) -> float:
+    """A finite number; `UserError` for anything else, with `where` it stands."""
     try:
         number = float(text)
     except ValueError:

@@ -1,35 +1,31 @@
 """Table of the learning-rate sweep."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from lep.config import UserError
-from lep.files import write_text
+from lep.files import write_csv, write_text
 from lep.manifest import read_manifest
 
-_SEARCH = ("run", "learning_rate", "steps", "tokens", "bits_per_character", "loss_per_token", "lowest")
+_HEADER = ("run", "learning_rate", "steps", "tokens", "bits_per_character", "loss_per_token", "lowest")
 
 
 def write_sweep_table(runs: Mapping[str, Mapping[str, Path]], outputs: Mapping[str, Path]) -> None:
-    """Write the table of the search of the learning rate as `csv` and `md`.
+    """Write the table of the learning-rate sweep as `csv` and `md`.
 
     `runs` maps FAMILY/VOCABULARY and learning rate to the folder of a run. The lowest bits per character of a
     vocabulary's held-out text are marked; the rate that is used stands in the configuration.
     """
-    rows = [row for run, folders in runs.items() for row in _search_rows(run, folders)]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_SEARCH, *rows])
-    write_text(outputs["csv"], text.getvalue())
+    rows = [row for run, folders in runs.items() for row in _sweep_rows(run, folders)]
+    write_csv(outputs["csv"], _HEADER, rows)
     titles = ("vocabulary", "learning rate", "steps", "tokens", "bits per character", "loss per token", "lowest")
     lines = ["| " + " | ".join(titles) + " |", "|---|---:|---:|---:|---:|---:|---|"]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     write_text(outputs["md"], "\n".join(lines) + "\n")
 
 
-def _search_rows(run: str, folders: Mapping[str, Path]) -> list[tuple]:
+def _sweep_rows(run: str, folders: Mapping[str, Path]) -> list[tuple]:
     found = []
     for rate, folder in folders.items():
         read_manifest(folder)  # refuses a run that was not finished

@@ -72,7 +72,7 @@ class Table:
 
 def digits(column: str) -> int:
     """Decimal places that a column shows."""
-    return 2 if column == "symbols_per_token" else 3
+    return 2 if column == SYMBOLS else 3
 
 
 def heading(table: Table) -> str:

@@ -1,9 +1,8 @@
 """A table as CSV: wide, as it is shown, and tidy, one line per value."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from lep.files import csv_text
 from lep.report.table import Row, Table, digits, heading
 
 TIDY_COLUMNS = (
@@ -30,12 +29,12 @@ def write_csv(table: Table) -> str:
         line += [_number(row.published.get(column), digits(column)) for column in table.published_columns]
         line += [_number(table.delta(row, column)) for column in deltas]
         lines.append([*line, table.run])
-    return _csv([*header, "run"], lines)
+    return csv_text([*header, "run"], lines)
 
 
 def write_tidy(table: Table) -> str:
     """One line per value that the table shows, ours and the paper's."""
-    return _csv(TIDY_COLUMNS, (line for row in table.rows for line in _tidy_lines(table, row)))
+    return csv_text(TIDY_COLUMNS, (line for row in table.rows for line in _tidy_lines(table, row)))
 
 
 def _tidy_lines(table: Table, row: Row) -> Iterator[list[object]]:
@@ -54,9 +53,3 @@ def _tidy_lines(table: Table, row: Row) -> Iterator[list[object]]:
 
 def _number(value: float | None, places: int = 6) -> str:
     return "" if value is None else f"{value:.{places}f}"
-
-
-def _csv(header: Iterable[str], lines: Iterable[list[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([list(header), *lines])
-    return text.getvalue()

@@ -7,17 +7,21 @@ from pathlib import Path
 from lep.config import UserError
 from lep.files import write_text
 from lep.names import (
-    CALIBRATIONS,
+    CALIBRATED_METHOD,
+    CALIBRATION_TITLES,
     COLUMNS,
     COMPARATOR,
     METHODS,
     MICRO,
+    ORIGINAL,
     TITLES,
+    UNCALIBRATED,
     VOCABULARIES,
     Comparator,
     Family,
     parse_comparators,
     parse_families,
+    parse_methods,
 )
 from lep.report import markup, table_csv
 from lep.report.published import Published, find_published, read_published
@@ -25,6 +29,7 @@ from lep.report.scores import Metrics, Score, Scores, read_metrics, read_scores
 from lep.report.table import LAST, SYMBOLS, Cell, Row, Table
 
 ARROW_FROM = 0.005  # smallest change that the paper marks with an arrow in Table 1
+PAPERS_BEST = ("extended", "saiga_copy")  # vocabulary and calibration of the paper's best models in Table 1
 WRITERS: dict[str, Callable[[Table], str]] = {
     "csv": table_csv.write_csv,
     "tidy": table_csv.write_tidy,
@@ -36,7 +41,8 @@ WRITERS: dict[str, Callable[[Table], str]] = {
 
 @dataclass(frozen=True)
 class Sources:
-    """What a table is made from; without `scores` it holds the paper's values alone. `run` is the run's id."""
+    """What a table is made from; without `scores` it holds the paper's values alone. `run` is the run's id, `methods`
+    are the LEP methods that were run."""
 
     families: list[Family]
     published: list[Published]
@@ -44,6 +50,7 @@ class Sources:
     metrics: Metrics | None = None
     comparators: list[Comparator] = field(default_factory=list)
     run: str = ""
+    methods: Sequence[str] = tuple(METHODS)
 
 
 def read_sources(
@@ -53,8 +60,12 @@ def read_sources(
     metrics: Path | None = None,
     comparators: Sequence[dict | Comparator] = (),
     run: str = "",
+    methods: Sequence[str] = tuple(METHODS),
 ) -> Sources:
-    """Read and check the files that the tables are made from; `families` and `comparators` as in the configuration."""
+    """Read and check the files that the tables are made from.
+
+    `families`, `comparators` and `methods` (`propagation.methods`) are as in the configuration.
+    """
     parsed, others = parse_families(families), parse_comparators(comparators)
     return Sources(
         parsed,
@@ -63,6 +74,7 @@ def read_sources(
         read_metrics(metrics) if metrics else None,
         others,
         run,
+        parse_methods(methods),
     )
 
 
@@ -162,15 +174,15 @@ def _best_calibrated(sources: Sources, family: Family) -> tuple[Row, Family]:
 
     def rank(option: tuple[str, str]) -> tuple[float, int]:
         score = sources.scores.get(family.tuned(*option), MICRO) if sources.scores else None
-        return (score.value if score else 0.0, option == best)
+        return (score.value if score else 0.0, option == PAPERS_BEST)
 
-    best = ("extended", "saiga_copy")  # the paper's
     vocabulary, calibration = max(options, key=rank)
-    label = f"{family.shown('instruct')} + LEP-{VOCABULARIES[vocabulary]} + {CALIBRATIONS[calibration]}"
-    published = {"vocabulary": "extended", "lep": "conversion", "calibration": "saiga_copy"}
+    titles = VOCABULARIES[vocabulary].title, CALIBRATION_TITLES[calibration]
+    label = f"{family.shown('instruct')} + LEP-{titles[0]} + {titles[1]}"
+    published = dict(zip(("vocabulary", "calibration"), PAPERS_BEST, strict=True)) | {"lep": CALIBRATED_METHOD}
     model = family.tuned(vocabulary, calibration)
     row = _row(sources, family, "Ours (best calibrated)", (label,), model, table=1, **published)
-    return replace(row, comparable=row.comparable and (vocabulary, calibration) == best), family
+    return replace(row, comparable=row.comparable and (vocabulary, calibration) == PAPERS_BEST), family
 
 
 def _with_arrows(sources: Sources, row: Row, family: Family) -> Row:
@@ -196,15 +208,16 @@ def arrow(before: Score | Cell | None, after: Cell) -> str:
 def _table2(sources: Sources) -> Table:
     rows = []
     for family in sources.families:
-        for vocabulary in ("original", *family.vocabularies):
+        for vocabulary in (ORIGINAL, *family.vocabularies):
             model, label, last = family.base, "–", None
-            if vocabulary != "original" and sources.scores:
+            if vocabulary != ORIGINAL and sources.scores:
                 model = f"{family.name}/{vocabulary}/donor"
                 if steps := {name: step for step, name in sources.scores.checkpoints(family.name, vocabulary)}:
                     model = sources.scores.donor(family.name, vocabulary)
                     label = str(steps[model])
                     last = sources.scores.get(sources.scores.last(family.name, vocabulary), MICRO)
-            labels = (VOCABULARIES[vocabulary], label) if sources.scores else (VOCABULARIES[vocabulary],)
+            title = VOCABULARIES[vocabulary].title
+            labels = (title, label) if sources.scores else (title,)
             row = _row(sources, family, family.shown("base"), labels, model, table=2, vocabulary=vocabulary)
             if last:
                 row.cells[LAST] = Cell(last.value, last.low, last.high)
@@ -233,7 +246,7 @@ def _table3(sources: Sources) -> Table:
             sources,
             family,
             family.shown("instruct"),
-            (VOCABULARIES[vocabulary], title),
+            (VOCABULARIES[vocabulary].title, METHODS[method].title),
             family.propagated(vocabulary, method),
             table=3,
             vocabulary=vocabulary,
@@ -241,25 +254,28 @@ def _table3(sources: Sources) -> Table:
         )
         for family in sources.families
         for vocabulary in family.vocabularies
-        for method, title in METHODS.items()
+        for method in sources.methods
     ]
     caption = "0-shot Darumeru of instruct models after Learned Embedding Propagation"
-    return _table(3, sources, caption, ("Vocabulary", "LEP"), rows, [])
+    left_out = [method.title for name, method in METHODS.items() if name not in sources.methods]
+    notes = [f"Not run: {', '.join(left_out)}."] if left_out else []
+    return _table(3, sources, caption, ("Vocabulary", "LEP"), rows, notes)
 
 
 def _table4(sources: Sources) -> Table:
     rows = []
     for family in sources.families:
-        options = [("original", c) for c in ("none", *family.controls)]
+        options = [(ORIGINAL, c) for c in (UNCALIBRATED, *family.controls)]
         for calibrated in family.calibrated:
-            options += [(calibrated.vocabulary, c) for c in ("none", *calibrated.calibrations)]
+            options += [(calibrated.vocabulary, c) for c in (UNCALIBRATED, *calibrated.calibrations)]
         for vocabulary, calibration in options:
-            labels = VOCABULARIES[vocabulary], CALIBRATIONS[calibration]
-            keys = {"vocabulary": vocabulary, "lep": "" if vocabulary == "original" else "conversion"}
+            labels = VOCABULARIES[vocabulary].title, CALIBRATION_TITLES[calibration]
+            keys = {"vocabulary": vocabulary, "lep": "" if vocabulary == ORIGINAL else CALIBRATED_METHOD}
             model = family.tuned(vocabulary, calibration)
             title = family.shown("instruct")
             rows.append(_row(sources, family, title, labels, model, table=4, calibration=calibration, **keys))
-    notes = ["Original: the instruct model without LEP, treated alike (control). Other rows start from Conversion."]
+    start = METHODS[CALIBRATED_METHOD].title
+    notes = [f"Original: the instruct model without LEP, treated alike (control). Other rows start from {start}."]
     return _table(4, sources, "0-shot Darumeru after calibration", ("Vocabulary", "Calibration"), rows, notes)
 
 

@@ -1,7 +1,6 @@
 """The report on vocabularies: how long text becomes, what that saves in generation, and which rows are of no use."""
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lep.corpus.languages import language_name
-from lep.files import write_text
-from lep.names import VOCABULARIES, Family, parse_families
+from lep.files import write_csv, write_text
+from lep.names import ORIGINAL, VOCABULARIES, Family, parse_families
 from lep.report.figure_style import GREY, SERIES, WIDTH, figure_style, save
 from lep.report.markup import GAP, number
 from lep.report.published import Published, find_published, read_published
@@ -97,7 +96,7 @@ def report_vocabularies(
     shown = Languages(*languages[:2])
     values = read_published(published) if shown.adapted == "ru" else []
     rows = _read(parse_families(families), read_metrics(metrics), values, shown)
-    write_text(outputs["table"], _csv(rows, shown))
+    write_csv(outputs["table"], ["model", "stand_in", *shown.columns], (_cells(row, shown) for row in rows))
     write_text(outputs["md"], _markdown(rows, shown, Path(tokens), characters, under_trained_below))
     with figure_style():
         figure, axes = pyplot.subplots(
@@ -113,13 +112,13 @@ def report_vocabularies(
 def _read(families: list[Family], metrics: Metrics, published: list[Published], languages: Languages) -> list[Row]:
     rows = []
     for family in families:
-        for vocabulary in ("original", *family.vocabularies):
+        for vocabulary in (ORIGINAL, *family.vocabularies):
             model = f"{family.name}/{vocabulary}"
             measured = [column for column in languages.columns if column not in ("published", "speed_up", "parity")]
             values = {column: metrics.need("vocabulary", model, column) for column in measured}
             if (parity := metrics.get("vocabulary", model, "parity")) is not None:  # where the corpus has aligned text
                 values["parity"] = parity
-            original = metrics.need("vocabulary", f"{family.name}/original", "symbols_per_token")
+            original = metrics.need("vocabulary", f"{family.name}/{ORIGINAL}", "symbols_per_token")
             values["speed_up"] = values["symbols_per_token"] / original
             row = find_published(published, 2, family, vocabulary)
             if row and "symbols_per_token" in row.values:
@@ -128,14 +127,9 @@ def _read(families: list[Family], metrics: Metrics, published: list[Published], 
     return rows
 
 
-def _csv(rows: list[Row], languages: Languages) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["model", "stand_in", *languages.columns])
-    for row in rows:
-        values = [f"{row.values[c]:.6g}" if c in row.values else "" for c in languages.columns]
-        writer.writerow([row.model, "yes" if row.family.stand_in else "no", *values])
-    return text.getvalue()
+def _cells(row: Row, languages: Languages) -> list[str]:
+    values = [f"{row.values[c]:.6g}" if c in row.values else "" for c in languages.columns]
+    return [row.model, "yes" if row.family.stand_in else "no", *values]
 
 
 def _markdown(rows: list[Row], languages: Languages, tokens: Path, characters: int, under_trained_below: int) -> str:
@@ -146,7 +140,7 @@ def _markdown(rows: list[Row], languages: Languages, tokens: Path, characters: i
     lines += [_line(["Model", "Vocabulary", *titles]), _line(["---"] * 2 + ["---:"] * len(titles))]
     for row in rows:
         cells = [_shown(row, column, places) for column, (_, places) in columns.items()]
-        lines.append(_line([row.family.shown("base"), VOCABULARIES[row.vocabulary], *cells]))
+        lines.append(_line([row.family.shown("base"), VOCABULARIES[row.vocabulary].title, *cells]))
     stand_in = any(row.family.stand_in for row in rows)
     lines += [
         "",
@@ -194,7 +188,7 @@ def _draw(axes: list[Axes], rows: list[Row], languages: Languages) -> None:
     places = _places(rows)
     for place, row in zip(places, rows, strict=True):
         values, color = row.values, SERIES[row.vocabulary]["color"]
-        color = "0.6" if row.vocabulary == "original" else color
+        color = "0.6" if row.vocabulary == ORIGINAL else color
         left.barh(place, values["symbols_per_token"], height=0.66, color=color)
         left.plot(values[f"symbols_per_token_{languages.known}"], place, **_KNOWN)
         if "published" in values:
@@ -203,7 +197,7 @@ def _draw(axes: list[Axes], rows: list[Row], languages: Languages) -> None:
         if "parity" in values:
             right.barh(place, values["parity"], height=0.66, color=color)
             right.text(values["parity"] + 0.02, place, number(values["parity"], 2), va="center", fontsize=7)
-    left.set_yticks(places, [f"{row.family.shown('base')}, {VOCABULARIES[row.vocabulary]}" for row in rows])
+    left.set_yticks(places, [f"{row.family.shown('base')}, {VOCABULARIES[row.vocabulary].title}" for row in rows])
     left.set_ylim(places[-1] + 0.6, -0.6)
     left.set_xlabel(f"{language_name(languages.adapted)} characters per forward pass (×: speed-up)")
     right.axvline(1, color=GREY, linewidth=0.8, zorder=0)

@@ -13,10 +13,10 @@ from pydantic.dataclasses import dataclass
 from lep.config import STRICT, UserError
 from lep.files import read_jsonl, write_jsonl
 from lep.manifest import publish, staging
+from lep.stand_ins.choices import LETTERS, letter_answer, list_options, split_words
 
 RECIPE_VERSION = 1
 INSTRUCTIONS = "instructions.jsonl"
-LETTERS = "ABCD"
 
 # Several wordings of each kind, as users write them.
 WORDINGS = {
@@ -35,7 +35,6 @@ WORDINGS = {
         "search": ('Which text has the word "{word}"?\n{options}',),
     },
 }
-ANSWER = {"ru": "Ответ: {letter}", "en": "Answer: {letter}"}
 # What the regular expressions of the data set look for: refusals of a language model.
 REFUSAL = {
     "ru": "Как языковая модель, я не могу ответить на этот вопрос.",
@@ -104,11 +103,6 @@ def collect(documents: Iterable[dict]) -> Pool:
     return Pool(lines, openings, sorted(words))
 
 
-def split_words(text: str) -> list[str]:
-    """Words of a text without punctuation."""
-    return [word for word in (part.strip(".,:;!?«»\"'()-—") for part in text.split()) if word.isalpha()]
-
-
 def _record(pool: Pool, language: str, rng: random.Random, recipe: InstructionRecipe) -> dict:
     kind = rng.choice(list(MAKERS))
     fields, answer = MAKERS[kind](pool, language, rng)
@@ -145,8 +139,8 @@ def _choice(pool: Pool, language: str, rng: random.Random) -> tuple[dict, str]:
     right = split_words(words[place])[0]
     text = " ".join([*words[:place], "___", *words[place + 1 :]])
     wrong = rng.sample([word for word in rng.sample(pool.words, min(9, len(pool.words))) if word != right], 3)
-    options, letter = _lettered(right, wrong, rng)
-    return {"text": text, "options": options}, ANSWER[language].format(letter=letter)
+    options, answer = _choose(right, wrong, language, rng)
+    return {"text": text, "options": options}, answer
 
 
 def _continuation(pool: Pool, language: str, rng: random.Random) -> tuple[dict, str]:
@@ -166,16 +160,15 @@ def _search(pool: Pool, language: str, rng: random.Random) -> tuple[dict, str]:
     words = [word for word in split_words(lines[0]) if len(word) > 3 and word.casefold() not in elsewhere]
     if not words:
         return _search(pool, language, rng)
-    options, letter = _lettered(lines[0], lines[1:], rng)
-    return {"word": rng.choice(words), "options": options}, ANSWER[language].format(letter=letter)
+    options, answer = _choose(lines[0], lines[1:], language, rng)
+    return {"word": rng.choice(words), "options": options}, answer
 
 
-def _lettered(right: str, wrong: Sequence[str], rng: random.Random) -> tuple[str, str]:
-    """Options as lettered lines, and the letter of the right one."""
+def _choose(right: str, wrong: Sequence[str], language: str, rng: random.Random) -> tuple[str, str]:
+    """Options in a drawn order as lettered lines, and the answer that names the right one."""
     options = [right, *wrong]
     rng.shuffle(options)
-    listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=True))
-    return listed, LETTERS[options.index(right)]
+    return list_options(options), letter_answer(options.index(right), language)
 
 
 MAKERS: dict[str, Callable[[Pool, str, random.Random], tuple[dict, str]]] = {

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lep.corpus.documents import text_of
+from lep.models.chat import IGNORED
+from lep.stand_ins.choices import LEAD, LETTERS, letter_answer, list_options, split_words
 
 # Wordings per language: instruction templates of the instruct's fine-tuning.
 COPY = {
@@ -38,8 +40,6 @@ GAP = {
     "ru": ("Какое слово выпало?\n{text}", "Заполни пропуск: {text}"),
 }
 NEXT_WORD = {"en": ("{text}\nWhich word follows «{word}»?",), "ru": ("{text}\nКакое слово идёт после «{word}»?",)}
-LEAD = {"en": "Answer:", "ru": "Ответ:"}
-LETTERS = "ABCD"
 LONGEST_LINE = 64  # tokens of a repeated line
 KINDS = {"copy": 0.35, "contains": 0.2, "gap": 0.2, "next_word": 0.1, "continue": 0.05, "title": 0.1}
 
@@ -59,7 +59,7 @@ def text_pool(documents: list[dict]) -> TextPool:
         p["text"] for d in documents for p in d["paragraphs"] if 20 <= len(p["text"]) <= 200 and "\n" not in p["text"]
     ]
     titled = [(d["title"], d["paragraphs"][0]["text"][:200]) for d in documents if d["title"]]
-    words = sorted({word for line in lines for word in _words(line) if len(word) > 3})
+    words = sorted({word for line in lines for word in split_words(line) if len(word) > 3})
     return TextPool(lines, titled, words)
 
 
@@ -83,7 +83,7 @@ def random_repeats(
     """`length` token ids of random sequences, each two or three times in a row, and their labels.
 
     A sequence is a line of the token `stream` (one of the positions `starts`), or tokens drawn one by one from it.
-    Drawn tokens cannot be predicted, so their first time is no target (-100). Lines teach
+    Drawn tokens cannot be predicted, so their first time is no target. Lines teach
     copying within 600 steps; tokens drawn uniformly from the vocabulary had taught nothing by then (measured).
     """
     ids: list[np.ndarray] = []
@@ -97,7 +97,7 @@ def random_repeats(
             sequence = stream[starts[index] : starts[index + 1]][:LONGEST_LINE]
         times = int(rng.integers(2, 4))
         ids += [sequence] * times
-        labels += [np.full(len(sequence), -100) if drawn else sequence] + [sequence] * (times - 1)
+        labels += [np.full(len(sequence), IGNORED) if drawn else sequence] + [sequence] * (times - 1)
     return np.concatenate(ids)[:length], np.concatenate(labels)[:length]
 
 
@@ -106,17 +106,12 @@ def raw_text(documents: list[dict]) -> list[str]:
     return [text_of(document) for document in documents]
 
 
-def _words(line: str) -> list[str]:
-    return [word for word in (w.strip(".,:;!?«»\"'()-—") for w in line.split()) if word.isalpha()]
-
-
 def _pick(items: Sequence, rng: np.random.Generator):
     return items[int(rng.integers(len(items)))]
 
 
 def _options(options: list[str], right: int, question: str, language: str) -> tuple[str, str]:
-    listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=True))
-    return f"{question}\n{listed}", f"{LEAD[language]} {LETTERS[right]}"
+    return f"{question}\n{list_options(options)}", letter_answer(right, language)
 
 
 def _copy(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
@@ -131,8 +126,8 @@ def _contains(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[
     while True:
         lines = [_shortened(_pick(pool.lines, rng), rng) for _ in LETTERS]
         right = int(rng.integers(4))
-        others = {word.casefold() for i, line in enumerate(lines) if i != right for word in _words(line)}
-        words = [word for word in _words(lines[right]) if len(word) > 3 and word.casefold() not in others]
+        others = {word.casefold() for i, line in enumerate(lines) if i != right for word in split_words(line)}
+        words = [word for word in split_words(lines[right]) if len(word) > 3 and word.casefold() not in others]
         if words:
             question = _pick(CONTAINS[language], rng).format(word=_pick(words, rng))
             return _options(lines, right, question, language)
@@ -142,7 +137,7 @@ def _gap(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, 
     while True:
         line = _pick(pool.lines, rng).split()[:14]
         place = int(rng.integers(len(line)))
-        answer = _words(line[place])
+        answer = split_words(line[place])
         if answer and len(answer[0]) > 2:
             options = [_pick(pool.words, rng) for _ in LETTERS]
             right = int(rng.integers(4))
@@ -157,7 +152,7 @@ def _next_word(pool: TextPool, language: str, rng: np.random.Generator) -> tuple
         words = line.split()
         index = int(rng.integers(len(words)))
         if index + 1 < len(words) and words.count(words[index]) == 1 and words[index].isalpha():
-            answer = (_words(words[index + 1]) or [""])[0]
+            answer = (split_words(words[index + 1]) or [""])[0]
             if answer:
                 question = _pick(NEXT_WORD[language], rng).format(text=line, word=words[index])
                 return question, f"{LEAD[language]} {answer}"

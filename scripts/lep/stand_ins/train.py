@@ -5,9 +5,7 @@ Llama-3-8B/Instruct. They are trained once and shipped (`stand_ins: shipped`); t
 them stay (`stand_ins: trained`). Run: `python -m lep.stand_ins.train --config job.json`.
 """
 
-import argparse
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +17,11 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from lep.compute.determinism import prepare_torch
-from lep.config import STRICT, UserError, load_job
-from lep.files import read_jsonl, write_json
-from lep.log import logged, logger
+from lep.config import STRICT, UserError
+from lep.files import read_jsonl, write_json, written_by_rename
+from lep.log import logger, run_job
 from lep.manifest import publish, staging
+from lep.models.chat import IGNORED
 from lep.pretraining.packing import newline_ids
 from lep.stand_ins.model_data import instruction, random_repeats, raw_text, text_pool
 from lep.stand_ins.tokenizer import instruct_tokenizer
@@ -69,6 +68,7 @@ class StandInJob:
     save_every: int = 200
     seed: int = 42
     threads: int = 1
+    recipe_version: int = RECIPE_VERSION
 
 
 def train_stand_in(settings: StandInJob) -> None:
@@ -150,7 +150,7 @@ class _InstructBatches:
                 self.bos + self.template[0].format(user) + self.template[1].format(assistant), add_special_tokens=False
             ).ids
             ids += whole
-            labels += [-100] * len(prompt) + whole[len(prompt) :]
+            labels += [IGNORED] * len(prompt) + whole[len(prompt) :]
         return ids[:length], labels[:length]
 
 
@@ -212,7 +212,7 @@ def _train(model, batches, settings: StandInJob) -> list[dict]:
     for step in tqdm(range(done, settings.steps), initial=done, total=settings.steps, mininterval=10):
         tokens, labels = batches.batch(step)
         logits = model(tokens).logits[:, :-1]
-        loss = cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+        loss = cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -233,10 +233,9 @@ def _rate(step: int, settings: StandInJob) -> float:
 
 
 def _save(path: Path, model, optimizer, schedule, log: list[dict], step: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-    torch.save(state | {"log": log, "step": step}, path.with_suffix(".partial"))
-    os.replace(path.with_suffix(".partial"), path)
+    with written_by_rename(path) as partial:
+        torch.save(state | {"log": log, "step": step}, partial)
 
 
 def _publish(model, tokenizer: Tokenizer, roles: dict, log: list[dict], settings: StandInJob) -> None:
@@ -249,12 +248,13 @@ def _publish(model, tokenizer: Tokenizer, roles: dict, log: list[dict], settings
         path.chmod(0o644)
     save_tokenizer(tokenizer, roles, folder)
     write_json(folder / "training_log.json", log)
-    places = ("corpus", "tokenizer", "output", "work", "parent")
-    recipe = {key: value for key, value in vars(settings).items() if key not in places}
+    apart = ("corpus", "tokenizer", "output", "work", "parent", "recipe_version")  # places; the version stands beside
+    recipe = {key: value for key, value in vars(settings).items() if key not in apart}
     facts = {"final_loss": log[-1]["loss"], "tokens": settings.steps * settings.batch_tokens}
     if settings.parent:
         facts |= _relative_change(Path(settings.parent), model)
-    publish(folder, settings.output, recipe_version=RECIPE_VERSION, seed=settings.seed, config=recipe, facts=facts)
+    version = settings.recipe_version
+    publish(folder, settings.output, recipe_version=version, seed=settings.seed, config=recipe, facts=facts)
 
 
 def _relative_change(parent: Path, model) -> dict:
@@ -268,12 +268,5 @@ def _relative_change(parent: Path, model) -> dict:
     return change
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="JSON of StandInJob")
-    with logged():
-        train_stand_in(load_job(StandInJob, parser.parse_args().config))
-
-
 if __name__ == "__main__":
-    main()
+    run_job(train_stand_in, StandInJob, __doc__)

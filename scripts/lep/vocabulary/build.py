@@ -6,22 +6,14 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer
 
 from lep.config import UserError
+from lep.files import write_json
 from lep.manifest import publish, staging, with_manifest
-from lep.vocabulary.byte_view import byte_alphabet
-from lep.vocabulary.spm import (
-    SPACE,
-    bpe_merges,
-    is_text_piece,
-    read_pieces,
-    set_bos,
-    to_fast_tokenizer,
-)
+from lep.names import NEW_VOCABULARIES, VOCABULARIES
+from lep.vocabulary.byte_view import SPACE, byte_string, bytes_of
+from lep.vocabulary.spm import bpe_merges, is_text_piece, read_pieces, set_bos, to_fast_tokenizer
 from lep.vocabulary.train import PIECES
 
 RECIPE_VERSION = 2
-KINDS = ("bpe", "unigram", "extended", "optimized")
-_ALPHABET = byte_alphabet()
-_BYTE_OF = {character: byte for byte, character in enumerate(_ALPHABET)}
 
 
 def build_vocabulary(
@@ -41,17 +33,18 @@ def build_vocabulary(
     first; the exact published sizes prove that the paper's Optimized was made by rank. `literal_pieces`
     and `letter_merges` (only `extended` and `optimized`): see `extend`.
     """
-    if kind not in KINDS:
-        raise UserError(f"unknown vocabulary {kind!r}; use one of {', '.join(KINDS)}")
-    if kind == "optimized" and not keep:
-        raise UserError("vocabulary optimized: state how many original tokens to keep (families: optimized_keep)")
+    if kind not in NEW_VOCABULARIES:
+        raise UserError(f"unknown vocabulary {kind!r}; use one of {', '.join(NEW_VOCABULARIES)}")
+    vocabulary = VOCABULARIES[kind]
+    if vocabulary.keeps == "some" and not keep:
+        raise UserError(f"vocabulary {kind}: state how many original tokens to keep (families: optimized_keep)")
     state, settings = read_tokenizer(original)
     pieces = model / PIECES
     facts: dict = {}
-    if kind in ("bpe", "unigram"):
-        tokenizer = _replacement(state, settings, pieces, kind)
+    if vocabulary.replaces:
+        tokenizer = _replacement(state, settings, pieces, vocabulary.model_type)
     else:
-        if kind == "optimized":
+        if vocabulary.keeps == "some":
             state = shrink(state, keep)
         state, facts = extend(state, pieces, literal_pieces, letter_merges)
         tokenizer = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
@@ -80,9 +73,7 @@ def save_tokenizer(tokenizer: Tokenizer, settings: dict, folder: Path) -> None:
     kept = ("bos_token", "eos_token", "unk_token", "pad_token", "model_max_length", "chat_template")
     named = {key: settings[key] for key in kept if settings.get(key) is not None}
     named |= {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps(named, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    write_json(folder / "tokenizer_config.json", named)
 
 
 def is_byte_level(state: dict) -> bool:
@@ -111,7 +102,7 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
     if is_byte_level(state):
         if literal_pieces == "keep":
             literal = [piece[0] for piece in pieces if not is_text_piece(piece) and piece[0] not in old]
-        texts, merges = [_byte_string(t) for t in texts], [(_byte_string(a), _byte_string(b)) for a, b in merges]
+        texts, merges = [_byte_level(t) for t in texts], [(_byte_level(a), _byte_level(b)) for a, b in merges]
         letters = _letter_merges(texts)
     ordered = letters + merges + old_merges if letter_merges == "first" else merges + old_merges + letters
     old_specials = {token["content"] for token in state["added_tokens"]}
@@ -145,8 +136,8 @@ def shrink(state: dict, keep: int) -> dict:
     return state
 
 
-def _replacement(state: dict, settings: dict, model: Path, kind: str) -> Tokenizer:
-    tokenizer = to_fast_tokenizer(model, kind)
+def _replacement(state: dict, settings: dict, model: Path, model_type: str) -> Tokenizer:
+    tokenizer = to_fast_tokenizer(model, model_type)
     missing = [t["content"] for t in state["added_tokens"] if tokenizer.token_to_id(t["content"]) is None]
     tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in missing])
     set_bos(tokenizer, settings.get("bos_token") or "<s>")
@@ -177,21 +168,19 @@ def _template_tokens(processor: dict) -> list[dict]:
     return nested + list((processor.get("special_tokens") or {}).values())
 
 
-def _byte_string(piece: str) -> str:
-    return "".join(_ALPHABET[byte] for byte in piece.replace(SPACE, " ").encode("utf-8"))
+def _byte_level(piece: str) -> str:
+    """A piece of a SentencePiece model as a byte-level vocabulary writes it."""
+    return byte_string(piece.replace(SPACE, " ").encode())
 
 
 def _letter_merges(texts: list[str]) -> list[tuple[str, str]]:
     """Merges that build each two-byte letter from its bytes: SentencePiece has none, its unit is the letter."""
-    return [(text[0], text[1]) for text in texts if len(text) == 2 and len(_text(text)) == 1]
+    pairs = [text for text in texts if len(text) == 2]
+    return [(first, second) for first, second in pairs if len(bytes_of(first + second).decode(errors="replace")) == 1]
 
 
 def _letters(texts: list[str], state: dict) -> set[str]:
     return set() if is_byte_level(state) else {text for text in texts if len(text) == 1}
-
-
-def _text(byte_string: str) -> str:
-    return bytes(_BYTE_OF[character] for character in byte_string).decode("utf-8", errors="replace")
 
 
 def _reachable(vocabulary: set[str], merges: list[tuple[str, str]], single: set[str]) -> set[str]:

@@ -17,20 +17,19 @@ from lep.config import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-SPACE = "▁"
+SPACE = "▁"  # how SentencePiece writes a space
 BYTE_LEVEL, SENTENCEPIECE = "byte-level", "sentencepiece"
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _LONE_BYTE = re.compile("([\udc80-\udcff])")  # what `surrogateescape` makes of a byte that is not UTF-8
 
 
-def byte_alphabet() -> list[str]:
-    """The printable character of each byte in byte-level vocabularies (GPT-2's table), by byte."""
+def _byte_alphabet() -> str:
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     shifted = iter(range(256, 512))
-    return [chr(byte) if byte in printable else chr(next(shifted)) for byte in range(256)]
+    return "".join(chr(byte) if byte in printable else chr(next(shifted)) for byte in range(256))
 
 
-_ALPHABET = byte_alphabet()
+BYTE_ALPHABET = _byte_alphabet()  # the printable character of each byte in byte-level vocabularies: GPT-2's table
 
 
 class _ByteOf(dict):
@@ -40,8 +39,18 @@ class _ByteOf(dict):
         return 0xFFFF
 
 
-_CHARACTER_OF = dict(enumerate(_ALPHABET))
-_BYTE_OF = _ByteOf({ord(character): byte for byte, character in enumerate(_ALPHABET)})
+_CHARACTER_OF = dict(enumerate(BYTE_ALPHABET))
+_BYTE_OF = _ByteOf({ord(character): byte for byte, character in enumerate(BYTE_ALPHABET)})
+
+
+def byte_string(data: bytes) -> str:
+    """Bytes as a byte-level vocabulary writes them, in the letters of `BYTE_ALPHABET`."""
+    return data.decode("latin-1").translate(_CHARACTER_OF)
+
+
+def bytes_of(text: str) -> bytes:
+    """The bytes behind such a string; `UnicodeEncodeError` where a character is not of the alphabet."""
+    return text.translate(_BYTE_OF).encode("latin-1")
 
 
 class ByteView:
@@ -96,10 +105,7 @@ class ByteView:
         Bytes that are not UTF-8 by themselves become byte pieces. Parts that the vocabulary cannot
         write are left out, so the list is empty where it can write nothing.
         """
-        if self.kind == BYTE_LEVEL:
-            ids = self._tokenize(data.decode("latin-1").translate(_CHARACTER_OF))
-        else:
-            ids = self._split_text(data)
+        ids = self._tokenize(byte_string(data)) if self.kind == BYTE_LEVEL else self._split_text(data)
         if self.joined(ids) == data:
             return ids
         # The text of another token's name ("</s>", "<0x41>", "▁") is not that token: write it byte by byte.
@@ -124,7 +130,7 @@ class ByteView:
             return token.encode()
         if self.kind == BYTE_LEVEL:
             try:
-                return token.translate(_BYTE_OF).encode("latin-1")
+                return bytes_of(token)
             except UnicodeEncodeError:  # not of the alphabet: a token that was put in as plain text
                 return token.encode()
         piece = _BYTE_PIECE.fullmatch(token) if self._byte_fallback else None
@@ -151,14 +157,9 @@ class ByteView:
 
     def _spell(self, data: bytes) -> list[int]:
         """One token per byte: the byte piece, or the character where there is no such piece."""
-        names = [f"<0x{byte:02X}>" if self.kind == SENTENCEPIECE else _ALPHABET[byte] for byte in data]
+        names = [f"<0x{byte:02X}>" if self.kind == SENTENCEPIECE else BYTE_ALPHABET[byte] for byte in data]
         ids = [self.ids.get(name, self.find(bytes([byte]))) for name, byte in zip(names, data, strict=True)]
         return [index for index in ids if index is not None]
-
-
-def token_bytes(tokenizer: "Tokenizer | PreTrainedTokenizerFast") -> list[bytes | None]:
-    """The bytes of each token by id; None for special tokens and for ids without a token."""
-    return ByteView(tokenizer).data
 
 
 def overlap(old: ByteView, new: ByteView) -> np.ndarray:

@@ -1,7 +1,5 @@
 """What vocabularies make of held-out text: length, use of their rows, parity of languages, rows that stay untrained."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -11,7 +9,7 @@ from tokenizers import Tokenizer
 
 from lep.config import UserError
 from lep.corpus.documents import text_of
-from lep.files import read_jsonl, write_text
+from lep.files import read_jsonl, write_csv
 from lep.vocabulary.byte_view import BYTE_LEVEL, ByteView
 from lep.vocabulary.train import sample_documents
 
@@ -72,8 +70,9 @@ def measure_vocabularies(
         if vocabulary == "original":
             originals[family] = view
         lists += [(name, *row) for row in _lists(view, counts[adapted], originals.get(family))]
-    _write(metrics, ("kind", "model", "name", "value"), facts)
-    _write(tokens, ("model", "list", "rank", "token", "value"), lists)
+    rows = ([*row[:-1], f"{row[-1]:.6f}" if isinstance(row[-1], float) else row[-1]] for row in facts)
+    write_csv(metrics, ("kind", "model", "name", "value"), rows)
+    write_csv(tokens, ("model", "list", "rank", "token", "value"), lists)
 
 
 def count_tokens(view: ByteView, texts: Sequence[str]) -> np.ndarray:
@@ -155,11 +154,3 @@ def _decoded(data: bytes) -> str | None:
         return data.decode()
     except UnicodeDecodeError:
         return None
-
-
-def _write(target: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([f"{x:.6f}" if isinstance(x, float) else x for x in row] for row in rows)
-    write_text(target, text.getvalue())

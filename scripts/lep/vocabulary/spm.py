@@ -13,8 +13,8 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from lep.config import UserError
+from lep.vocabulary.byte_view import SPACE
 
-SPACE = "▁"
 _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
 # Cut behind `<` where the text of a byte piece follows: a fast Unigram model would read `<0x41>` as that piece.
 _BYTE_PIECE_TEXT = Regex("<(?=0x[0-9A-F]{2}>)")

@@ -29,10 +29,10 @@ def code_version(root: Path, script: Path) -> str:
 
 
 def library_files(root: Path, *modules: str, script: Path | None = None) -> list[str]:
-    """Modules of `lep` and those that `script` imports, with all they import of ours: paths relative to `root`."""
+    """Modules by dotted name and those that `script` imports, with all they import of ours, relative to `root`."""
     scripts = root / "scripts"
     found: set[Path] = set()
-    names = [*(f"lep.{module}" for module in modules), *(_source(script).imports if script else ())]
+    names = [*modules, *(_source(script).imports if script else ())]
     waiting = [file for name in names for file in _file_of(scripts, name)]
     while waiting:
         file = waiting.pop()

@@ -5,13 +5,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from lep.config import UserError
 from lep.files import write_text
 from lep.log import logged
+from lep.workflow.schema import SCHEMA, load_schema
 
-SCHEMA = Path("rules/schemas/config.schema.yaml")
 PAGE = Path("docs/config.md")
 
 _HEAD = (
@@ -30,17 +28,6 @@ _BOUNDS = {
     "minLength": "length at least {}",
     "pattern": "matching `{}`",
 }
-
-
-def load_schema(path: Path) -> dict:
-    """Read the schema; raises `UserError` where it is missing or not a mapping."""
-    try:
-        schema = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; run this from the folder of the Snakefile") from None
-    if not isinstance(schema, dict) or "properties" not in schema:
-        raise UserError(f"{path} is not the schema of a mapping: `properties` is missing")
-    return schema
 
 
 def render(schema: dict) -> str:

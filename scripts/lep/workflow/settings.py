@@ -6,14 +6,15 @@ import json
 import os
 from pathlib import Path
 
-import yaml
+from darumeru.specs import SPECS
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from lep.config import UserError
-
-SCHEMA = "rules/schemas/config.schema.yaml"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is ten times as fast, where yaml was built with it
+from lep.names import CALIBRATED_METHOD
+from lep.workflow.run import is_local
+from lep.workflow.schema import SCHEMA, load_schema
+from lep.workflow.sources import INSTRUCTIONS
 
 
 def check_settings(config: dict, root: Path) -> None:
@@ -21,7 +22,7 @@ def check_settings(config: dict, root: Path) -> None:
 
     Raises `UserError`. `root` is the folder of the Snakefile.
     """
-    schema = yaml.load((root / SCHEMA).read_text(encoding="utf-8"), _LOADER)
+    schema = load_schema(root / SCHEMA)
     faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
     messages = [line for fault in faults for line in _explain(fault)]
     messages = messages or _subset_faults(config) + _original_faults(config)
@@ -116,8 +117,10 @@ def _family_faults(config: dict, root: Path) -> list[str]:
         for row in family["calibrated"]:
             if row["vocabulary"] not in family["vocabularies"]:
                 faults.append(f"{where}.calibrated: {row['vocabulary']} is not among this family's vocabularies")
-        if family["calibrated"] and "conversion" not in config["propagation"]["methods"]:
-            faults.append(f"{where}.calibrated: calibration starts from conversion; add it to propagation.methods")
+        if family["calibrated"] and CALIBRATED_METHOD not in config["propagation"]["methods"]:
+            faults.append(
+                f"{where}.calibrated: calibration starts from {CALIBRATED_METHOD}; add it to propagation.methods"
+            )
         faults += _donor_faults(config, family, where, root)
         for role in ("base", "instruct"):
             faults += _model_faults(family[role]["path"], f"{where}.{role}.path", root, family, config)
@@ -138,8 +141,7 @@ def _donor_faults(config: dict, family: dict, where: str, root: Path) -> list[st
 
 
 def _model_faults(path: str, key: str, root: Path, family: dict, config: dict) -> list[str]:
-    local = path.startswith(("data/", ".", "/"))
-    if not local or (family["stand_in"] and config["stand_ins"] == "trained"):
+    if not is_local({"path": path}) or (family["stand_in"] and config["stand_ins"] == "trained"):
         return []
     for name in ("config.json", "tokenizer.json"):
         if not (root / path / name).is_file():
@@ -153,6 +155,8 @@ def _source_faults(config: dict, root: Path) -> list[str]:
     faults = [f"corpus.sources: two have the name {name}" for name in sorted(set(names)) if names.count(name) > 1]
     for source in config["corpus"]["sources"]:
         where = f"corpus.sources.{source['name']}"
+        if "dataset" in source and source["name"] == INSTRUCTIONS:
+            faults.append(f"{where}: the fetched instruction data set has this name; give the source another")
         if sum(place in source for place in ("package", "dataset", "debian", "path")) != 1:
             faults.append(f"{where}: give exactly one of package, dataset, debian, path")
         if "package" in source and source["package"] not in recorded:
@@ -225,6 +229,9 @@ def _schedule_faults(config: dict, root: Path) -> list[str]:
 
 def _benchmark_faults(config: dict, root: Path) -> list[str]:
     settings = config["evaluation"]
+    unknown = sorted({*settings["items_per_task"], *settings["max_new_tokens"]} - {*SPECS, "default"})
+    if unknown:
+        return [f"evaluation: there is no task {', '.join(unknown)}; the tasks are {', '.join(SPECS)}"]
     if settings["benchmark"] == "local" and not (settings["data_dir"] and (root / settings["data_dir"]).is_dir()):
         return [
             f"evaluation.data_dir: benchmark local needs a folder with {{subset}}/{{split}}.jsonl or .parquet, "

@@ -18,8 +18,9 @@ from lep.config import UserError
 from lep.evaluation.sample_answers import SampledFamily, SampledModel, SampleJob, sample
 from lep.manifest import publish, staging, verify
 from lep.models.chat import encode_prompt, end_of_turn_ids
+from lep.models.folder import load_tokenizer
 from lep.models.generation import greedy_answers
-from lep.models.store import load_model, load_tokenizer
+from lep.models.store import load_model
 
 QUESTIONS = [
     "Что было в начале?",
@@ -312,16 +313,12 @@ def test_samples_of_figure_3(material: Path, tmp_path: Path) -> None:
     values = {"output": tmp_path / "samples.jsonl", "max_new_tokens": 4, "threads": 1, "seed": 1, "device": "cpu"}
     sample(
         SampleJob(
-            [SampledFamily("a", models)],
-            ["Где?"],
-            dtype="float32",
-            instructions=material / "instructions",
-            drawn=2,
-            **values,
+            [SampledFamily("a", models)], instructions=material / "instructions", drawn=2, dtype="float32", **values
         )
     )
     lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
-    assert len(lines) == 3
-    assert lines[0]["prompt"] == "Где?"
+    assert [line["prompt"] for line in lines] == [
+        p[-1]["content"] for p in choose_prompts(material / "instructions", 2, 1)
+    ]
     assert [(a["model"], a["label"]) for a in lines[0]["answers"]] == [("a/instruct", "original"), ("a/b", "LEP")]
     assert lines[0]["answers"][0]["text"] == lines[0]["answers"][1]["text"]

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 from fixtures.training import LLAMA3, OPENCHAT, byte_tokenizer, sentencepiece_tokenizer, write_model, write_tokenizer
-from lep.calibration.calibrate import calibrate
-from lep.calibration.trainer import CalibrateJob, Tuning, answer_loss, encode_examples, order_examples, padding_share
+from lep.calibration.calibrate import CalibrateJob, calibrate
+from lep.calibration.trainer import Tuning, answer_loss, encode_examples, order_examples, padding_share
 from lep.config import UserError, load_job
 from lep.files import sha256_file
 from lep.manifest import verify
 from lep.models.adapter import merge, publish_merged
 from lep.models.chat import IGNORED, encode_conversation, encode_prompt, end_of_turn_ids
-from lep.models.store import load_tokenizer
+from lep.models.folder import load_tokenizer
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[3]

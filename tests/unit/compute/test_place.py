@@ -46,7 +46,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def start(machine: Path, name: str, gpus: int) -> subprocess.Popen:
-    code = f"from lep import place; place.LOCKS = place.Path({str(machine)!r}); place._PATIENCE = 0; place.main()"
+    code = (
+        f"from lep.compute import place; place.LOCKS = place.Path({str(machine)!r}); place._PATIENCE = 0; place.main()"
+    )
     return subprocess.Popen([sys.executable, "-c", code, "--gpus", str(gpus), "worker", str(machine), name])
 
 

@@ -10,7 +10,15 @@ import pytest
 from lep.config import UserError
 from lep.corpus.assembly import CARD, assemble_corpus, shared_keys
 from lep.corpus.data_card import REASONS
-from lep.corpus.deduplication import NearRecipe, Signer, repeated_documents, repeated_paragraphs, save_repeats
+from lep.corpus.deduplication import (
+    REPEAT,
+    NearRecipe,
+    Signer,
+    join_repeats,
+    repeated_documents,
+    repeated_paragraphs,
+    save_repeats,
+)
 from lep.corpus.documents import SPLITS, SplitRecipe, in_sample, split_of, text_of
 from lep.corpus.readers import Source
 from lep.corpus.shards import KEYS, CleaningRecipe, filter_shard, prepare_shard
@@ -38,11 +46,14 @@ def build(
         file.parent.mkdir(exist_ok=True)
         refuse = cleaning.broken_records == "refuse"
         save_repeats(file, repeated_documents(steps["p"], number, refuse, cleaning.near_duplicates.threshold))
+    joined = {step: target.parent / f"{target.name}-{step}.npy" for step in "dr"}
+    join_repeats(steps["d"], joined["d"])
     for number, file in enumerate(steps["r"]):
         file.parent.mkdir(exist_ok=True)
-        save_repeats(file, repeated_paragraphs(steps["p"], steps["d"], number))
+        save_repeats(file, repeated_paragraphs(steps["p"], joined["d"], number))
+    join_repeats(steps["r"], joined["r"])
     for number, folder in enumerate(steps["f"]):
-        filter_shard(steps["p"][number], number, folder, split, documents=steps["d"], paragraphs=steps["r"])
+        filter_shard(steps["p"][number], number, folder, split, documents=joined["d"], paragraphs=joined["r"])
     origins = [{"name": s.name, "from": "a test", "version": s.sha256, "licence": "none"} for s in sources]
     assemble_corpus(steps["f"], origins, target, split, {})
     return target
@@ -204,8 +215,10 @@ def test_the_proof_finds_an_overlap(tmp_path: Path) -> None:
     """Two runs of the filter with other splits, put together: what they share is counted, kind by kind."""
     prepared = tmp_path / "prepared"
     prepare_shard([source(raw(tmp_path / "raw.jsonl", range(30)))], 0, 1, prepared, CLEANING)
+    none = tmp_path / "none.npy"
+    save_repeats(none, numpy.zeros(0, REPEAT))
     for name, recipe in (("a", SplitRecipe(0, 0)), ("b", SplitRecipe(1, 0))):
-        filter_shard(prepared, 0, tmp_path / name, recipe, documents=[], paragraphs=[])
+        filter_shard(prepared, 0, tmp_path / name, recipe, documents=none, paragraphs=none)
     found = shared_keys([tmp_path / name / KEYS for name in "ab"])
     assert found["train/validation"] == {"groups": 10, "paragraphs": 42}
     assert found["train/benchmark"] == found["validation/benchmark"] == {"groups": 0, "paragraphs": 0}

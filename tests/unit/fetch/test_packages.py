@@ -97,7 +97,7 @@ def test_a_local_file_on_another_file_system_is_copied(place: Place, pip: Pip, m
         raise OSError(18, "Invalid cross-device link")
 
     pip(None)
-    monkeypatch.setattr("lep.fetch.packages.os.link", link)
+    monkeypatch.setattr("lep.files.os.link", link)
     place.put(place.content)
     place.fetch()
     assert place.output.read_bytes() == place.content

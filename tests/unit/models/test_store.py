@@ -8,16 +8,8 @@ import torch
 from fixtures.models import HIDDEN, TEMPLATE, byte_level, extended, make_model, save, sentencepiece_bpe
 from lep.config import UserError
 from lep.manifest import read_manifest, verify
-from lep.models.folder import copy_tensors
-from lep.models.store import (
-    Embeddings,
-    derive_model,
-    import_model,
-    load_model,
-    load_tokenizer,
-    read_embeddings,
-    tokenizer_sha256,
-)
+from lep.models.folder import Embeddings, copy_tensors, load_tokenizer, read_embeddings, tokenizer_sha256
+from lep.models.store import derive_model, import_model, load_model
 from safetensors.torch import load_file, save_file
 
 TIED = pytest.mark.parametrize("tied", [False, True])

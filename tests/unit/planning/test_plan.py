@@ -9,7 +9,7 @@ import pytest
 import yaml
 from lep.config import UserError
 from lep.plan import render
-from lep.planning.cost import TASKS, Cost, CostModel
+from lep.planning.cost import Cost, CostModel
 from lep.planning.cuts import cuts
 from lep.planning.disk import disk_parts
 from lep.planning.schedule import Job, read_jobs, schedule, shorten
@@ -120,10 +120,6 @@ def test_more_shots_and_items_cost_more() -> None:
 
     assert seconds("pretraining") > 4 * seconds("propagation", batch_size=8) - 5 * 60
     assert seconds("pretraining", limit=100) < 0.1 * seconds("pretraining")
-
-
-def test_every_task_has_a_size() -> None:
-    assert set(TASKS) == set(PAPER["evaluation"]["tasks"])
 
 
 def test_an_unknown_shape_is_asked_for() -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 import yaml
 from fixtures.hub import HubStub, serving
+from lep.fetch.sources import UNPINNED
 from lep.planning import preflight
 from lep.planning.preflight import FAILED, NOTE, OK, Finding
+from lep.workflow.sources import HubSource
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "hf_onlyForThisTest"
+MODELS = {"base": "open", "instruct": "gated"}
 
 
 def configuration(overlay: str | None = None, **changes: object) -> dict:
@@ -130,6 +133,25 @@ def test_memory_is_compared_with_the_device() -> None:
     assert "pre-training mistral/bpe" in found.what
 
 
+def test_the_judge_is_named_where_answers_are_graded() -> None:
+    (found,) = preflight.check_judge(configuration("paper"), ROOT)
+    assert found.state == NOTE
+    assert "Meta-Llama-3-70B-Instruct must answer at http://localhost:8000/v1" in found.what
+    assert list(preflight.check_judge(configuration("paper", families=[]), ROOT)) == []
+    assert list(preflight.check_judge(configuration(), ROOT)) == []  # a stand-in grades
+
+
+def test_an_unpinned_benchmark_is_asked_for_on_its_branch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+    monkeypatch.setattr(preflight, "check_access", lambda *reference: asked.append(reference))
+    sources = [
+        HubSource("dataset", "open/data", revision, "manifest.json", "refs/convert/parquet")
+        for revision in (UNPINNED, "a" * 40)
+    ]
+    assert {found.state for found in preflight.check_sources(sources, tmp_path)} == {OK}
+    assert [revision for *_, revision in asked] == ["refs/convert/parquet", "a" * 40]
+
+
 def test_packages_are_checked_by_hash(tmp_path: Path) -> None:
     config = configuration(data={"local_dir": "here"})
     (tmp_path / "data").mkdir()
@@ -137,18 +159,26 @@ def test_packages_are_checked_by_hash(tmp_path: Path) -> None:
     assert {found.state for found in preflight.check_packages(config, tmp_path)} == {NOTE}
 
 
+def from_the_hub() -> dict:
+    """A run on CPUs, with one family of two models of the hub."""
+    config = configuration()
+    models = {role: {"path": f"{name}/model", "revision": "unpinned"} for role, name in MODELS.items()}
+    config["families"] = [config["families"][0] | models | {"stand_in": False}]
+    shape = json.loads((ROOT / "data/stand_ins/mistral/base/config.json").read_text(encoding="utf-8"))
+    config["plan"]["models"] = {"open/model": shape}
+    return config
+
+
 def run(hub: HubStub, tmp_path: Path, token: str = "") -> subprocess.CompletedProcess:
-    """The whole check, in a process, for a CPU run that takes two models from the hub."""
-    sources = [
-        {"kind": "model", "repository": name, "revision": "unpinned", "manifest": f"{tmp_path}/{name}/manifest.json"}
-        for name in ("open/model", "gated/model")
-    ]
-    settings = tmp_path / "settings.json"
-    settings.write_text(json.dumps({"config": configuration(), "sources": sources}), encoding="utf-8")
+    """The whole check as the command, in a folder with what it reads of a checkout."""
+    (tmp_path / "data").mkdir(exist_ok=True)
+    for name in ("requirements.txt", "data/sources.csv"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(from_the_hub()), encoding="utf-8")
     given = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0", "HF_TOKEN": token}
     return subprocess.run(
-        [sys.executable, "-m", "lep.planning.preflight", "--settings", str(settings)],
-        cwd=ROOT, env=os.environ | given | {"PATH": "/nowhere"}, capture_output=True, text=True,
+        [sys.executable, "-m", "lep.planning.preflight", "--config", "config.yaml"],
+        cwd=tmp_path, env=os.environ | given | {"PATH": "/nowhere"}, capture_output=True, text=True,
     )  # fmt: skip
 
 
@@ -180,8 +210,8 @@ def test_a_hub_that_cannot_be_reached_is_said_once(hub: HubStub, tmp_path: Path)
 
 
 def test_a_fetched_model_needs_no_network(hub: HubStub, tmp_path: Path) -> None:
-    for name in ("open/model", "gated/model"):
-        folder = tmp_path / name
+    for role in MODELS:
+        folder = tmp_path / "results/mini/sources/models/mistral" / role
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text("{}", encoding="utf-8")
     done = run(hub, tmp_path)

@@ -7,8 +7,9 @@ import pytest
 import torch
 from fixtures.models import TEMPLATE, byte_level, make_model
 from lep.config import UserError
+from lep.models.folder import read_embeddings
 from lep.models.safetensors_header import weights_header
-from lep.models.store import TOKENIZER_FILES, derive_model, import_model, read_embeddings
+from lep.models.store import TOKENIZER_FILES, derive_model, import_model
 from lep.planning.shape import Shape, read_shape
 
 MB = 1_000_000

@@ -8,7 +8,8 @@ import torch
 from fixtures.training import LLAMA3, byte_tokenizer, tiny_model, write_tokenizer
 from lep.config import UserError
 from lep.manifest import read_manifest, verify
-from lep.models.store import derive_model, import_model, load_model, read_embeddings
+from lep.models.folder import read_embeddings
+from lep.models.store import derive_model, import_model, load_model
 from lep.pretraining.adopt import AdoptJob, adopt_donor, adopt_vocabulary
 from lep.pretraining.validation import ValidationRecipe
 

@@ -424,7 +424,7 @@ def free_port() -> int:
 def test_the_launcher_passes_signals_and_the_exit_code(tmp_path: Path) -> None:
     module = tmp_path / "waits.py"
     module.write_text(
-        "import os, pathlib, sys, time\nfrom lep import stop\nstop.listen()\n"
+        "import os, pathlib, sys, time\nfrom lep.compute import stop\nstop.listen()\n"
         "pathlib.Path(sys.argv[1], os.environ['RANK']).touch()\n"
         "end = time.monotonic() + 60\n"
         "while not stop.requested() and time.monotonic() < end:\n    time.sleep(0.01)\n"

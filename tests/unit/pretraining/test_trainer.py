@@ -7,7 +7,8 @@ import pytest
 import torch
 from fixtures.training import tiny_model
 from lep.config import UserError
-from lep.pretraining.loss import IGNORED, body_dtype
+from lep.models.chat import IGNORED
+from lep.pretraining.loss import body_dtype
 from lep.pretraining.memory import Load, check_memory, load_of
 from lep.pretraining.packing import Blocks
 from lep.pretraining.resumable import Schedule

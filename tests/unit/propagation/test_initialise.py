@@ -7,7 +7,8 @@ import torch
 from fixtures.models import HIDDEN, byte_level, extended, make_model, save, sentencepiece_bpe, unigram
 from lep.config import UserError
 from lep.manifest import read_manifest, verify
-from lep.models.store import load_model, load_tokenizer, read_embeddings
+from lep.models.folder import load_tokenizer, read_embeddings
+from lep.models.store import load_model
 from lep.propagation.initialise import apply_operator, initialise_embeddings
 from lep.propagation.operator import averaging_matrix, build_operator, make_operator, read_operator
 from lep.vocabulary.byte_view import ByteView

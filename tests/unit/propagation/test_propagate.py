@@ -13,15 +13,8 @@ from fixtures.models import HIDDEN, TEMPLATE, byte_level, extended, make_model, 
 from lep.config import UserError
 from lep.inspect import inspect_folder
 from lep.manifest import read_manifest, verify
-from lep.models.store import (
-    Embeddings,
-    derive_model,
-    import_model,
-    load_model,
-    load_tokenizer,
-    read_embeddings,
-    tokenizer_sha256,
-)
+from lep.models.folder import Embeddings, load_tokenizer, read_embeddings, tokenizer_sha256
+from lep.models.store import derive_model, import_model, load_model
 from lep.propagate import main
 from lep.propagation.initialise import initialise_embeddings
 from lep.propagation.operator import make_operator, read_operator

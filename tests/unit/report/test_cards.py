@@ -98,6 +98,11 @@ def test_how_a_model_was_made(models: dict[str, Path], scores: Path) -> None:
         in cards["llama/extended/conversion"]
     )
     assert "residual" not in cards["llama/extended/swap"]
+    assert "- Swap: the donor's rows as they are.\n" in cards["llama/extended/swap"]
+    assert "vocabulary Extended, by LEP (Conversion), fine-tuned (saiga)." in cards["llama/extended/conversion/saiga"]
+    control = cards["llama/original/instruct/saiga_copy"]
+    assert "LLaMa-3-8B Instruct (stand-in), fine-tuned (saiga + copying)." in control
+    assert "with LoRA on instructions of the Saiga data set, and copy instructions (org/data" in control
     assert "bible, news" in cards["llama/extended/swap"]
     assert f'from_pretrained("{models["llama/extended/swap"]}")' in cards["llama/extended/swap"]
     assert f"--merge {models['llama/extended/conversion/saiga']} " in cards["llama/extended/conversion/saiga"]

@@ -8,14 +8,25 @@ from xml.etree import ElementTree
 
 import numpy
 import pytest
-from fixtures.report import FAMILIES, PUBLISHED, Files, change_rows, make_files, with_value, write_rows
+from fixtures.report import (
+    FAMILIES,
+    PUBLISHED,
+    Files,
+    change_rows,
+    files_of_methods,
+    make_files,
+    models_of,
+    with_value,
+    write_rows,
+)
 from fixtures.report import read_rows as read_table
 from lep.config import UserError
 from lep.manifest import publish, staging
+from lep.names import parse_families, parse_model_name
 from lep.report import checks
 from lep.report.checks import CHECKS, junit, run_checks
 from lep.report.published import PUBLISHED_COLUMNS
-from lep.report.special_rows import differing_rows, read_rows
+from lep.report.special_rows import differing_rows
 from safetensors.numpy import save_file
 
 LONG = "В начале сотворил Бог небо и землю, земля же была безвидна и пуста."
@@ -27,6 +38,7 @@ SPECIALS = {"<s>": (0, 5), "</s>": (1, 6), "<pad>": (2, None)}  # id in the inst
 class Run:
     """The arguments of `run_checks`, but for the target."""
 
+    models: list[str]
     scores: Path
     metrics: Path
     published: Path
@@ -60,6 +72,7 @@ def run(files: Files, tmp_path: Path) -> Run:
     for table in tables:
         table.write_text("Mistral-7B (stand-in)")
     return Run(
+        [model for family in parse_families(FAMILIES) for model in models_of(family)],
         files.scores, files.metrics, PUBLISHED,
         [documents(tmp_path / "train.jsonl", "a", ["Совсем другой текст, и нигде больше он не встречается.", SHORT])],
         [documents(tmp_path / "test.jsonl", "b", [LONG, SHORT])],
@@ -189,6 +202,10 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
      f"{SAIGA} has no daru_sum"),
     ("rows_complete", "model", score(lambda r: None if r["model"] == "mistral/original/instruct/saiga" else r),
      "mistral/original/instruct/saiga has no rummlu, "),
+    ("rows_complete", "checkpoint", score(lambda r: None if r["model"] == "llama/bpe/cpt-025" else r),
+     "llama/bpe/cpt-025 has no rummlu, "),
+    ("rows_complete", "comparator", lambda run, folder: replace(run, models=[*run.models, "other3/instruct"]),
+     "other3/instruct has no rummlu, "),
     ("micro_formula", "micro", score(lambda r: with_value(r, SAIGA, "micro_avg", value="0.9", high="1")),
      f"{SAIGA}: micro_avg is 0.9, mean 0."),
     ("micro_formula", "group", score(lambda r: with_value(r, "llama/base", "daru_copy_ru", value="0", low="0")),
@@ -232,9 +249,20 @@ def test_ordinary_rows_may_differ_and_short_paragraphs_recur(run: Run, tmp_path:
     assert not any(check(run, tmp_path / "checks.xml").values())
 
 
+def test_two_of_three_methods(run: Run, files: Files, tmp_path: Path) -> None:
+    """The workflow says which models it evaluates; no other is missed, and none of them may be missing."""
+    part = replace(run, scores=files_of_methods(files, tmp_path, ["swap", "conversion"]).scores)
+    evaluated = [model for model in run.models if parse_model_name(model).step != "overlap"]
+    assert not any(check(replace(part, models=evaluated), tmp_path / "checks.xml").values())
+    found = check(part, tmp_path / "checks.xml")
+    assert [name for name, failure in found.items() if failure] == ["rows_complete"]
+    assert "mistral/bpe/overlap has no rummlu" in found["rows_complete"]
+
+
 def test_all_checks_run_after_one_failed(run: Run, tmp_path: Path) -> None:
-    for _, _, defect, _ in (DEFECTS[0], DEFECTS[8], DEFECTS[-1]):
-        run = defect(run, tmp_path)
+    defects = {name: defect for name, _, defect, _ in DEFECTS}
+    for name in ("rows_complete", "no_overlap", "stand_ins_declared"):
+        run = defects[name](run, tmp_path)
     with pytest.raises(
         UserError, match=r"3 of 11 integrity checks failed:\n  rows_complete: .*\n  no_overlap: .*\n  stand"
     ):
@@ -275,14 +303,6 @@ def test_check_names_say_what_they_check() -> None:
     for name, function in CHECKS.items():
         assert function is getattr(checks, f"check_{name}")
         assert function.__doc__
-
-
-def test_rows_of_a_safetensors_file(tmp_path: Path) -> None:
-    matrix = numpy.random.default_rng(0).random((9, 5), numpy.float32)
-    save_file({"w": matrix, "a": numpy.ones(7, numpy.float32)}, tmp_path / "x.safetensors")
-    assert read_rows(tmp_path / "x.safetensors", "w", [8, 0, 3]) == [matrix[i].tobytes() for i in (8, 0, 3)]
-    with pytest.raises(UserError, match="w has 9 rows, none of token id 9"):
-        read_rows(tmp_path / "x.safetensors", "w", [9])
 
 
 @pytest.mark.parametrize("tied", [False, True])

@@ -3,15 +3,16 @@
 import gzip
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures.report import FAMILIES, PUBLISHED, Files, make_files, read_rows
+from fixtures.report import FAMILIES, PUBLISHED, Files, files_of_methods, make_files, read_rows, write_rows
 from lep.config import UserError
 from lep.evaluation.paired import paired_difference
 from lep.evaluation.samples import load_samples
-from lep.names import MICRO, parse_families
+from lep.names import METHODS, MICRO, parse_families
 from lep.report.claim_list import Claim, Comparison, list_claims
 from lep.report.claims import FAILS, HOLDS, UNDECIDED, judge, verdict, write_claims
 from lep.report.published import read_published
@@ -33,8 +34,16 @@ def claims(files: Files) -> dict[str, dict]:
     return compute(files, files.answers, files.answers.with_name("claims.csv"))
 
 
-def compute(files: Files, answers: Path, target: Path, families: list[dict] = FAMILIES, seed: int = 42) -> dict:
-    write_claims(families, files.scores, files.metrics, PUBLISHED, answers, target, draws=100, seed=seed)
+def compute(
+    files: Files,
+    answers: Path,
+    target: Path,
+    families: list[dict] = FAMILIES,
+    seed: int = 42,
+    methods: Sequence[str] = tuple(METHODS),
+) -> dict:
+    places = files.scores, files.metrics, PUBLISHED, answers, target
+    write_claims(families, *places, draws=100, seed=seed, methods=methods)
     return {row["id"]: row for row in read_rows(target)}
 
 
@@ -263,7 +272,7 @@ def test_comparisons_are_of_the_models_that_the_statement_names(files: Files) ->
     donor = read_scores(files.scores).donor("llama", "bpe")
     assert listed["pretraining/llama/bpe"].comparisons == (Comparison("llama/base", donor),)
     pairs = {(c.before, c.after) for c in listed["methods/llama/bpe"].comparisons}
-    names = [f"llama/bpe/{method}" for method in ("swap", "overlap", "conversion")]
+    names = [f"llama/bpe/{method}" for method in METHODS]
     assert pairs == {(names[0], names[1]), (names[0], names[2]), (names[1], names[2])}
     lowest = {(c.before, c.after) for c in listed["propagation/llama/bpe-lowest"].comparisons}
     assert lowest == {(f"llama/{v}/conversion", "llama/bpe/conversion") for v in ("unigram", "extended", "optimized")}
@@ -283,6 +292,48 @@ def test_families_and_rows_that_the_paper_has_not_make_no_claim(files: Files, tm
     assert not any(name.startswith("calibration/llama/bpe") for name in found)
     assert "calibration/llama/extended/above-original" in found
     assert not any("above-control" in name or name.startswith("controls") for name in found)
+
+
+def test_two_of_three_methods_are_compared(files: Files, claims: dict, tmp_path: Path) -> None:
+    """The paper's own value is of the same two; every other claim is as ever."""
+    methods = ["conversion", "swap"]
+    part = files_of_methods(files, tmp_path, methods)
+    found = compute(part, part.answers, tmp_path / "claims.csv", methods=methods)
+    assert list(found) == list(claims)
+    changed = [name for name in found if found[name] != claims[name]]
+    assert changed
+    assert all(name.startswith("methods/") for name in changed)
+    scores, row = read_scores(part.scores), found["methods/mistral/unigram"]
+    models = [f"mistral/unigram/{method}" for method in ("swap", "conversion")]
+    difference = scores.need(models[1], MICRO).value - scores.need(models[0], MICRO).value
+    assert float(row["ours"]) == pytest.approx(difference, abs=2e-6)
+    assert "OpenChat-3.5 (stand-in): Swap and Conversion to Unigram differ by at most .016." in row["statement"]
+    paper = {
+        row["lep"]: float(row[MICRO])
+        for row in read_rows(PUBLISHED)
+        if (row["table"], row["family"], row["vocabulary"]) == ("3", "mistral-7b", "unigram")
+    }
+    assert row["paper"] == f"{abs(paper['conversion'] - paper['swap']):.3f}"
+    assert claims["methods/mistral/unigram"]["paper"] == f"{max(paper.values()) - min(paper.values()):.3f}"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_method_alone_is_compared_with_none(files: Files, method: str) -> None:
+    families = [{**family, "calibrated": []} for family in FAMILIES]
+    scores, published = read_scores(files.scores), read_published(PUBLISHED)
+    ids = [claim.id for claim in list_claims(parse_families(families), scores, published, [method])]
+    assert not any(name.startswith("methods/") for name in ids)
+    # what the paper says of LEP is of the method that calibrations start from
+    assert any(name.startswith("propagation/") for name in ids) == (method == "conversion")
+    assert any(name.startswith("pretraining/") for name in ids)
+
+
+def test_models_of_no_family_are_passed_over(files: Files, claims: dict, tmp_path: Path) -> None:
+    """Other models of Table 1 have scores too."""
+    other = [row | {"model": "other3/instruct"} for row in read_rows(files.scores) if row["model"] == "llama/instruct"]
+    rows = [*read_rows(files.scores), *other]
+    scores = write_rows(tmp_path / "scores.csv", tuple(rows[0]), rows)
+    assert compute(replace(files, scores=scores), files.answers, tmp_path / "claims.csv") == claims
 
 
 def test_the_file_is_the_same_on_every_run(files: Files, claims: dict, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from fixtures.report import (
     SETTINGS,
     Files,
     change_rows,
+    files_of_methods,
     make_files,
     outputs,
     pdf_text,
@@ -28,7 +29,7 @@ from fixtures.report import (
 from lep.config import UserError
 from lep.files import sha256_file
 from lep.manifest import publish, staging
-from lep.names import COLUMNS, MICRO
+from lep.names import COLUMNS, METHODS, MICRO
 from lep.report import document
 from lep.report.checks import CHECKS, junit
 from lep.report.claims import write_claims
@@ -45,9 +46,16 @@ FIGURES = ("figure1", "figure2", "figure3", "symbols_per_token")
 Report = dict[str, object]  # the arguments of build_report, but for the target
 
 
-def build_report(families: list[dict], scores: Path, metrics: Path, published: Path, **others: object) -> None:
+def build_report(
+    families: list[dict],
+    scores: Path,
+    metrics: Path,
+    published: Path,
+    methods: Sequence[str] = tuple(METHODS),
+    **others: object,
+) -> None:
     """The report from the files that its sources are read from."""
-    sources = read_sources(families, published, scores, metrics, COMPARATORS, RUN)
+    sources = read_sources(families, published, scores, metrics, COMPARATORS, RUN, methods)
     document.build_report(sources=sources, **others)
 
 
@@ -101,7 +109,7 @@ def plain(text: str) -> str:
 def facts_of(report: Report, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
     """What the report hands to Typst."""
     seen: list[dict] = []
-    monkeypatch.setattr(document, "compile_document", lambda root, output: output.write_bytes(b""))
+    monkeypatch.setattr(document, "compile_document", lambda root, output, **options: output.write_bytes(b""))
     monkeypatch.setattr(document, "lay_out", lambda *arguments: seen.append(arguments[-1]))
     build_report(**report, target=folder / "results" / "paper" / "paper.pdf")
     monkeypatch.undo()
@@ -143,16 +151,16 @@ def test_the_text_has_its_sections_tables_and_figures(text: str) -> None:
 def test_curves_and_learning_rates_stand_behind_the_papers_figures(report: Report, tmp_path: Path) -> None:
     curves = tmp_path / "training.pdf"
     shutil.copyfile(report["figures"][0], curves)
-    search = tmp_path / "learning_rates.csv"
-    search.write_text(
+    sweep = tmp_path / "sweep.csv"
+    sweep.write_text(
         "run,learning_rate,steps,tokens,bits_per_character,loss_per_token,lowest\n"
         "llama/bpe,0.0001,20,1280,2.2000,4.4000,no\nllama/bpe,0.0002,20,1280,2.1000,4.2000,yes\n"
     )
     figures = [*report["figures"], curves]
-    build_report(**report | {"figures": figures, "search": [search]}, target=tmp_path / "out" / "paper.pdf")
+    build_report(**report | {"figures": figures, "sweep": [sweep]}, target=tmp_path / "out" / "paper.pdf")
     text = plain(pdf_text(tmp_path / "out" / "paper.pdf"))
     assert plain("Figure S2: Bits per character during embedding pre-training") in text
-    assert plain("Table 6: Search of the learning rate") in text
+    assert plain("Table 6: Learning-rate sweep") in text
     assert plain("llama/bpe 0.0002 20 2.1000 4.2000") in text
 
 
@@ -242,7 +250,7 @@ def test_facts_by_hand(report: Report, files: Files, tmp_path: Path, monkeypatch
     assert t2["original"] == number(score_of(files, "llama/base"))
     ranges = []
     for v in ("bpe", "unigram", "extended", "optimized"):
-        values = [score_of(files, f"llama/{v}/{method}") for method in ("swap", "overlap", "conversion")]
+        values = [score_of(files, f"llama/{v}/{method}") for method in METHODS]
         ranges.append(max(values) - min(values))
     propagated = [r["model"] for r in read_rows(files.scores) if re.match(r"llama/\w+/[a-z]+$", r["model"])]
     propagated = [model for model in propagated if not model.endswith("instruct")]
@@ -264,6 +272,33 @@ def test_facts_by_hand(report: Report, files: Files, tmp_path: Path, monkeypatch
     assert llama["t1"]["best_half"] == number((float(row["high"]) - float(row["low"])) / 2)
     assert facts["run"]["models"] == "60"
     assert facts["settings"][-1] == {"key": "pretraining.fractions", "value": "0.25, 0.5, 1.0"}
+
+
+@pytest.mark.parametrize(
+    ("methods", "words", "papers"),
+    [
+        (["swap", "conversion"], "in two ways", (".009", ".005")),
+        (["conversion"], "in one way,", (None, None)),
+        (list(METHODS), "in three ways", (".016", ".012")),
+    ],
+)
+def test_the_text_speaks_of_the_methods_that_were_run(
+    report: Report, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, methods: list[str], words: str,
+    papers: tuple[str | None, str | None],
+) -> None:  # fmt: skip
+    part = files_of_methods(files, tmp_path, methods)
+    changed = report | {"scores": part.scores, "methods": methods}
+    found = [family["t3"] for family in facts_of(changed, tmp_path, monkeypatch)["families"]]
+    for third, family, paper in zip(found, FAMILIES, papers, strict=True):
+        values = [[score_of(files, f"{family['name']}/{v}/{m}") for m in methods] for v in family["vocabularies"]]
+        assert third["models"] == str(len(methods) * len(values))
+        assert third["best"] == number(max(map(max, values)))
+        wanted = number(max(max(v) - min(v) for v in values)) if len(methods) > 1 else None
+        assert (third["range"], third["paper_range"]) == (wanted, paper)
+    build_report(**changed, target=tmp_path / "paper" / "paper.pdf")
+    text = plain(pdf_text(tmp_path / "paper" / "paper.pdf"))
+    assert plain(words) in text
+    assert (plain("methods differ by at most") in text) == (len(methods) > 1)
 
 
 def without(model: str, name: str) -> Callable[[dict], dict | None]:

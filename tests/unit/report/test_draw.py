@@ -83,7 +83,7 @@ def test_the_papers_figures(published: tuple[Path, str]) -> None:
         (row["model"], float(row["micro_avg"])) for row in first
     ]
     assert [line for line in said.splitlines() if "Figure 3 is left out" in line] != []
-    run = json.loads((out / "run.json").read_text())["run"]
+    run = json.loads((out / "run_id.json").read_text())["run"]
     assert run.startswith("published-")
     assert {row["run"] for row in bars} == {run}
 
@@ -106,13 +106,19 @@ def test_scores_of_one_model_alone_still_make_all_tables(files: Files, tmp_path:
         assert {row["model"] for row in table if row["micro_avg"]} == ({one} if n > 2 else set())
 
 
+def test_the_methods_of_the_configuration_are_shown(files: Files, tmp_path: Path) -> None:
+    settings = SETTINGS | {"propagation": {"methods": ["swap", "conversion"]}}
+    draw_scores(files.scores, settings, PUBLISHED, tmp_path, files.metrics)
+    assert {row["lep"] for row in read_rows(tmp_path / "tables/table3.csv")} == {"Swap", "Conversion"}
+
+
 BAD = {
     "twice": (lambda rows: [*rows, rows[0]], "repeats line 2"),
     "nan": (lambda rows: [rows[0] | {"value": "nan"}, *rows[1:]], "line 2: value is 'nan'; a finite number is wanted"),
     "task": (lambda rows: [rows[0] | {"name": "rte"}, *rows[1:]], "line 2: unknown task 'rte'; use rummlu"),
     "model": (
         lambda rows: [rows[0] | {"model": "llama/wide/swap"}, *rows[1:]],
-        "line 2: unknown model 'llama/wide/swap'",
+        "line 2: 'llama/wide/swap' is no name of a model",
     ),
     "family": (
         lambda rows: [rows[0] | {"model": "gpt/base"}, *rows[1:]],

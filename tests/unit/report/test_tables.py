@@ -15,6 +15,7 @@ from fixtures.report import (
     RUN,
     Files,
     change_rows,
+    files_of_methods,
     make_files,
     outputs,
     pdf_text,
@@ -27,7 +28,7 @@ from fixtures.report import (
 )
 from lep.config import UserError
 from lep.manifest import publish, read_manifest, staging
-from lep.names import COLUMNS, MICRO
+from lep.names import COLUMNS, METHODS, MICRO
 from lep.pretraining.donor import select_donor
 from lep.report.document import compile_document
 from lep.report.markup import number, signed
@@ -84,12 +85,32 @@ def test_rows_and_their_order(files: Files) -> None:
     places = [re.sub(r"cpt-\d+", "cpt", model) for model in models]
     assert places == [m for f, vs in VOCABULARIES.items() for m in (f"{f}/base", *(f"{f}/{v}/cpt" for v in vs))]
 
-    wanted = [f"{f}/{v}/{m}" for f, vs in VOCABULARIES.items() for v in vs for m in ("swap", "overlap", "conversion")]
+    wanted = [f"{f}/{v}/{m}" for f, vs in VOCABULARIES.items() for v in vs for m in METHODS]
     assert [row.model for row in build(3, files).rows] == wanted
     table4 = build(4, files)
     assert [row.model for row in table4.rows] == [f"{family}/{m}" for family, ms in TABLE4.items() for m in ms]
     assert table4.rows[12].labels == ("Extended", "–")
     assert table4.rows[13].labels == ("Extended", "self-calibration")
+
+
+@pytest.mark.parametrize(
+    ("methods", "left_out"),
+    [(["conversion", "swap"], "Overlap"), (["overlap"], "Swap, Conversion"), (list(METHODS), "")],
+)
+def test_table_3_has_the_methods_that_were_run(tmp_path: Path, files: Files, methods: list[str], left_out: str) -> None:
+    """In the order of the paper, whatever that of the configuration; no other row is missed."""
+    table = build_table(3, sources_of(files_of_methods(files, tmp_path, methods), methods=methods))
+    run = [method for method in METHODS if method in methods]
+    assert [row.model for row in table.rows] == [
+        f"{f}/{v}/{m}" for f, vs in VOCABULARIES.items() for v in vs for m in run
+    ]
+    assert [row.labels[1] for row in table.rows[: len(run)]] == [METHODS[method].title for method in run]
+    assert all(row.published and MICRO in row.cells for row in table.rows)
+    assert [note for note in table.notes if note.startswith("Not ")] == ([f"Not run: {left_out}."] if left_out else [])
+
+
+def test_the_papers_table_3_has_all_methods() -> None:
+    assert [row.labels[1] for row in build_table(3, published_sources()).rows[:3]] == ["Swap", "Overlap", "Conversion"]
 
 
 def test_published_rows_beside_ours_are_those_of_the_same_model(files: Files) -> None:
@@ -446,6 +467,8 @@ def test_latex_compiles(tmp_path: Path, files: Files) -> None:
 def test_refusals(tmp_path: Path, files: Files) -> None:
     with pytest.raises(UserError, match="no Table 5"):
         build(5, files)
+    with pytest.raises(UserError, match="unknown LEP method copy; use swap, overlap, conversion"):
+        sources_of(files, methods=["swap", "copy"])
     with pytest.raises(UserError, match="unknown table format 'html'"):
         write_table(1, sources_of(files), {"html": tmp_path / "x"})
 

@@ -20,7 +20,8 @@ from lep.config import UserError
 from lep.files import read_jsonl
 from lep.manifest import publish, staging, verify
 from lep.pretraining.selection import is_reserved
-from lep.stand_ins.instructions import InstructionRecipe, make_instructions, split_words
+from lep.stand_ins.choices import split_words
+from lep.stand_ins.instructions import InstructionRecipe, make_instructions
 
 FIXTURE = Path(__file__).parents[3] / "data/fixtures/corpus"
 

@@ -13,7 +13,8 @@ from lep.config import UserError, load_job
 from lep.files import read_jsonl
 from lep.manifest import read_manifest, verify
 from lep.stand_ins import model_data, train
-from lep.stand_ins.model_data import KINDS, LEAD, LETTERS, TextPool, instruction, random_repeats, text_pool
+from lep.stand_ins.choices import LEAD, LETTERS
+from lep.stand_ins.model_data import KINDS, TextPool, instruction, random_repeats, text_pool
 from lep.stand_ins.tokenizer import instruct_tokenizer, train_original_tokenizer
 from lep.stand_ins.train import StandInJob, train_stand_in
 from lep.vocabulary.build import save_tokenizer

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from lep.config import UserError
 from lep.files import read_jsonl
 from lep.manifest import read_manifest, verify
+from lep.names import NEW_VOCABULARIES
 from lep.stand_ins.tokenizer import train_original_tokenizer
-from lep.vocabulary.build import KINDS, build_vocabulary, read_tokenizer, shrink
-from lep.vocabulary.byte_view import ByteView, byte_alphabet
+from lep.vocabulary.build import build_vocabulary, read_tokenizer, shrink
+from lep.vocabulary.byte_view import BYTE_ALPHABET, ByteView
 from lep.vocabulary.measure import unreachable_rows
 from lep.vocabulary.originals import import_tokenizer
 from lep.vocabulary.spm import is_text_piece, read_pieces, to_fast_tokenizer, train_sentencepiece
@@ -41,7 +42,7 @@ TEXTS = (st.text(st.sampled_from(ALPHABET), max_size=40) | st.text(LETTERS, max_
 UNIONS = ("extended", "optimized")
 
 originals = pytest.mark.parametrize("family", ["mistral", "llama"])
-kinds = pytest.mark.parametrize("kind", KINDS)
+kinds = pytest.mark.parametrize("kind", NEW_VOCABULARIES)
 unions = pytest.mark.parametrize("kind", UNIONS)
 model_types = pytest.mark.parametrize("model_type", SIZES)
 
@@ -70,7 +71,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
             byte_level = processors.ByteLevel(trim_offsets=False)
             tokenizer.post_processor = processors.Sequence([byte_level, tokenizer.post_processor])
             tokenizer.save(str(original / "tokenizer.json"))
-        for kind in KINDS:
+        for kind in NEW_VOCABULARIES:
             build(root, family, kind, root / family / kind)
     return root
 
@@ -115,7 +116,7 @@ def new_pieces(root: Path, family: str, kind: str) -> Iterator[tuple[str, str]]:
 
 
 def byte_string(piece: str) -> str:
-    return "".join(byte_alphabet()[byte] for byte in piece.replace("▁", " ").encode())
+    return "".join(BYTE_ALPHABET[byte] for byte in piece.replace("▁", " ").encode())
 
 
 @originals
@@ -188,7 +189,7 @@ def test_folders_load_without_sentencepiece(built: Path) -> None:
         "from transformers import AutoTokenizer\n"
         "for folder in sys.argv[2:]: print(AutoTokenizer.from_pretrained(folder)(sys.argv[1])['input_ids'])"
     )
-    pairs = [(family, kind) for family in ("mistral", "llama") for kind in KINDS]
+    pairs = [(family, kind) for family in ("mistral", "llama") for kind in NEW_VOCABULARIES]
     folders = [str(built / family / kind) for family, kind in pairs]
     result = subprocess.run([sys.executable, "-c", script, text, *folders], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines() == [str(load(built, *pair).encode(text).ids) for pair in pairs]
@@ -366,7 +367,7 @@ def tokens(view: ByteView, text: str) -> int:
 def test_specials_in_front_of_a_byte_level_vocabulary_keep_their_ids(built: Path, tmp_path: Path) -> None:
     """As some published tokenizers have them."""
     front = ["<s>", "</s>", "<|eot|>"]
-    pieces = {token: index for index, token in enumerate([*front, *sorted(byte_alphabet()), "Ġt", "he", "Ġthe"])}
+    pieces = {token: index for index, token in enumerate([*front, *sorted(BYTE_ALPHABET), "Ġt", "he", "Ġthe"])}
     tokenizer = Tokenizer.from_file(str(built / "llama" / "original" / "tokenizer.json"))
     tokenizer.model = models.BPE(pieces, [("Ġ", "t"), ("h", "e"), ("Ġt", "he")])
     state = json.loads(tokenizer.to_str())

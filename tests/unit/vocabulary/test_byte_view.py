@@ -5,7 +5,7 @@ from fixtures.models import byte_level, extended, sentencepiece_bpe, unigram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lep.config import UserError
-from lep.vocabulary.byte_view import ByteView, byte_alphabet, overlap, readable_overlap, token_bytes
+from lep.vocabulary.byte_view import BYTE_ALPHABET, ByteView, overlap, readable_overlap
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
 MAKERS = {
@@ -89,8 +89,8 @@ def test_incomplete_characters() -> None:
     half = "Ж".encode()[:1]
     assert spm.split(half) == [spm.ids["<0xD0>"]]
     assert spm.split(b"the" + half) == [*spm.split(b"the"), spm.ids["<0xD0>"]]
-    assert byte.split(half) == [byte.ids[byte_alphabet()[0xD0]]]
-    assert spm.counterpart(byte, byte.ids[byte_alphabet()[0xD0]]) == spm.ids["<0xD0>"]
+    assert byte.split(half) == [byte.ids[BYTE_ALPHABET[0xD0]]]
+    assert spm.counterpart(byte, byte.ids[BYTE_ALPHABET[0xD0]]) == spm.ids["<0xD0>"]
 
 
 def test_byte_piece_and_letter_are_told_apart() -> None:
@@ -114,7 +114,7 @@ def test_text_of_a_special_or_byte_piece_is_spelled() -> None:
 def test_specials_have_no_bytes() -> None:
     tokenizer = sentencepiece_bpe()
     tokenizer.add_tokens([AddedToken("<user>", normalized=False)])
-    data = token_bytes(tokenizer)
+    data = ByteView(tokenizer).data
     assert data[:3] == [None, None, None]
     assert data[-1] == b"<user>"
     assert data[3:259] == [bytes([byte]) for byte in range(256)]

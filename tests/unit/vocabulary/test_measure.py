@@ -11,7 +11,7 @@ import pytest
 from fixtures.report import FAMILIES, PUBLISHED
 from lep.config import UserError
 from lep.report.vocabularies import report_vocabularies
-from lep.vocabulary.byte_view import ByteView, byte_alphabet
+from lep.vocabulary.byte_view import BYTE_ALPHABET, ByteView
 from lep.vocabulary.measure import count_tokens, measure_vocabularies, unreachable_rows
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -21,10 +21,9 @@ NEW = ["ab", "Ġда", "да"]
 
 def byte_level(*words: str) -> Tokenizer:
     """All bytes and `words` (`Ġ` is a space), each built by merges from its left; one special token."""
-    alphabet = byte_alphabet()
-    names = ["".join(alphabet[byte] for byte in word.replace("Ġ", " ").encode()) for word in words]
+    names = ["".join(BYTE_ALPHABET[byte] for byte in word.replace("Ġ", " ").encode()) for word in words]
     merges = [(name[:end], name[end]) for name in names for end in range(1, len(name))]
-    tokens = dict.fromkeys([*sorted(alphabet), *("".join(merge) for merge in merges)])
+    tokens = dict.fromkeys([*sorted(BYTE_ALPHABET), *("".join(merge) for merge in merges)])
     tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, list(dict.fromkeys(merges))))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

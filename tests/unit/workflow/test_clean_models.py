@@ -9,7 +9,8 @@ import torch
 from fixtures.models import byte_level, make_model
 from lep.config import UserError
 from lep.manifest import publish, staging, verify
-from lep.models.store import derive_model, import_model, load_model, read_embeddings
+from lep.models.folder import read_embeddings
+from lep.models.store import derive_model, import_model, load_model
 from lep.workflow.clean_models import clean_models, read_summary
 
 HEADER = "output_file\tdate\trule\tlog-file(s)\tstatus\tplan\n"

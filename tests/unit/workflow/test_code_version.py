@@ -26,7 +26,7 @@ def test_imports_are_followed_through_packages(tmp_path: Path) -> None:
         darumeru__metrics="def score(): ...\n",
         lep__unused="C = 1\n",
     )
-    found = {name.removeprefix("scripts/") for name in library_files(tmp_path, "top")}
+    found = {name.removeprefix("scripts/") for name in library_files(tmp_path, "lep.top")}
     assert found == {
         "lep/top.py", "lep/middle.py", "lep/report/tables.py", "lep/report/names.py", "darumeru/metrics.py",
     }  # fmt: skip
@@ -36,17 +36,17 @@ def test_logging_and_manifests_rerun_nothing(tmp_path: Path) -> None:
     top = "from lep.log import logged\nfrom lep import manifest\nfrom lep.fetch.hub import fetch_hub\n"
     others = dict.fromkeys(("lep__log", "lep__manifest", "lep__fetch__hub"), "A = 1\n")
     write_library(tmp_path, lep__top=top, **others)
-    assert library_files(tmp_path, "top") == ["scripts/lep/top.py"]
+    assert library_files(tmp_path, "lep.top") == ["scripts/lep/top.py"]
 
 
 @pytest.mark.parametrize(
     ("module", "needs", "spares"),
     [
-        ("report.figure_1_2", "lep/report/figure_style.py", "lep/report/figure_3.py"),
-        ("report.tables", "lep/report/markup.py", "lep/report/figure_style.py"),
-        ("report.claims", "darumeru/metrics.py", "lep/report/figure_1_2.py"),
-        ("propagation.propagate", "lep/propagation/least_squares.py", "lep/pretraining/pretrain.py"),
-        ("stand_ins.benchmark.miniature", "lep/stand_ins/benchmark/exam.py", "lep/vocabulary/build.py"),
+        ("lep.report.figure_1_2", "lep/report/figure_style.py", "lep/report/figure_3.py"),
+        ("lep.report.tables", "lep/report/markup.py", "lep/report/figure_style.py"),
+        ("lep.report.claims", "darumeru/metrics.py", "lep/report/figure_1_2.py"),
+        ("lep.propagation.propagate", "lep/propagation/least_squares.py", "lep/pretraining/pretrain.py"),
+        ("lep.stand_ins.benchmark.miniature", "lep/stand_ins/benchmark/exam.py", "lep/vocabulary/build.py"),
     ],
 )
 def test_modules_of_the_library(module: str, needs: str, spares: str) -> None:

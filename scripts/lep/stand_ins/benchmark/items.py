@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lep.config import UserError
+from lep.stand_ins.choices import LETTERS
 
 PROMPTS = 10  # rows of the prompt split, as in Darumeru
-LETTERS = "ABCD"
 LEAD = len("\nОтвет: ") + 4  # the lead-in, the separators of turns
 # How many more English characters than Russian ones fit into one context: 2.5 to 1.4 characters per token
 # with the coarsest tokenizers, rounded down.

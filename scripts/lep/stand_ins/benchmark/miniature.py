@@ -4,12 +4,11 @@ Knowledge tasks ask about the training text; comprehension, summary and copy tas
 shares no sentence with it. The same corpus and seed give the same bytes.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from lep.config import UserError
-from lep.files import write_text
+from lep.files import write_jsonl
 from lep.manifest import MANIFEST, publish, staging
 from lep.stand_ins.benchmark import comprehension, exam, grammar, knowledge, mmlu, summary_copy
 from lep.stand_ins.benchmark.items import Plan, generator
@@ -64,8 +63,7 @@ def make_benchmark(
     for name, make in SUBSETS.items():
         for split, records in make(texts, Plan(name, sizes[name], max_characters), generator(seed, name)).items():
             facts[f"{name}/{split}"] = len(records)
-            lines = (json.dumps(record, ensure_ascii=False) for record in records)
-            write_text(folder / name / f"{split}.jsonl", "".join(f"{line}\n" for line in lines))
+            write_jsonl(folder / name / f"{split}.jsonl", records)
     publish(
         folder,
         output,

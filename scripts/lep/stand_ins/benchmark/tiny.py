@@ -5,12 +5,11 @@ differ.
 """
 
 import argparse
-import json
 import shutil
 import tempfile
 from pathlib import Path
 
-from lep.files import read_jsonl, write_text
+from lep.files import read_jsonl, write_jsonl, write_text
 from lep.log import logged
 from lep.stand_ins.benchmark.miniature import make_benchmark
 
@@ -29,8 +28,7 @@ def make_tiny(corpus: Path, target: Path) -> None:
         folder = Path(scratch)
         for side, splits in SIDES.items():
             documents = [d for split in splits for d in read_jsonl(corpus / f"{split}.jsonl") if d["source"] in VERSES]
-            lines = (json.dumps(document, ensure_ascii=False) for document in documents)
-            write_text(folder / f"{side}.jsonl", "".join(f"{line}\n" for line in lines))
+            write_jsonl(folder / f"{side}.jsonl", documents)
         made = folder / "made"
         make_benchmark(
             folder / "train.jsonl", folder / "benchmark.jsonl", made, items=ITEMS, items_per_task={"use": VARIANTS}

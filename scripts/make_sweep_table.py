@@ -1,4 +1,4 @@
-"""Rule make_search_table: what each learning rate of the search reached."""
+"""Rule make_sweep_table: what each learning rate of the sweep reached."""
 
 from pathlib import Path
 

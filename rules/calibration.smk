@@ -1,0 +1,140 @@
+"""Calibration of the propagated models, with the original instruct models as controls (paper sections 2.4.2, 2.4.3)."""
+
+CALIBRATION = config["calibration"]
+USES_VLLM = CALIBRATION["answers"]["backend"] == "vllm"
+
+
+rule make_instructions:
+    input:
+        documents="<results>/corpus/train.jsonl",
+    output:
+        manifest="<results>/instructions/manifest.json",
+    log:
+        "<logs>/make_instructions.log",
+    benchmark:
+        "<benchmarks>/make_instructions.tsv"
+    conda:
+        "../envs/train.yaml"
+    params:
+        recipe={"records": CALIBRATION["instructions"], "seed": config["seed"]},
+    message:
+        "Making the stand-in instruction data set"
+    script:
+        "../scripts/make_instructions.py"
+
+
+rule answer_prompts:
+    input:
+        job="<results>/jobs/answer_prompts/{family}.json",
+        model="<results>/models/{family}/instruct/manifest.json",
+        instructions=RUN.instructions,
+        judge=(
+            [f"{CALIBRATION['judge']['model']}/config.json"]
+            if CALIBRATION["judge"]["backend"] == "local"
+            else []
+        ),
+    output:
+        manifest="<results>/answers/{family}/manifest.json",
+    log:
+        "<logs>/answer_prompts/{family}.log",
+    benchmark:
+        "<benchmarks>/answer_prompts/{family}.tsv"
+    conda:
+        "../envs/vllm.yaml" if USES_VLLM else "../envs/train.yaml"
+    threads: COMPUTE["threads"]
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=COMPUTE["runtime_minutes"],
+    message:
+        "Answering and grading prompts with {wildcards.family}/instruct"
+    shell:
+        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        " lep.calibration.answers --config {input.job:q} > {log:q} 2>&1"
+
+
+rule make_calibration_data:
+    input:
+        instructions=RUN.instructions,
+        answers=branch(
+            lambda wildcards: CALIBRATIONS[wildcards.calibration].own_answers,
+            then="<results>/answers/{family}/manifest.json",
+            otherwise=[],
+        ),
+        documents="<results>/corpus/train.jsonl",
+        benchmark=RUN.benchmark,
+    output:
+        manifest="<results>/calibration_data/{family}/{calibration}/manifest.json",
+        train="<results>/calibration_data/{family}/{calibration}/train.jsonl",
+        validation="<results>/calibration_data/{family}/{calibration}/validation.jsonl",
+    log:
+        "<logs>/make_calibration_data/{family}/{calibration}.log",
+    benchmark:
+        "<benchmarks>/make_calibration_data/{family}/{calibration}.tsv"
+    conda:
+        "../envs/train.yaml"
+    params:
+        recipe=lambda wildcards: recipes.calibration_data(RUN, wildcards.calibration),
+    message:
+        "Making the data of {wildcards.calibration} for {wildcards.family}"
+    script:
+        "../scripts/make_calibration_data.py"
+
+
+rule calibrate:
+    input:
+        job="<results>/jobs/calibrate/{family}/{vocabulary}/{parent}/{calibration}.json",
+        parent=lambda wildcards: models.calibration_parent(
+            RUN, wildcards.family, wildcards.vocabulary, wildcards.parent
+        ),
+        data=rules.make_calibration_data.output.train,
+        validation=rules.make_calibration_data.output.validation,
+    output:
+        manifest="<results>/calibrated/{family}/{vocabulary}/{parent}/{calibration}/manifest.json",
+    log:
+        "<logs>/calibrate/{family}/{vocabulary}/{parent}/{calibration}.log",
+    benchmark:
+        "<benchmarks>/calibrate/{family}/{vocabulary}/{parent}/{calibration}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: COMPUTE["threads"]
+    resources:
+        gpu=COMPUTE["gpus_per_job"],
+        nodes=1,
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=COMPUTE["runtime_minutes"],
+        # No parameter: a finished run is not repeated for it.
+        minutes=config["pretraining"]["chunk_minutes"],
+    message:
+        "Calibrating {wildcards.family}/{wildcards.vocabulary} with {wildcards.calibration}"
+    shell:
+        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        " lep.calibration.calibrate --config {input.job:q} --minutes {resources.minutes} > {log:q} 2>&1"
+
+
+rule merge_calibrated:
+    input:
+        manifest=rules.calibrate.output.manifest,
+        parent=lambda wildcards: models.calibration_parent(
+            RUN, wildcards.family, wildcards.vocabulary, wildcards.parent
+        ),
+    output:
+        folder=temp(
+            directory("<results>/merged/{family}/{vocabulary}/{parent}/{calibration}")
+        ),
+    log:
+        "<logs>/merge_calibrated/{family}/{vocabulary}/{parent}/{calibration}.log",
+    benchmark:
+        "<benchmarks>/merge_calibrated/{family}/{vocabulary}/{parent}/{calibration}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: COMPUTE["threads"]
+    resources:
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=COMPUTE["runtime_minutes"],
+    params:
+        calibrated=lambda wildcards, input: folder_of(input.manifest),
+    message:
+        "Merging {wildcards.family}/{wildcards.vocabulary} with its {wildcards.calibration}"
+    shell:
+        "python -m lep.models.adapter --merge {params.calibrated:q} --out {output.folder:q} > {log:q} 2>&1"

@@ -1,0 +1,102 @@
+"""Scores of all models on Darumeru (paper section 2.3).
+
+One job scores all models of a stage of a vocabulary, which saves start-up; or one job scores one model on one group of
+tasks, which spreads over a cluster, and `evaluate` joins the answers (`evaluation.jobs`).
+"""
+
+BY_GROUP = config["evaluation"]["jobs"] == "group"
+EVALUATION_ENV = (
+    "../envs/vllm.yaml"
+    if config["evaluation"]["backend"] == "vllm"
+    else "../envs/evaluate.yaml"
+)
+
+
+rule evaluate:
+    input:
+        job="<results>/jobs/evaluate/{family}/{vocabulary}/{stage}.json",
+        models=lambda wildcards: list(
+            models.evaluated_models(RUN, **wildcards).values()
+        ),
+        benchmark=RUN.benchmark,
+        parts=lambda wildcards: models.evaluation_parts(RUN, **wildcards),
+    output:
+        manifest="<results>/evaluation/{family}/{vocabulary}/{stage}/manifest.json",
+        scores="<results>/evaluation/{family}/{vocabulary}/{stage}/scores.csv",
+        samples="<results>/evaluation/{family}/{vocabulary}/{stage}/samples.jsonl.gz",
+    log:
+        "<logs>/evaluate/{family}/{vocabulary}/{stage}.log",
+    benchmark:
+        "<benchmarks>/evaluate/{family}/{vocabulary}/{stage}.tsv"
+    conda:
+        EVALUATION_ENV
+    threads: COMPUTE["threads"]
+    resources:
+        gpu=0 if BY_GROUP else ONE_GPU,
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=COMPUTE["runtime_minutes"],
+    params:
+        parts=lambda wildcards, input: (
+            ["--parts", *map(folder_of, input.parts)] if input.parts else []
+        ),
+    message:
+        "Evaluating {wildcards.family}/{wildcards.vocabulary}, {wildcards.stage}"
+    shell:
+        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        " lep.evaluation.evaluate --config {input.job:q} {params.parts:q} > {log:q} 2>&1"
+
+
+rule evaluate_part:
+    input:
+        job="<results>/jobs/evaluate_part/{family}/{vocabulary}/{stage}/{key}/{group}.json",
+        model=lambda wildcards: models.evaluated_input(
+            RUN, wildcards.family, wildcards.vocabulary, wildcards.stage, wildcards.key
+        ),
+        benchmark=RUN.benchmark,
+    output:
+        manifest="<results>/evaluation_parts/{family}/{vocabulary}/{stage}/{key}/{group}/manifest.json",
+    log:
+        "<logs>/evaluate_part/{family}/{vocabulary}/{stage}/{key}/{group}.log",
+    benchmark:
+        "<benchmarks>/evaluate_part/{family}/{vocabulary}/{stage}/{key}/{group}.tsv"
+    conda:
+        EVALUATION_ENV
+    threads: COMPUTE["threads"]
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=COMPUTE["runtime_minutes"],
+    message:
+        "Evaluating {wildcards.key} on {wildcards.group}"
+    shell:
+        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        " lep.evaluation.evaluate --config {input.job:q} > {log:q} 2>&1"
+
+
+rule sample_answers:
+    input:
+        job="<results>/jobs/sample_answers/samples.json",
+        models=[
+            f"{entry['path']}/manifest.json"
+            for entries in models.sampled_models(RUN).values()
+            for entry in entries
+        ],
+        instructions=RUN.instructions,
+    output:
+        samples="<results>/samples.jsonl",
+    log:
+        "<logs>/sample_answers.log",
+    benchmark:
+        "<benchmarks>/sample_answers.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: COMPUTE["threads"]
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=COMPUTE["runtime_minutes"],
+    message:
+        "Answering the sample prompts of Figure 3"
+    shell:
+        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        " lep.evaluation.sample_answers --config {input.job:q} > {log:q} 2>&1"

@@ -1,0 +1,73 @@
+"""Averaging operators, initial embeddings (paper section 2.1.2), and Learned Embedding Propagation (section 2.2)."""
+
+
+rule make_operator:
+    input:
+        base="<results>/models/{family}/base/manifest.json",
+        vocabulary="<results>/vocabularies/{family}/{vocabulary}/manifest.json",
+    output:
+        manifest="<results>/operators/{family}/{vocabulary}/manifest.json",
+    log:
+        "<logs>/make_operator/{family}/{vocabulary}.log",
+    benchmark:
+        "<benchmarks>/make_operator/{family}/{vocabulary}.tsv"
+    conda:
+        "../envs/train.yaml"
+    message:
+        "Making the averaging operator {wildcards.family}/{wildcards.vocabulary}"
+    script:
+        "../scripts/make_operator.py"
+
+
+rule initialise_embeddings:
+    input:
+        base="<results>/models/{family}/base/manifest.json",
+        operator=rules.make_operator.output.manifest,
+        vocabulary="<results>/vocabularies/{family}/{vocabulary}/manifest.json",
+    output:
+        manifest="<results>/models/{family}/{vocabulary}/init/manifest.json",
+    log:
+        "<logs>/initialise_embeddings/{family}/{vocabulary}.log",
+    benchmark:
+        "<benchmarks>/initialise_embeddings/{family}/{vocabulary}.tsv"
+    conda:
+        "../envs/train.yaml"
+    resources:
+        mem_mb=COMPUTE["memory_mb"],
+    params:
+        seed=config["seed"],
+    message:
+        "Averaging old rows for {wildcards.family}/{wildcards.vocabulary}"
+    script:
+        "../scripts/initialise_embeddings.py"
+
+
+# One job makes the models of all methods: they share tokenizers, operator and start-up.
+rule propagate_embeddings:
+    input:
+        base="<results>/models/{family}/base/manifest.json",
+        instruct="<results>/models/{family}/instruct/manifest.json",
+        donor="<results>/models/{family}/{vocabulary}/donor/manifest.json",
+        operator=rules.make_operator.output.manifest,
+    output:
+        manifests=expand(
+            "<results>/models/{{family}}/{{vocabulary}}/{method}/manifest.json",
+            method=RUN.methods,
+        ),
+    log:
+        "<logs>/propagate_embeddings/{family}/{vocabulary}.log",
+    benchmark:
+        "<benchmarks>/propagate_embeddings/{family}/{vocabulary}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: COMPUTE["threads"]
+    resources:
+        mem_mb=COMPUTE["memory_mb"],
+    params:
+        methods=RUN.methods,
+        seed=config["seed"],
+        device=COMPUTE["device"],
+    message:
+        "Propagating {wildcards.family}/{wildcards.vocabulary}"
+    script:
+        "../scripts/propagate_embeddings.py"

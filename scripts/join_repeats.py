@@ -1,0 +1,10 @@
+"""Rule join_repeats: the repeats that the jobs of one step found, in one file ordered by shard."""
+
+from pathlib import Path
+
+from lep.corpus.deduplication import join_repeats
+from lep.log import logged
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        join_repeats(files=[Path(path) for path in snakemake.input], target=Path(snakemake.output[0]))

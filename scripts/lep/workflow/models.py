@@ -1,0 +1,169 @@
+"""Which models a run has, and which of them are evaluated, measured and described.
+
+Rules, integrity checks, disk plan and cost plan ask these functions, so they always speak of the same models.
+"""
+
+from pathlib import Path
+
+from darumeru.specs import GROUPS
+
+from lep.names import CALIBRATED_METHOD, ORIGINAL, ROLES
+from lep.workflow.run import Run, folder_of
+
+STAGES = ("foundation", "pretraining", "instruct", "propagation", "calibration")
+
+
+def adapted(run: Run) -> list[tuple[str, str]]:
+    """(family, vocabulary) of every new vocabulary."""
+    return [(family, v) for family, settings in run.families.items() for v in settings["vocabularies"]]
+
+
+def vocabularies(run: Run) -> dict[str, str]:
+    """{family/vocabulary: manifest} of all tokenizers, the original ones too."""
+    return {
+        f"{family}/{name}": run.vocabulary(family, name)
+        for family, settings in run.families.items()
+        for name in (ORIGINAL, *settings["vocabularies"])
+    }
+
+
+def pretraining_runs(run: Run) -> dict[str, str]:
+    """{family/vocabulary: manifest} of every pre-training run."""
+    return {f"{family}/{v}": run.manifest("pretraining", family, v) for family, v in adapted(run)}
+
+
+def sweep_runs(run: Run) -> dict[str, dict[str, str]]:
+    """{family/vocabulary: {learning rate: manifest}} of the learning-rate sweep."""
+    sweep = run.config["pretraining"]["sweep"]
+    rates = [f"{rate:g}" for rate in sweep["learning_rates"]]  # 0.0002 and 2e-4 are one run
+    return {name: {rate: run.manifest("sweep", name, rate) for rate in rates} for name in sweep["runs"]}
+
+
+def calibrations(run: Run, family: str) -> list[tuple[str, str, str]]:
+    """(vocabulary, parent, calibration) of every calibrated model of a family, controls first."""
+    settings = run.families[family]
+    controls = [(ORIGINAL, "instruct", calibration) for calibration in settings["controls"]]
+    return controls + [
+        (row["vocabulary"], CALIBRATED_METHOD, calibration)
+        for row in settings["calibrated"]
+        for calibration in row["calibrations"]
+    ]
+
+
+def calibration_parent(run: Run, family: str, vocabulary: str, parent: str) -> str:
+    """The manifest of the model that a calibration starts from."""
+    return run.model(family, "instruct") if vocabulary == ORIGINAL else run.model(family, vocabulary, parent)
+
+
+def evaluations(run: Run) -> list[tuple[str, str, str]]:
+    """(family, vocabulary, stage) of every evaluation."""
+    found = []
+    for family, settings in run.families.items():
+        found += [(family, ORIGINAL, "foundation"), (family, ORIGINAL, "instruct")]
+        found += [(family, v, stage) for v in settings["vocabularies"] for stage in ("pretraining", "propagation")]
+        tuned = dict.fromkeys(vocabulary for vocabulary, _, _ in calibrations(run, family))
+        found += [(family, v, "calibration") for v in tuned]
+    return found + [(other, ORIGINAL, "instruct") for other in run.comparators]
+
+
+def evaluated_models(run: Run, family: str, vocabulary: str, stage: str) -> dict[str, str]:
+    """{name: manifest} of the models that one evaluation scores."""
+    if stage in ("foundation", "instruct"):
+        role = "base" if stage == "foundation" else "instruct"
+        return {f"{family}/{role}": run.model(family, role)}
+    if stage == "calibration":
+        return {
+            "/".join((family, *calibration)): run.calibrated(family, *calibration)
+            for calibration in calibrations(run, family)
+            if calibration[0] == vocabulary
+        }
+    steps = run.checkpoints if stage == "pretraining" else run.methods
+    return {f"{family}/{vocabulary}/{step}": run.model(family, vocabulary, step) for step in steps}
+
+
+def scored_models(run: Run) -> list[str]:
+    """Names of all models that this run evaluates."""
+    return [name for place in evaluations(run) for name in evaluated_models(run, *place)]
+
+
+def path_key(name: str) -> str:
+    """A model's name as one part of a path."""
+    return "--".join(Path(name).parts)
+
+
+def evaluated_input(run: Run, family: str, vocabulary: str, stage: str, key: str) -> str:
+    """The input of one part of an evaluation: a model's manifest or, of a calibrated model, its merged folder."""
+    models = evaluated_models(run, family, vocabulary, stage)
+    name, manifest = next(item for item in models.items() if path_key(item[0]) == key)
+    return run.merged(*Path(name).parts) if stage == "calibration" else manifest
+
+
+def evaluation_part(run: Run, family: str, vocabulary: str, stage: str, key: str, group: str) -> str:
+    """The manifest of one part of an evaluation: one model on one group of tasks."""
+    return run.manifest("evaluation_parts", family, vocabulary, stage, key, group)
+
+
+def evaluation_parts(run: Run, family: str, vocabulary: str, stage: str) -> list[str]:
+    """All parts of an evaluation; none where one job scores the whole stage."""
+    if run.config["evaluation"]["jobs"] == "stage":
+        return []
+    return [
+        evaluation_part(run, family, vocabulary, stage, path_key(name), group)
+        for name in evaluated_models(run, family, vocabulary, stage)
+        for group in GROUPS
+    ]
+
+
+def sampled_models(run: Run) -> dict[str, list[dict[str, str]]]:
+    """{family: [{name, path, label}]} of the models of Figure 3: original, after LEP, after calibration."""
+    wanted = run.config["report"]["samples"]
+    vocabulary, calibration = wanted["vocabulary"], wanted["calibration"]
+    tuned = (vocabulary, CALIBRATED_METHOD, calibration)
+    found = {}
+    for family in run.families:
+        if tuned in calibrations(run, family):
+            parent = f"{family}/{vocabulary}/{CALIBRATED_METHOD}"
+            rows = (
+                (f"{family}/instruct", run.model(family, "instruct"), "original"),
+                (parent, run.model(family, vocabulary, CALIBRATED_METHOD), "LEP"),
+                (f"{parent}/{calibration}", run.calibrated(family, *tuned), "LEP + calibration"),
+            )
+            found[family] = [{"name": name, "path": folder_of(path), "label": label} for name, path, label in rows]
+    return found
+
+
+def measured_artefacts(run: Run) -> dict[str, dict[str, str]]:
+    """{kind: {model: manifest}} of the artefacts whose facts go to metrics.csv."""
+    pairs = adapted(run)
+    packed = [] if run.adopts_donors else pairs
+    return {
+        "vocabulary": {f"{f}/{v}": run.vocabulary(f, v) for f, v in pairs},
+        "operator": {f"{f}/{v}": run.manifest("operators", f, v) for f, v in pairs},
+        "packing": {f"{f}/{v}": run.manifest("packed", f, v) for f, v in packed},
+        "pretraining": pretraining_runs(run),
+        "propagation": {f"{f}/{v}/{method}": run.model(f, v, method) for f, v in pairs for method in run.methods},
+        "calibration": {
+            "/".join((family, *calibration)): run.calibrated(family, *calibration)
+            for family in run.families
+            for calibration in calibrations(run, family)
+        },
+    }
+
+
+def all_manifests(run: Run) -> list[str]:
+    """Every artefact that decides a number of the report, for the checks and the identity of the run."""
+    sources = [run.model(family, role) for family in run.families for role in ROLES]
+    sources += [run.model(other, "instruct") for other in run.comparators]
+    steps = ("init", *run.checkpoints, "donor")
+    trained = [run.model(family, v, step) for family, v in adapted(run) for step in steps]
+    measured = [manifest for kind in measured_artefacts(run).values() for manifest in kind.values()]
+    scored = [run.evaluation(*place) for place in evaluations(run)]
+    return [run.manifest("corpus"), run.benchmark, *sources, *trained, *measured, *scored]
+
+
+def model_cards(run: Run) -> dict[str, str]:
+    """{model: its card} of every adapted model."""
+    steps = ("donor", *run.methods)
+    found = {f"{f}/{v}/{step}": run.model(f, v, step) for f, v in adapted(run) for step in steps}
+    found |= measured_artefacts(run)["calibration"]
+    return {name: f"{folder_of(manifest)}/README.md" for name, manifest in found.items()}

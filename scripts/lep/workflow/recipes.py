@@ -1,0 +1,106 @@
+"""Parameters of the light rules: the part of the configuration that each of them takes, and no more."""
+
+from lep.names import CALIBRATIONS, VOCABULARIES
+from lep.workflow.run import Run
+
+Recipe = dict[str, object]
+
+
+def cleaning(run: Run) -> Recipe:
+    """How the corpus is read and cleaned."""
+    keys = ("quality", "near_duplicates", "broken_records", "maximum_record_mb")
+    return {key: run.config["corpus"][key] for key in keys} | {"languages": run.languages}
+
+
+def splits(run: Run) -> Recipe:
+    """How groups of documents are dealt out into the splits."""
+    keys = ("validation_fraction", "benchmark_fraction", "tokenizer_fraction")
+    return {key: run.config["corpus"][key] for key in keys} | {"seed": run.config["seed"]}
+
+
+def vocabulary_model(run: Run, family: str, vocabulary: str) -> str:
+    """The SentencePiece model that the new tokens of a vocabulary come from."""
+    kind = VOCABULARIES[vocabulary]
+    return run.manifest("vocabularies", "sentencepiece", f"{kind.model_type}-{run.families[family][kind.size_key]}")
+
+
+def kept_tokens(run: Run, family: str, vocabulary: str) -> int | None:
+    """How many of the first old tokens a vocabulary keeps; None where its kind decides."""
+    return run.families[family]["optimized_keep"] if VOCABULARIES[vocabulary].keeps == "some" else None
+
+
+def union(run: Run, vocabulary: str) -> Recipe:
+    """How old and new tokens are united; vocabularies that replace the old ones have no such choice."""
+    return {} if VOCABULARIES[vocabulary].replaces else run.config["vocabulary"]["extended"]
+
+
+def packing(run: Run) -> Recipe:
+    """How the corpus is cut into blocks of tokens."""
+    settings = run.config["pretraining"]
+    weights = {code: settings["language_weights"].get(code, 0) for code in run.languages}
+    return {
+        "block_size": settings["block_size"],
+        "language_weights": weights if any(weights.values()) else None,
+        "domain_weights": settings["domain_weights"] or None,
+        "reserve": settings["reserve"],
+        "seed": run.config["seed"],
+    }
+
+
+def calibration_data(run: Run, calibration: str) -> Recipe:
+    """What the data of a calibration are made of."""
+    settings = run.config["calibration"]
+    same = ("copy_instruction", "copy_characters", "copy_domains", "minimum_score", "validation_percent")
+    copies = settings["copy_examples"].get(calibration, 0) if CALIBRATIONS[calibration].copies else 0
+    return {key: settings[key] for key in same} | {
+        "kind": calibration,
+        "copy_examples": copies,
+        "copy_language": next(iter(run.languages)),
+        "reserve": run.config["pretraining"]["reserve"],
+        "minimum_grade": settings["judge"]["minimum_grade"],
+        "seed": run.config["seed"],
+    }
+
+
+def vocabulary_report(run: Run) -> Recipe:
+    """How vocabularies are measured and reported."""
+    return run.config["vocabulary"]["report"] | {"languages": list(run.languages)}
+
+
+def families(run: Run) -> list[Recipe]:
+    """The families as the report takes them: without the numbers of their training, which repeat no table or figure."""
+    numbers = ("learning_rate", "replacement_size", "extension_size", "optimized_keep")
+    return [{k: v for k, v in family.items() if k not in numbers} for family in run.config["families"]]
+
+
+def rows(run: Run) -> Recipe:
+    """Which models the tables show."""
+    return {"families": families(run), "comparators": run.config["comparators"], "methods": run.methods}
+
+
+def report(run: Run) -> Recipe:
+    """What the report lists of the configuration."""
+    return {
+        "scale": run.config["scale"],
+        "seed": run.config["seed"],
+        "bootstrap_draws": run.config["evaluation"]["bootstrap_draws"],
+        "sample_tokens": run.config["report"]["samples"]["max_new_tokens"],
+        "compute": {key: run.config["compute"][key] for key in ("threads", "device", "dtype")},
+        **{key: run.config[key] for key in ("vocabulary", "pretraining", "evaluation")},
+    }
+
+
+def card_origins(run: Run) -> dict[str, Recipe]:
+    """What the model cards say of a family's source models and of the data."""
+    settings = run.config["calibration"]
+    data = settings["dataset"]
+    hub = f"{data['repository']} at {data['revision']}"
+    instructions = hub if settings["source"] == "hub" else "stand-in instructions made from the corpus"
+    return {
+        name: {
+            **{role: {"licence": "unknown", **family[role]} for role in ("base", "instruct")},
+            "corpus": [source["name"] for source in run.config["corpus"]["sources"]],
+            "instructions": instructions,
+        }
+        for name, family in run.families.items()
+    }

@@ -1,0 +1,129 @@
+"""One run of the workflow: its configuration, and where its artefacts are.
+
+Paths are POSIX strings relative to the folder of the Snakefile. Names may be wildcards of Snakemake (`{family}`). The
+manifest of an artefact stands for its folder.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from lep.names import ORIGINAL
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, from the resolved configuration; `root` is the folder of the Snakefile."""
+
+    config: Mapping
+    root: Path = Path()
+
+    @cached_property
+    def results(self) -> str:
+        """The folder of all results of this scale."""
+        return f"results/{self.config['scale']}"
+
+    @cached_property
+    def families(self) -> dict[str, Mapping]:
+        """Settings of the families by name."""
+        return {family["name"]: family for family in self.config["families"]}
+
+    @cached_property
+    def comparators(self) -> dict[str, Mapping]:
+        """Other models of Table 1 that this run evaluates, by name."""
+        return {other["name"]: other for other in self.config["comparators"] if other["model"]}
+
+    @cached_property
+    def languages(self) -> dict[str, str]:
+        """Scripts by language; the first language is the one that models are adapted to."""
+        return {row["language"]: row["script"] for row in self.config["corpus"]["languages"]}
+
+    @property
+    def is_benchmarked(self) -> bool:
+        """Whether the benchmark can score the models: Darumeru asks in Russian."""
+        return next(iter(self.languages)) == "ru"
+
+    @property
+    def adopts_donors(self) -> bool:
+        """Whether published models take the place of trained donors."""
+        return self.config["donor"] == "published"
+
+    @property
+    def methods(self) -> list[str]:
+        """The LEP methods of this run."""
+        return self.config["propagation"]["methods"]
+
+    @cached_property
+    def checkpoints(self) -> list[str]:
+        """The kept checkpoints of a pre-training run by name: cpt- and the per cent of the run."""
+        return [f"cpt-{round(100 * fraction):03d}" for fraction in self.config["pretraining"]["fractions"]]
+
+    # -- folders and files
+
+    def manifest(self, *parts: str) -> str:
+        """The manifest of an artefact by its place below the results."""
+        return "/".join([self.results, *parts, "manifest.json"])
+
+    def documents(self, split: str) -> str:
+        """The documents of one split of the corpus."""
+        return f"{self.results}/corpus/{split}.jsonl"
+
+    def model(self, family: str, *history: str) -> str:
+        """The manifest of a model in the store, by its name."""
+        return self.manifest("models", family, *history)
+
+    def calibrated(self, family: str, vocabulary: str, parent: str, calibration: str) -> str:
+        """The manifest of a calibrated model."""
+        return self.manifest("calibrated", family, vocabulary, parent, calibration)
+
+    def merged(self, family: str, vocabulary: str, parent: str, calibration: str) -> str:
+        """The ordinary model folder of a calibrated model; it exists while jobs need it."""
+        return "/".join([self.results, "merged", family, vocabulary, parent, calibration])
+
+    def vocabulary(self, family: str, name: str) -> str:
+        """The manifest of a tokenizer folder; the original vocabulary comes from a package or with the base model."""
+        if name != ORIGINAL:
+            return self.manifest("vocabularies", family, name)
+        if family in self.original_packages:
+            return self.manifest("vocabularies", "originals", family)
+        return self.model(family, "base")
+
+    def evaluation(self, family: str, vocabulary: str, stage: str, name: str = "manifest.json") -> str:
+        """A file of an evaluation."""
+        return f"{self.results}/evaluation/{family}/{vocabulary}/{stage}/{name}"
+
+    def job(self, rule: str, *target: str) -> str:
+        """The settings of one job of an expensive rule."""
+        return f"{self.results}/jobs/{rule}/{'/'.join(target)}.json"
+
+    def work(self, *parts: str) -> str:
+        """The folder in which a job keeps its progress. No rule declares it, so Snakemake never empties it."""
+        return "/".join([self.results, "work", *parts])
+
+    @cached_property
+    def original_packages(self) -> dict[str, str]:
+        """Packages that bring the original tokenizer of a family."""
+        return {entry["family"]: entry["package"] for entry in self.config["vocabulary"]["originals"]}
+
+    @property
+    def benchmark(self) -> str:
+        """The manifest of the benchmark's records: the miniature, or those of the hub or a local folder."""
+        miniature = self.config["evaluation"]["benchmark"] == "miniature"
+        return self.manifest("benchmark") if miniature else self.manifest("sources", "benchmark")
+
+    @property
+    def instructions(self) -> str:
+        """The manifest of the instruction data set: made from the corpus, or fetched from the hub."""
+        made = self.config["calibration"]["source"] == "made"
+        return self.manifest("instructions") if made else self.manifest("sources", "datasets", "instructions")
+
+
+def folder_of(manifest: str) -> str:
+    """The folder of an artefact, from its manifest."""
+    return Path(manifest).parent.as_posix()
+
+
+def is_local(reference: Mapping) -> bool:
+    """Whether a reference to a model names a folder, else an id of the hub."""
+    return Path(reference["path"]).is_absolute() or reference["path"].startswith((".", "data/"))

@@ -1,0 +1,27 @@
+"""Names of rules outside of the rules: a misspelt one would be passed over without a word."""
+
+import re
+
+from fixtures.rules import RULES, TEXT
+from lep.planning.cost import _FORMULAS, _HEAVY
+from lep.workflow.jobs import JOBS, MODULES
+
+
+def test_jobs_are_rules_that_read_their_settings_and_run_their_module() -> None:
+    assert JOBS.keys() == MODULES.keys()
+    for rule, module in MODULES.items():
+        assert f'job="<results>/jobs/{rule}/' in RULES[rule]
+        assert f"{module} --config {{input.job:q}}" in RULES[rule]
+    assert {name for name, body in RULES.items() if "<results>/jobs/" in body} == JOBS.keys() | {"write_job"}
+
+
+def test_the_plan_has_formulas_for_rules() -> None:
+    assert RULES.keys() >= _FORMULAS.keys() | _HEAVY
+
+
+def test_rules_that_fetch_are_known_as_such() -> None:
+    """Before them alone no check of GPUs is made; no other rule uses the network."""
+    (named,) = re.findall(r"^FETCHING = \{(.*?)\}", TEXT, re.MULTILINE | re.DOTALL)
+    fetching = {name for name, body in RULES.items() if re.search(r"python -m lep\.fetch ", body)}
+    assert set(re.findall(r"\w+", named)) == fetching | {"fetch_all"}
+    assert {name for name, body in RULES.items() if "HF_HUB_OFFLINE=0" in body} <= fetching | {"preflight"}
