@@ -5,6 +5,7 @@ from dataclasses import dataclass
 PREFIX = "darumeru_"
 LETTERS = ("A", "B", "C", "D")
 ANSWER = "Ответ:"
+STOP = "\n"  # ends the answer of a model without chat template
 
 
 @dataclass(frozen=True)
