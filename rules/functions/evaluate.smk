@@ -123,7 +123,15 @@ def evaluate_job(family, vocabulary, stage):
     settings = config["evaluation"]
     asked = "foundation" if stage in ("foundation", "pretraining") else "instruct"
     models = evaluated_models(family, vocabulary, stage)
-    same = ("tasks", "backend", "batch_size", "max_length", "limit", "bootstrap_draws")
+    same = (
+        "tasks",
+        "backend",
+        "batch_size",
+        "max_prompt_tokens",
+        "max_model_tokens",
+        "limit",
+        "bootstrap_draws",
+    )
     return (
         compute("evaluate")
         | {key: settings[key] for key in same}

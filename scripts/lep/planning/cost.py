@@ -242,7 +242,7 @@ class CostModel:
         seconds = 0.0
         for task in tasks:
             items, length = self._items(task), TASKS[task][1]
-            seconds += self._reading(parameters, items * min(settings["max_length"], (shots + 1) * length))
+            seconds += self._reading(parameters, items * min(settings["max_prompt_tokens"], (shots + 1) * length))
             if SPECS[task].kind == "generate":
                 lengths = settings["max_new_tokens"]
                 tokens = lengths.get(task, lengths["default"])
