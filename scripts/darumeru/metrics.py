@@ -137,10 +137,10 @@ def _pairs(values: Values, options: int) -> Measure:
 
 
 def _exam(values: Values, options: int) -> Measure:
-    """USE: share of the 34 points, averaged over variants; `score_by_sets` with the choices compared as sets."""
+    """USE: share of the 34 points, averaged over variants; `score_by_count` where a number said twice is wrong."""
     variants = list(dict.fromkeys(str(value["variant"]) for value in values))
     rows = np.array([variants.index(str(value["variant"])) for value in values])
-    names = {SCORE: "points", "score_by_sets": "points_by_sets"}
+    names = {SCORE: "points", "score_by_count": "points_by_count"}
     columns = [np.bincount(rows, _column(values, key)) / USE_POINTS for key in names.values()]
     features = np.stack([*columns, np.ones(len(variants))], 1)
     return Measure(
@@ -186,7 +186,7 @@ MEASURES: dict[str, Callable[[Values, int], Measure]] = {
 }
 METRICS = {
     "accuracy": (SCORE,), "categories": (SCORE, "accuracy"), "pairs": (SCORE, "accuracy"),
-    "exam": (SCORE, "score_by_sets"), "accuracy_f1": (SCORE, "accuracy", "macro_f1"),
+    "exam": (SCORE, "score_by_count"), "accuracy_f1": (SCORE, "accuracy", "macro_f1"),
     "accuracy_mcc": (SCORE, "accuracy", "mcc"), "answers": (SCORE, "f1", "exact_match"),
     "summary": (SCORE, *_ROUGE),
     "retrieval": (SCORE, "r_precision"), "copy_length": (SCORE, *_COPY), "copy_exact": (SCORE, *_COPY),

@@ -35,13 +35,13 @@ def _f1(said: list[str], right: list[str]) -> float:
 
 
 def exam_points(prediction: str, answer: str, kind: str, task: str) -> dict[str, int]:
-    """Points of one exam answer (USE): `points`, and `points_by_sets` as the authors' code gives them.
+    """Points of one exam answer (USE): `points` as the authors' code gives them, and `points_by_count`.
 
     `matching`: right positions, none if the count differs. `text`: one point if the answer, in lower case and without
     digits, blanks and punctuation, is among the right words (an underscore is neither: `_день_` is not `день`).
-    `choice`: one point for exactly the right numbers; task 16 gives a point for each right number less the surplus
-    ones (a short answer counts as filled up with wrong numbers, as in MERA). A number said twice is said once too
-    often, `3,3` is not `3`; compared as sets they are the same.
+    `choice`: one point for the right numbers, compared as sets: `3,3` passes for `3`. In `points_by_count` a number
+    said twice is one too many. Task 16 gives a point for each right number less the surplus ones (a short answer
+    counts as filled up with wrong numbers, as in MERA).
 
     Blanks around commas and capitals are forgiven on both sides, answer and gold; what else is dropped from a `text`
     answer stays in the gold one, so a gold answer of two words cannot be met. The authors' code forgives the answer
@@ -55,9 +55,9 @@ def exam_points(prediction: str, answer: str, kind: str, task: str) -> dict[str,
     elif task == "16":
         points = max(0, len(set(said) & set(right)) - max(len(said), len(right)) + len(right))
     else:
-        points = int(sorted(said) == sorted(right))
-    by_sets = int(set(said) == set(right)) if kind == "choice" and task != "16" else points
-    return {"points": points, "points_by_sets": by_sets}
+        points = int(set(said) == set(right))
+    by_count = int(sorted(said) == sorted(right)) if kind == "choice" and task != "16" else points
+    return {"points": points, "points_by_count": by_count}
 
 
 def _parts(text: str) -> list[str]:

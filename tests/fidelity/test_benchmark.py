@@ -54,7 +54,7 @@ def test_multiq(row: dict) -> None:
 @table("exam")
 def test_use(row: dict) -> None:
     found = scoring.exam_points(row["said"], row["right"], row["kind"], row["task"])
-    assert found == numbers(row, "points", "points_by_sets")
+    assert found == numbers(row, "points", "points_by_count")
 
 
 @table("rouge")
