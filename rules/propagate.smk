@@ -23,6 +23,7 @@ rule propagate_embeddings:
         methods=METHODS,
         seed=config["seed"],
         device=COMPUTE["device"],
+        token_text=config["propagation"]["token_text"],
     message:
         "Propagating {wildcards.family}/{wildcards.vocabulary}"
     script:
