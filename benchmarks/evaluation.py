@@ -47,9 +47,7 @@ def ways(batch_size: int) -> list[Way]:
 
 def measure(way: Way, lm: PrefixLM, folder: Path, job: EvaluateJob) -> tuple[float, dict]:
     """Seconds of one evaluation, and the value of each item."""
-    model = way.kind(
-        pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=way.batch_size, max_length=job.max_length
-    )  # fmt: skip
+    model = way.kind(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=way.batch_size, max_length=lm.max_length)
     tasks = load_tasks(folder, job)
     started = time.perf_counter()
     found = evaluate(model, tasks, bootstrap_iters=0, apply_chat_template=job.chat, fewshot_as_multiturn=True)
@@ -83,7 +81,7 @@ def make_job(options: argparse.Namespace, tasks: list[str]) -> EvaluateJob:
     return EvaluateJob(
         models=[Model("model", str(options.model))], work="", output="", tasks=tasks, recipe_version=0,
         shots=options.shots, data=str(options.data), limit=options.limit, batch_size=options.batch_size,
-        max_length=1024, dtype="float32", device=options.device, threads=options.threads,
+        max_prompt_tokens=1024, dtype="float32", device=options.device, threads=options.threads,
         generation=Generation(max_new_tokens=lengths | {"cp_para_en": 96, "cp_para_ru": 128}),
     )  # fmt: skip
 

@@ -67,6 +67,7 @@ rule propagate_embeddings:
         methods=RUN.methods,
         seed=config["seed"],
         device=COMPUTE["device"],
+        token_text=config["propagation"]["token_text"],
     message:
         "Propagating {wildcards.family}/{wildcards.vocabulary}"
     script:

@@ -14,4 +14,5 @@ if __name__ == "__main__":
             seed=snakemake.params.seed,
             threads=snakemake.threads,
             device=snakemake.params.device,
+            token_text=snakemake.params.token_text,
         )

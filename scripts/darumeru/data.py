@@ -7,7 +7,7 @@ hub is read. `load` is the `custom_dataset` of every task: it returns items (`pr
 import os
 from pathlib import Path
 
-from darumeru.prompts import make_items
+from darumeru.prompts import make_items, make_shot
 from darumeru.records import check, unified
 from darumeru.sources import HUB, Hub, folder_records, hub_records
 from darumeru.specs import SPECS, Spec
@@ -42,14 +42,11 @@ def load(
         test = test[:TREEWAY_ITEMS]
     if darumeru_limit:
         test = _first(spec, test, int(darumeru_limit))
-    splits = {"test": test}
+    splits = {"test": [item for row, record in enumerate(test) for item in make_items(spec, record, row)]}
     if spec.kind != "rank":
-        splits["shots"] = read_records(spec.subset, spec.shots, place, hub)
-    return {
-        split: Dataset.from_list([item for row, record in enumerate(records) for item in make_items(spec, record, row)])
-        for split, records in splits.items()
-        if records
-    }
+        shots = read_records(spec.subset, spec.shots, place, hub)
+        splits["shots"] = [make_shot(spec, record, row) for row, record in enumerate(shots)]
+    return {split: Dataset.from_list(items) for split, items in splits.items() if items}
 
 
 def read_records(subset: str, split: str, place: str | Path | None, hub: Hub = HUB) -> list[dict]:

@@ -137,12 +137,15 @@ def _pairs(values: Values, options: int) -> Measure:
 
 
 def _exam(values: Values, options: int) -> Measure:
-    """USE: share of the 34 points, averaged over variants."""
-    variants: dict[str, float] = {}
-    for value in values:
-        variants[str(value["variant"])] = variants.get(str(value["variant"]), 0.0) + value["points"]
-    features = np.array([[points / USE_POINTS, 1.0] for points in variants.values()])
-    return Measure(features, lambda sums: {SCORE: _ratio(sums[..., 0], sums[..., 1])}, list(variants))
+    """USE: share of the 34 points, averaged over variants; `score_by_count` where a number said twice is wrong."""
+    variants = list(dict.fromkeys(str(value["variant"]) for value in values))
+    rows = np.array([variants.index(str(value["variant"])) for value in values])
+    names = {SCORE: "points", "score_by_count": "points_by_count"}
+    columns = [np.bincount(rows, _column(values, key)) / USE_POINTS for key in names.values()]
+    features = np.stack([*columns, np.ones(len(variants))], 1)
+    return Measure(
+        features, lambda sums: {n: _ratio(sums[..., i], sums[..., -1]) for i, n in enumerate(names)}, variants
+    )
 
 
 def _categories(values: Values, options: int) -> Measure:
@@ -166,7 +169,8 @@ _PARTS = {
     "answers": ("f1", "exact_match"), "summary": ("rouge1", "rouge2"), "retrieval": ("r_precision",),
     "copy_length": ("length_ratio",), "copy_exact": ("copied",),
 }  # fmt: skip
-_COPY = ("length_ratio", "copied", "lcs", "lcs_tokens", "symbols_per_token")
+_ROUGE = ("rouge1", "rouge2", "rouge1_recall", "rouge2_recall", "rouge1_typographic", "rouge2_typographic")
+_COPY = ("length_ratio", "length_ratio_text", "copied", "lcs", "lcs_tokens", "symbols_per_token")
 MEASURES: dict[str, Callable[[Values, int], Measure]] = {
     "accuracy": _accuracy,
     "categories": _categories,
@@ -175,16 +179,16 @@ MEASURES: dict[str, Callable[[Values, int], Measure]] = {
     "accuracy_f1": _confusion("macro_f1", _macro_f1),
     "accuracy_mcc": _confusion("mcc", _mcc),
     "answers": _means("f1", "exact_match", score=_PARTS["answers"]),
-    "summary": _means("rouge1", "rouge2", "rouge1_recall", "rouge2_recall", score=_PARTS["summary"]),
+    "summary": _means(*_ROUGE, score=_PARTS["summary"]),
     "retrieval": _means("r_precision", score=_PARTS["retrieval"]),
     "copy_length": _means(*_COPY, score=_PARTS["copy_length"]),
     "copy_exact": _means(*_COPY, score=_PARTS["copy_exact"]),
 }
 METRICS = {
-    "accuracy": (SCORE,), "categories": (SCORE, "accuracy"), "pairs": (SCORE, "accuracy"), "exam": (SCORE,),
-    "accuracy_f1": (SCORE, "accuracy", "macro_f1"), "accuracy_mcc": (SCORE, "accuracy", "mcc"),
-    "answers": (SCORE, "f1", "exact_match"),
-    "summary": (SCORE, "rouge1", "rouge2", "rouge1_recall", "rouge2_recall"),
+    "accuracy": (SCORE,), "categories": (SCORE, "accuracy"), "pairs": (SCORE, "accuracy"),
+    "exam": (SCORE, "score_by_count"), "accuracy_f1": (SCORE, "accuracy", "macro_f1"),
+    "accuracy_mcc": (SCORE, "accuracy", "mcc"), "answers": (SCORE, "f1", "exact_match"),
+    "summary": (SCORE, *_ROUGE),
     "retrieval": (SCORE, "r_precision"), "copy_length": (SCORE, *_COPY), "copy_exact": (SCORE, *_COPY),
 }  # fmt: skip
 

@@ -111,16 +111,18 @@ class PrefixLM(HFLM):
             self._encoded[key] = super().tok_encode(string, *args, **kwargs)
         return list(self._encoded[key])
 
-    def _batches(self, rows: Sequence[Tokens], own: Sequence[int]) -> list[tuple[int, list[int]]]:
-        if self._unlimited:
-            return batches(rows, own, self.batch_size)
-        return [(0, chunk) for chunk in _by_length(rows, list(range(len(rows))), self.batch_size)]
+    def _batches(self, rows: Sequence[Tokens], own: Sequence[int], room: int = 0) -> list[tuple[int, list[int]]]:
+        """As `batches`; rows that attention does not reach over, with `room` tokens more, share no prefix."""
+        near = [index for index, row in enumerate(rows) if self._reaches(len(row) + room)]
+        shared = batches([rows[i] for i in near], [own[i] for i in near], self.batch_size)
+        far = sorted(set(range(len(rows))) - set(near))
+        plan = [(length, [near[i] for i in chunk]) for length, chunk in shared]
+        return plan + [(0, chunk) for chunk in _by_length(rows, far, self.batch_size)]
 
-    @property
-    def _unlimited(self) -> bool:
-        """Whether attention reaches over the whole context, so that a cache of full layers is right."""
+    def _reaches(self, length: int) -> bool:
+        """Whether attention reaches over so many tokens: no shorter sliding window, a cache of full layers is right."""
         window = getattr(self.config, "sliding_window", None)
-        return not window or window >= self.max_length
+        return not window or length <= window
 
     def _cache(self, prefix: Tokens, count: int, room: int = 0) -> Cache:
         """A cache that holds the prefix for `count` rows and has room for more tokens. The last prefix is kept."""
@@ -188,7 +190,8 @@ class PrefixLM(HFLM):
             )
             room = self.max_length - kwargs["max_gen_toks"]
             rows = [self.tok_encode(requests[index].args[0], left_truncate_len=room) for index in members]
-            for shared, chunk in tqdm(self._batches(rows, [1] * len(rows)), disable=disable_tqdm, desc="generating"):
+            plan = self._batches(rows, [1] * len(rows), kwargs["max_gen_toks"])
+            for shared, chunk in tqdm(plan, disable=disable_tqdm, desc="generating"):
                 for i, text in zip(chunk, self._generate([rows[i] for i in chunk], shared, kwargs), strict=True):
                     answers[members[i]] = text
         self._prefix = None
@@ -204,7 +207,7 @@ class PrefixLM(HFLM):
         pad = self.tokenizer.pad_token_id
         inputs = self._tensor([[*row[:shared], *[pad] * n, *row[shared:]] for row, n in zip(rows, pads, strict=True)])
         mask = self._tensor([[1] * shared + [0] * n + [1] * (longest - n - shared) for n in pads])
-        if self._unlimited:
+        if self._reaches(longest + length):
             settings["past_key_values"] = self._cache(rows[0][:shared], len(rows), longest - shared + length)
         output = self._model_generate(inputs, longest + length, until, attention_mask=mask, **settings)
         texts = (self.tok_decode(row[longest:]) for row in output.tolist())

@@ -29,6 +29,11 @@ def make_items(spec: Spec, record: dict, row: int) -> list[dict]:
     return [{**item, "lead": record.get("lead", spec.lead)} for item in items]
 
 
+def make_shot(spec: Spec, record: dict, row: int) -> dict:
+    """The record as an example: once, as it is given (PARus: its options are not turned round)."""
+    return make_items(spec, record, row)[0]
+
+
 def _plain(spec: Spec, record: dict, row: int) -> list[dict]:
     outputs, meta = record["outputs"], record.get("meta") or {}
     number, user = meta.get("id", row), record["instruction"].format(**record["inputs"])

@@ -69,10 +69,21 @@ def check(subset: str, record: dict, where: str) -> None:
             if not isinstance(value, dict) or part not in value:
                 raise DataError(f"{where} has no field {field!r}; found the columns {', '.join(_columns(record))}")
             value = value[part]
-    if subset == "treeway" and not record["extractive_summary"]:
-        raise DataError(f"{where}: `extractive_summary` is empty; each document needs at least one index")
+    if subset == "treeway":
+        _check_indices(record["extractive_summary"], len(record["src_sents"]), where)
     if subset == "nlpcore_mmlu" and not record.get("category") and record["subject"] not in CATEGORIES:
         raise DataError(f"{where}: subject {record['subject']!r} is not one of MMLU's; add a field `category`")
+
+
+def _check_indices(indices: list[int], sentences: int, where: str) -> None:
+    """Refuse a summary without a sentence, or with one that the document lacks: no ranking could find it."""
+    if not indices:
+        raise DataError(f"{where}: `extractive_summary` is empty; each document needs at least one index")
+    if beyond := [index for index in indices if not 0 <= index < sentences]:
+        raise DataError(
+            f"{where}: `extractive_summary` names sentence {beyond[0]}, but `src_sents` has {sentences}, counted from "
+            "0; correct the index or leave the record out"
+        )
 
 
 def _columns(record: dict) -> list[str]:

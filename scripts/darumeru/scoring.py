@@ -8,7 +8,8 @@ from difflib import SequenceMatcher
 from functools import cache
 
 COPIED = 0.99  # share of matched characters from which a paragraph counts as copied
-_PUNCTUATION = re.compile(rf"[{re.escape(string.punctuation)}«»„“”–—…]")
+_ASCII = re.compile(f"[{re.escape(string.punctuation)}]")  # the punctuation that the authors' code strips
+_TYPOGRAPHIC = re.compile(f"[{re.escape(string.punctuation)}«»„“”–—…]")
 
 
 def answer_scores(prediction: str, answers: Sequence[str]) -> dict[str, float]:
@@ -33,22 +34,30 @@ def _f1(said: list[str], right: list[str]) -> float:
     return 2 * sum((Counter(said) & Counter(right)).values()) / (len(said) + len(right))
 
 
-def exam_points(prediction: str, answer: str, kind: str, task: str) -> int:
-    """Points of one exam answer (USE).
+def exam_points(prediction: str, answer: str, kind: str, task: str) -> dict[str, int]:
+    """Points of one exam answer (USE): `points` as the authors' code gives them, and `points_by_count`.
 
-    `matching`: right positions, none if the count differs. `text`: one point if the letters of the answer, in lower
-    case, are among the right words. `choice`: one point for exactly the right set; task 16 gives a point for each
-    right number less the surplus ones (a short answer counts as filled up with wrong numbers, as in MERA).
+    `matching`: right positions, none if the count differs. `text`: one point if the answer, in lower case and without
+    digits, blanks and punctuation, is among the right words (an underscore is neither: `_день_` is not `день`).
+    `choice`: one point for the right numbers, compared as sets: `3,3` passes for `3`. In `points_by_count` a number
+    said twice is one too many. Task 16 gives a point for each right number less the surplus ones (a short answer
+    counts as filled up with wrong numbers, as in MERA).
+
+    Blanks around commas and capitals are forgiven on both sides, answer and gold; what else is dropped from a `text`
+    answer stays in the gold one, so a gold answer of two words cannot be met. The authors' code forgives the answer
+    alone: a gold answer with such a blank or a capital cannot be met there.
     """
-    right = _parts(answer)
+    right, said = _parts(answer), _parts(prediction)
     if kind == "text":
-        return int(re.sub(r"[\d\W_]", "", prediction).lower() in right)
-    said = _parts(prediction)
-    if kind == "matching":
-        return sum(a == b for a, b in zip(said, right, strict=True)) if len(said) == len(right) else 0
-    if task == "16":
-        return max(0, len(set(said) & set(right)) - max(len(said), len(right)) + len(right))
-    return int(set(said) == set(right) and len(said) == len(right))
+        points = int(re.sub(r"[\d\W]", "", prediction).lower() in right)
+    elif kind == "matching":
+        points = sum(a == b for a, b in zip(said, right, strict=True)) if len(said) == len(right) else 0
+    elif task == "16":
+        points = max(0, len(set(said) & set(right)) - max(len(said), len(right)) + len(right))
+    else:
+        points = int(set(said) == set(right))
+    by_count = int(sorted(said) == sorted(right)) if kind == "choice" and task != "16" else points
+    return {"points": points, "points_by_count": by_count}
 
 
 def _parts(text: str) -> list[str]:
@@ -56,21 +65,33 @@ def _parts(text: str) -> list[str]:
 
 
 def rouge(prediction: str, reference: str) -> dict[str, float]:
-    """ROUGE-1 and -2 on lemmas: F-measure (the authors' code) and recall (the paper's text)."""
-    said, right = lemmas(prediction), lemmas(reference)
+    """ROUGE-1 and -2 on lemmas: F-measure (the authors' code) and recall (the paper's text).
+
+    `rouge1_typographic` and `rouge2_typographic` are the F-measure where « » „ “ ” – — … are stripped too; elsewhere
+    they stay part of the word, as in the authors' code.
+    """
     result = {}
-    for n in (1, 2):
-        grams = [Counter(zip(*(words[i:] for i in range(n)), strict=False)) for words in (said, right)]
-        sizes = [sum(counter.values()) for counter in grams]
-        common = sum((grams[0] & grams[1]).values())
-        result[f"rouge{n}"] = 2 * common / sum(sizes) if common else 0.0
-        result[f"rouge{n}_recall"] = common / sizes[1] if common else 0.0
+    for suffix, punctuation in (("", _ASCII), ("_typographic", _TYPOGRAPHIC)):
+        said, right = lemmas(prediction, punctuation), lemmas(reference, punctuation)
+        for n in (1, 2):
+            f_measure, recall = _overlap(said, right, n)
+            result[f"rouge{n}{suffix}"] = f_measure
+            if not suffix:
+                result[f"rouge{n}_recall"] = recall
     return result
 
 
-def lemmas(text: str) -> list[str]:
+def _overlap(said: Sequence[str], right: Sequence[str], n: int) -> tuple[float, float]:
+    """F-measure and recall of n-grams."""
+    grams = [Counter(zip(*(words[i:] for i in range(n)), strict=False)) for words in (said, right)]
+    sizes = [sum(counter.values()) for counter in grams]
+    common = sum((grams[0] & grams[1]).values())
+    return (2 * common / sum(sizes), common / sizes[1]) if common else (0.0, 0.0)
+
+
+def lemmas(text: str, punctuation: re.Pattern = _ASCII) -> list[str]:
     """Lemmas of the words of a text: lower case, punctuation as spaces."""
-    return [_lemma(word) for word in _PUNCTUATION.sub(" ", text.lower()).split()]
+    return [_lemma(word) for word in punctuation.sub(" ", text.lower()).split()]
 
 
 @cache
@@ -91,24 +112,48 @@ def r_precision(scores: Sequence[float], gold: Sequence[int]) -> tuple[float, li
     return len(set(best) & set(gold)) / len(set(gold)), sorted(best)
 
 
-def copy_scores(prediction: str, reference: str, tokenizer: object, max_tokens: int) -> dict[str, float]:
+def copy_scores(
+    prediction: str, reference: str, tokenizer: object, max_tokens: int, stop: str = ""
+) -> dict[str, float]:
     """How well a text was copied; everything is 0 for an empty answer.
 
-    `length_ratio` compares token counts, that of the reference cut at `max_tokens`. `lcs` is the share of the
-    answer's characters in matching blocks (the authors' code), `copied` whether it reaches 0.99; `lcs_tokens` is the
-    longest common subsequence of tokens over the reference's length (the paper's text).
+    `length_ratio` compares token counts, that of the answer as generated (`generated_length`, the authors' code) and
+    that of the reference cut at `max_tokens`; `length_ratio_text` takes the tokens of the answer's text instead.
+    `lcs` is the share of the answer's characters in matching blocks (the authors' code), `copied` whether it reaches
+    0.99; `lcs_tokens` is the longest common subsequence of tokens over the reference's length (the paper's text).
     """
     prediction, reference = prediction.strip(), reference.strip()
     said, right = token_ids(tokenizer, prediction), token_ids(tokenizer, reference)
-    lengths = len(said), min(len(right), max_tokens)
+    generated, wanted = generated_length(prediction, tokenizer, max_tokens, stop), min(len(right), max_tokens)
     lcs = matched_characters(prediction, reference) / len(prediction) if prediction else 0.0
     return {
-        "length_ratio": min(lengths) / max(lengths) if prediction else 0.0,
+        "length_ratio": _smaller_share(generated, wanted),
+        "length_ratio_text": _smaller_share(len(said), wanted),
         "lcs": lcs,
         "copied": float(lcs >= COPIED),
         "lcs_tokens": common_subsequence(said, right) / len(right) if prediction else 0.0,
         "symbols_per_token": len(prediction) / (1 + len(said)),
     }
+
+
+def _smaller_share(one: int, other: int) -> float:
+    return min(one, other) / max(one, other) if one and other else 0.0
+
+
+def generated_length(answer: str, tokenizer: object, max_tokens: int, stop: str) -> int:
+    """Tokens that a model generates for an answer, without the whole token that holds the stop string.
+
+    A model that was shown examples writes an empty line behind its answer. The harness hands over text alone, whatever
+    computes it, so both are encoded together: where a vocabulary has one token for `.` and the line ends (Llama 3),
+    the full stop goes with them. Nothing is lost where no stop string is set (`stop` empty: chat models end their
+    turn with a token of its own) or the answer was cut at `max_tokens`.
+    """
+    ids = token_ids(tokenizer, answer)
+    if ids and stop and len(ids) < max_tokens:
+        ids = token_ids(tokenizer, answer + 2 * stop)
+        while stop in tokenizer.decode(ids):
+            ids.pop()
+    return len(ids)
 
 
 def token_ids(tokenizer: object, text: str) -> list[int]:

@@ -6,6 +6,7 @@ PREFIX = "darumeru_"
 LETTERS = ("A", "B", "C", "D")
 ANSWER = "Ответ:"
 MICRO = "micro_avg"  # the mean of the 17 tasks
+STOP = "\n"  # ends the answer of a model without chat template
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 Metadata (`--metadata` or `TaskManager(metadata=...)`): `tokenizer` (else `pretrained`, which the command line sets)
 names the tokenizer that measures prompts and copies; `max_length` the model's context (else its configuration does);
+`darumeru_max_prompt_tokens` is the longest prompt with shots, without the answer (else the paper's);
 `darumeru_data`, `darumeru_revisions`, `darumeru_limit` and `darumeru_tiny` say which records are read (`data.load`);
 `darumeru_max_new_tokens` maps tasks (or `default`) to lengths of answers; `darumeru_draws` is the number of bootstrap
 draws behind the harness's standard errors.
@@ -20,13 +21,14 @@ from lm_eval.models.utils import resolve_max_length
 
 from darumeru import metrics, prompts, request_types, scoring
 from darumeru.records import DataError
-from darumeru.specs import SPECS
+from darumeru.specs import SPECS, STOP
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 FOLDER = Path(__file__).parent / "tasks"  # for `include_path`
 SEED = 42
+PROMPT_TOKENS = 4096  # the paper's longest prompt
 request_types.install()
 
 
@@ -101,15 +103,18 @@ class DaruTask(ConfigurableTask):
         chat_template: Callable | None = None,
         gen_prefix: str | None = None,
     ) -> str:
-        """The prompt with as many of the shots as leave room for the answer."""
+        """The prompt with as many of the shots as the longest prompt and the model's context, answer included, allow.
+
+        A prompt without shots may be longer: the harness cuts what the context cannot hold.
+        """
         template = chat_template if apply_chat_template else None
         system = [{"role": "system", "content": system_instruction}] if system_instruction else []
         shots = prompts.choose_shots(self.spec, doc, self._pool, num_fewshot) if num_fewshot else []
         while True:
             text = prompts.render(system + prompts.conversation(self.spec, doc, shots), template)
-            fits = self._fits(text, doc)
-            if fits or not shots:
-                self.cut_prompts += not fits  # the harness cuts what is too long even without shots
+            whole, short = self._fits(text, doc)
+            if not shots or (whole and short):
+                self.cut_prompts += not whole
                 return text
             shots = shots[:-1]
             self.dropped_shots += 1
@@ -118,21 +123,26 @@ class DaruTask(ConfigurableTask):
     def _pool(self) -> list[dict]:
         return list(self.dataset["shots"])
 
-    def _fits(self, text: str, doc: dict) -> bool:
-        """Whether the prompt leaves room for the answer in the context (true where neither length is known)."""
-        if not self.context or self.tokenizer is None:
-            return True
-        room = self.max_new_tokens
+    @property
+    def max_prompt_tokens(self) -> int:
+        """Longest prompt with shots, in tokens, without the answer."""
+        return int(self.options.get("darumeru_max_prompt_tokens") or PROMPT_TOKENS)
+
+    def _fits(self, text: str, doc: dict) -> tuple[bool, bool]:
+        """Whether the context holds prompt and answer, and whether the prompt is short enough (true if not known)."""
+        if self.tokenizer is None:
+            return True, True
+        tokens, room = len(self.tokenizer.encode(text)), self.max_new_tokens
         if self.spec.kind != "generate":
             room = max(len(self.tokenizer.encode(f" {option}", add_special_tokens=False)) for option in doc["options"])
-        return len(self.tokenizer.encode(text)) + room <= self.context
+        return not self.context or tokens + room <= self.context, tokens <= self.max_prompt_tokens
 
     def construct_requests(self, doc: dict, ctx: str, **kwargs) -> list[Instance]:
         """Requests of one item; a base model (no chat template) stops at the end of the line."""
         chat = kwargs.pop("apply_chat_template", False)
         kwargs.pop("chat_template", None)
         if self.spec.kind == "generate":
-            settings = {**(self.config.generation_kwargs or {}), "until": [] if chat else ["\n"]}
+            settings = {**(self.config.generation_kwargs or {}), "until": [] if chat else [STOP]}
             settings["max_gen_toks"] = self.max_new_tokens
             return [Instance("generate_until", doc, (ctx, settings), 0, **kwargs)]
         kind = "loglikelihood_distinct" if self.spec.kind == "choice" else "loglikelihood_shortest"
@@ -160,12 +170,13 @@ class DaruTask(ConfigurableTask):
             return scoring.answer_scores(answer, meta["answers"])
         if kind == "exam":
             points = scoring.exam_points(answer, doc["target"], meta["type"], meta["task"])
-            return {"variant": meta["variant"], "points": points}
+            return {"variant": meta["variant"], **points}
         if kind == "summary":
             return scoring.rouge(answer, doc["target"])
         if self.tokenizer is None:
             raise DataError(f"{self.spec.name} counts tokens: name the tokenizer, --metadata '{{\"tokenizer\": ...}}'")
-        return scoring.copy_scores(answer, doc["target"], self.tokenizer, self.max_new_tokens)
+        stop = STOP if STOP in self.instances[0].args[1]["until"] else ""  # none under a chat template
+        return scoring.copy_scores(answer, doc["target"], self.tokenizer, self.max_new_tokens, stop)
 
 
 def _metric_list(name: str, metadata: dict) -> list[dict]:

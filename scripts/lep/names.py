@@ -29,7 +29,10 @@ ORIGINAL = "original"  # the vocabulary of the source models, and of the control
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A kind of vocabulary (paper section 2.1.1)."""
+    """A kind of vocabulary (paper section 2.1.1).
+
+    A change here repeats the report alone: raise RECIPE_VERSION of `lep.vocabulary.build` if a vocabulary changes.
+    """
 
     title: str
     model_type: str = ""

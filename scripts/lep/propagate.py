@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lep.log import logged, logger
 from lep.names import CALIBRATED_METHOD, METHODS
+from lep.propagation.operator import TOKEN_TEXTS
 from lep.propagation.propagate import propagate
 
 
@@ -24,12 +25,18 @@ def main() -> None:
     parser.add_argument("--method", choices=METHODS, default=CALIBRATED_METHOD)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; replaced if it exists")
     parser.add_argument("--operator", type=Path, metavar="DIR", help="published averaging operator (default: make it)")
+    parser.add_argument(
+        "--token-text",
+        choices=TOKEN_TEXTS,
+        default="bytes",
+        help="what conversion splits of a new token: its bytes, or its string as the published code does",
+    )
     parser.add_argument("--seed", type=int, default=42, help="draws the held-out rows of the report")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     a = parser.parse_args()
     with logged():
-        propagate(a.base, a.instruct, a.donor, a.operator, {a.method: a.out}, a.seed, a.threads, a.device)
+        propagate(a.base, a.instruct, a.donor, a.operator, {a.method: a.out}, a.seed, a.threads, a.device, a.token_text)
         logger.info("wrote %s", a.out)
 
 

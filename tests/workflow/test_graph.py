@@ -7,13 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from fixtures.checkout import ROOT
+from fixtures.configuration import OVERLAYS, SCALES, configuration
 from fixtures.workflow import no_network, pretended_slurm, snakemake
 from lep.planning.schedule import Job, read_jobs
-from snakemake.utils import update_config
 
-ROOT = Path(__file__).parents[2]
-OVERLAYS = sorted((ROOT / "configs").glob("*.yaml"))
 # Heavy libraries are unimportable in this process: parsing must not need them.
 LIGHT = (
     "import sys; sys.modules |= dict.fromkeys(('torch', 'transformers', 'tokenizers', 'lm_eval', 'matplotlib'));"
@@ -34,13 +32,6 @@ def planned(checkout: Path, folder: Path, *arguments: str) -> list[Job]:
     return read_jobs(listed)
 
 
-def resolved(overlay: Path | None) -> dict:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    if overlay:
-        update_config(config, yaml.safe_load(overlay.read_text(encoding="utf-8")))
-    return config
-
-
 def refused(checkout: Path, tmp_path: Path, changes: dict) -> str:
     """The message for an overlay that must be refused."""
     overlay = tmp_path / "overlay.yaml"
@@ -50,16 +41,17 @@ def refused(checkout: Path, tmp_path: Path, changes: dict) -> str:
     return result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("overlay", [None, *OVERLAYS], ids=lambda path: path.stem if path else "mini")
-def test_overlay_builds_the_graph(overlay: Path | None, checkout: Path) -> None:
-    arguments = ("--configfile", str(overlay)) if overlay else ()
+@pytest.mark.parametrize("scale", SCALES)
+def test_overlay_builds_the_graph(scale: str, checkout: Path) -> None:
+    arguments = ("--configfile", f"configs/{scale}.yaml") if scale in OVERLAYS else ()
     result = dry_run(*arguments, cwd=checkout)
     assert result.returncode == 0, result.stdout + result.stderr
     counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE))
-    russian = resolved(overlay)["corpus"]["languages"][0]["language"] == "ru"  # else no benchmark asks in it
+    config = configuration(scale)
+    russian = config["corpus"]["languages"][0]["language"] == "ru"  # else no benchmark asks in it
     assert counts.get("make_table") == ("4" if russian else None)
     assert ("evaluate" in counts or "evaluate_part" in counts) == russian
-    assert counts["pretrain"] == str(sum(len(family["vocabularies"]) for family in resolved(overlay)["families"]))
+    assert counts["pretrain"] == str(sum(len(family["vocabularies"]) for family in config["families"]))
 
 
 def test_the_drawn_graph_shows_the_rules(checkout: Path) -> None:
@@ -76,7 +68,7 @@ def test_tokenizers_need_no_model(checkout: Path) -> None:
     counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE))
     assert (counts["import_tokenizer"], counts["train_sentencepiece"], counts["build_vocabulary"]) == ("2", "5", "7")
     assert not counts.keys() & {"fetch_model", "import_model", "make_operator", "pretrain"}
-    overlays = (resolved(ROOT / "configs" / f"{name}.yaml") for name in ("tokenizers", "small"))
+    overlays = map(configuration, ("tokenizers", "small"))
     assert len({json.dumps(overlay["corpus"]) for overlay in overlays}) == 1
 
 
@@ -94,7 +86,7 @@ def test_slurm_profile_builds_the_graph_of_the_paper(checkout: Path, tmp_path: P
     assert "results/paper/paper/paper.pdf" in files
     assert not {file for file in files if file.startswith("results/") and not file.startswith("results/paper/")}
     # Only what gathers has an input for each shard or model: the graph grows with their number, not with its square.
-    shards = resolved(ROOT / "configs" / "paper.yaml")["corpus"]["shards"]
+    shards = configuration("paper")["corpus"]["shards"]
     gathering = {"list_prepared_shards", "join_repeats", "build_corpus", "identify_run"}
     assert {job.rule for job in jobs if len(job.inputs) >= shards} == gathering
     assert max(len(job.inputs) for job in jobs) <= 300
@@ -113,7 +105,7 @@ def test_two_of_the_three_methods_are_enough(checkout: Path, tmp_path: Path) -> 
 
 
 def test_nothing_of_mini_is_left_at_paper_scale() -> None:
-    config = resolved(ROOT / "configs" / "paper.yaml")
+    config = configuration("paper")
     assert not any(family["stand_in"] for family in config["families"])
     assert "stand_ins" not in json.dumps(config["families"])
     assert all("dataset" in source for source in config["corpus"]["sources"])
@@ -122,10 +114,10 @@ def test_nothing_of_mini_is_left_at_paper_scale() -> None:
 
 
 def test_hub_revisions_are_commits_or_unpinned() -> None:
-    for overlay in OVERLAYS:
-        text = overlay.read_text(encoding="utf-8")
+    for scale in OVERLAYS:
+        text = (ROOT / f"configs/{scale}.yaml").read_text(encoding="utf-8")
         for revision in re.findall(r"revision: (\w+)", text):
-            assert re.fullmatch(r"[0-9a-f]{40}|unpinned|shipped", revision), f"{overlay.name}: {revision}"
+            assert re.fullmatch(r"[0-9a-f]{40}|unpinned|shipped", revision), f"{scale}: {revision}"
 
 
 BAD = {
@@ -197,7 +189,7 @@ def test_bad_configuration_is_refused(changes: dict, message: str, checkout: Pat
 
 
 def test_bad_family_is_refused(checkout: Path, tmp_path: Path) -> None:
-    families = resolved(ROOT / "configs" / "ci.yaml")["families"]
+    families = configuration("ci")["families"]
     families[0] |= {"vocabularies": ["unigram", "wordpiece"], "base": {"path": "data/fixtures", "revision": "shipped"}}
     families[1]["vocabularies"] = ["bpe"]
     text = refused(checkout, tmp_path, {"families": families})

@@ -151,6 +151,7 @@ CHANGES = {
     "`pretraining.sweep.share`": overlay(pretraining={"sweep": {"share": 0.9}}),
     "`pretraining.chunk_minutes`": overlay(pretraining={"chunk_minutes": 100}),
     "`propagation.methods` without overlap": overlay(propagation={"methods": ["swap", "conversion"]}),
+    "`propagation.token_text`": overlay(propagation={"token_text": "published"}),
     "`calibration.recipes.saiga.learning_rate`": overlay(calibration={"recipes": {"saiga": {"learning_rate": 0.002}}}),
     "`calibration.copy_examples.saiga_copy`": overlay(calibration={"copy_examples": {"saiga_copy": 5}}),
     "`calibration.answers.max_new_tokens`": overlay(calibration={"answers": {"max_new_tokens": 9}}),

@@ -23,7 +23,7 @@ from lep.files import sha256_file, sha256_json, write_csv, written_by_rename
 from lep.log import logged, logger
 from lep.manifest import MANIFEST, publish, read_manifest, staging, verify, with_manifest
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 COLUMNS = (
     "model", "step", "shots", "level", "name", "metric", "value", "low", "high", "n", "chance", "task_version",
     "prompt_hash",
@@ -157,8 +157,10 @@ def _check(job: EvaluateJob) -> None:
             raise UserError(f"the job has no {what}; name at least one")
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise UserError(f"{what} {', '.join(repeated)} is named twice")
-    if job.bootstrap_draws < 1 or job.batch_size < 1 or job.shots < 0:
-        raise UserError("bootstrap_draws and batch_size must be 1 or more, shots 0 or more")
+    if min(job.bootstrap_draws, job.batch_size, job.max_prompt_tokens) < 1 or min(job.shots, job.max_model_tokens) < 0:
+        raise UserError(
+            "bootstrap_draws, batch_size and max_prompt_tokens must be 1 or more, shots and max_model_tokens 0 or more"
+        )
     for model in job.models:
         folder = Path(model.path)
         if not (folder / "config.json").is_file() and not _is_calibrated(folder):
@@ -175,7 +177,9 @@ def _is_calibrated(folder: Path) -> bool:
 
 def _slice(job: EvaluateJob) -> dict:
     """What decides the answers of the models, without places."""
-    keys = ("tasks", "shots", "chat", "limit", "backend", "batch_size", "max_length", "dtype")
+    keys = (
+        "tasks", "shots", "chat", "limit", "backend", "batch_size", "max_prompt_tokens", "max_model_tokens", "dtype",
+    )  # fmt: skip
     lengths = dict(sorted((job.generation.max_new_tokens or {}).items()))
     generation = {**job.generation.settings(), "max_new_tokens": lengths}
     return {key: getattr(job, key) for key in keys} | {"generation": generation, "hub": job.data is None}

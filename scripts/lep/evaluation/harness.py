@@ -50,8 +50,9 @@ class EvaluateJob:
     """One evaluation: `models` on `tasks` with `shots` examples, under the chat template if `chat`.
 
     `data` is a folder `{subset}/{split}.jsonl`, None reads the hub. `limit` keeps the first records of each task
-    (0 or None: all). `max_length` is the context in tokens; `backend`, `batch_size` and `dtype` decide the rounding,
-    so compare scores only at equal ones. `work` survives kills, `output` is published.
+    (0 or None: all). `max_prompt_tokens` is the longest prompt with shots, without its answer; `max_model_tokens` the
+    longest with it (0: as many as the model has positions). `backend`, `batch_size` and `dtype` decide the rounding, so
+    compare scores only at equal ones. `work` survives kills, `output` is published.
     """
 
     models: list[Model]
@@ -65,7 +66,8 @@ class EvaluateJob:
     limit: int | None = None
     backend: Literal["hf", "vllm"] = "hf"
     batch_size: int = 16
-    max_length: int = 4096
+    max_prompt_tokens: int = 4096
+    max_model_tokens: int = 0
     dtype: str = "bfloat16"
     device: str = "auto"
     threads: int = 1
@@ -110,7 +112,8 @@ def _transformers(folder: Path, job: EvaluateJob, tokenizer: "PreTrainedTokenize
     model.generation_config = GenerationConfig(
         eos_token_id=_ends(tokenizer, job.chat), pad_token_id=pad, bos_token_id=tokenizer.bos_token_id
     )
-    return PrefixLM(pretrained=model, tokenizer=tokenizer, batch_size=job.batch_size, max_length=job.max_length)
+    context = job.max_model_tokens or None  # None: the model's own
+    return PrefixLM(pretrained=model, tokenizer=tokenizer, batch_size=job.batch_size, max_length=context)
 
 
 def _vllm(folder: Path, job: EvaluateJob) -> "TemplateLM":
@@ -125,7 +128,7 @@ def _vllm(folder: Path, job: EvaluateJob) -> "TemplateLM":
     return VLLM(
         pretrained=str(folder),
         dtype=job.dtype,
-        max_length=job.max_length,
+        max_length=job.max_model_tokens or None,
         seed=job.seed,
         batch_size="auto",
         generation_config="vllm",  # nothing of the folder's own generation settings
@@ -147,8 +150,9 @@ def load_tasks(folder: Path, job: EvaluateJob) -> dict:
     for name in ("lm_eval", "pymorphy3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     metadata = {
-        "tokenizer": str(folder),
-        "max_length": job.max_length,
+        "pretrained": str(folder),
+        "max_length": job.max_model_tokens or None,
+        "darumeru_max_prompt_tokens": job.max_prompt_tokens,
         "darumeru_data": job.data,
         "darumeru_limit": job.limit or None,
         "darumeru_max_new_tokens": job.generation.max_new_tokens or {},

@@ -225,7 +225,7 @@ class CostModel:
         seconds = 0.0
         for task in tasks:
             items, length = self._items(task), SPECS[task].question_tokens
-            seconds += self.prompt_seconds(parameters, items * min(settings["max_length"], (shots + 1) * length))
+            seconds += self.prompt_seconds(parameters, items * min(settings["max_prompt_tokens"], (shots + 1) * length))
             if SPECS[task].kind == "generate":
                 lengths = settings["max_new_tokens"]
                 tokens = lengths.get(task, lengths["default"])

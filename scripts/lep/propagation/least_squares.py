@@ -63,7 +63,12 @@ class Fit:
         """The numbers under `prefix`_name, with six digits."""
         names = ("residual", "heldout_residual", "identity_residual", "rank", "condition", "rows")
         values = {name: getattr(self, name) for name in names}
-        return {f"{prefix}_{k}": float(f"{v:.6g}") if isinstance(v, float) else v for k, v in values.items()}
+        return {f"{prefix}_{k}": six_digits(v) if isinstance(v, float) else v for k, v in values.items()}
+
+
+def six_digits(value: float) -> float:
+    """As it is recorded: rounding beyond differs between machines."""
+    return float(f"{value:.6g}")
 
 
 def hold_out(rows: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -98,6 +103,13 @@ def fit_projection(weights: csr_matrix, pairs: Pairs, seed: int | None, name: st
         partial = _cholesky(partly) if trusted else _solve(partly, train, pairs)[0]
         heldout, unchanged = held.residual(partial), held.residual(None)
     return Fit(projection, whole.rows, rank, condition, whole.residual(projection), heldout, unchanged)
+
+
+def residuals_on(weights: csr_matrix, pairs: Pairs, fit: Fit, name: str) -> tuple[float, float]:
+    """|A P - B| / |B| on other rows than those of a fit: for its P, and for the best P there. Arguments as above."""
+    moments = _moments(weights, pairs, name)
+    best, _, _ = _solve(moments, weights, pairs)
+    return moments.residual(fit.projection), moments.residual(best)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,9 +3,14 @@
 T is a sparse matrix of shape (new tokens, old tokens): the row of a new token averages the rows of
 the K old tokens it splits into (weights 1/K); a token that both vocabularies have keeps its row. It
 is made once per pair and used by initialisation and by the vocabulary conversion of LEP alike.
+
+The published conversion splits other texts: the strings of the tokens, in which a byte-level vocabulary writes bytes as
+letters (`ÑģÐ°Ð½Ð°` for "сана"), taken for text themselves. That T stands beside the other one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +23,34 @@ from lep.manifest import publish, read_manifest, staging, with_manifest
 from lep.models.folder import byte_view, tokenizer_sha256
 from lep.vocabulary.byte_view import ByteView, overlap, readable_overlap
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 FILE = "operator.safetensors"
+TOKEN_TEXTS = ("bytes", "published")  # what conversion splits of a token
+_MATRICES, _PARTS = ("matrix", "published"), ("data", "indices", "indptr")
 
 
 @dataclass(frozen=True, eq=False)
 class Operator:
     """T and what is known of its two vocabularies.
 
-    `matrix`: (new tokens, old tokens), float64; the entries of a row stand in the order of the split.
+    `matrix`: (new tokens, old tokens), float64; the entries of a row stand in the order of the split. `published`: the
+    same of the published splits.
     `mean_rows`: new ids that nothing old stands for (an empty row in `matrix`): they get the mean of
     the whole old matrix. `shared`: sorted old ids that the new vocabulary has too. The two hashes
     name the tokenizers it is valid for.
     """
 
     matrix: csr_matrix
+    published: csr_matrix
     mean_rows: np.ndarray
     shared: np.ndarray
     old_sha256: str
     new_sha256: str
     facts: dict = field(default_factory=dict)
+
+    def of(self, token_text: str) -> csr_matrix:
+        """T for one of `TOKEN_TEXTS`."""
+        return self.published if token_text == "published" else self.matrix
 
     def check(self, old: Path, new: Path) -> None:
         """Refuse use with other tokenizers than those of the folders `old` and `new`; prints both hashes."""
@@ -54,9 +67,10 @@ def make_operator(old_tokenizer: Path, new_tokenizer: Path, target: Path) -> Non
     """Build T for the tokenizers of two folders and publish it with the facts of the pair."""
     operator = build_operator(old_tokenizer, new_tokenizer)
     folder = staging(target)
-    matrix = operator.matrix
-    tensors = {"indptr": matrix.indptr, "indices": matrix.indices, "data": matrix.data}
-    tensors |= {"mean_rows": operator.mean_rows, "shared": operator.shared}
+    tensors = {"mean_rows": operator.mean_rows, "shared": operator.shared}
+    for name in _MATRICES:
+        matrix = getattr(operator, name)
+        tensors |= {f"{name}.{part}": getattr(matrix, part) for part in _PARTS}
     save_file(tensors, folder / FILE)
     (folder / FILE).chmod(0o644)
     publish(
@@ -76,18 +90,20 @@ def read_operator(folder: Path) -> Operator:
     except FileNotFoundError:
         raise UserError(f"{Path(folder) / FILE} is missing; make the operator again") from None
     shape = (facts["new_tokens"], facts["old_tokens"])
-    matrix = csr_matrix((tensors["data"], tensors["indices"], tensors["indptr"]), shape=shape)
+    matrices = [csr_matrix(tuple(tensors[f"{name}.{part}"] for part in _PARTS), shape=shape) for name in _MATRICES]
     hashes = facts["old_tokenizer_sha256"], facts["new_tokenizer_sha256"]
-    return Operator(matrix, tensors["mean_rows"], tensors["shared"], *hashes, facts)
+    return Operator(*matrices, tensors["mean_rows"], tensors["shared"], *hashes, facts)
 
 
 def build_operator(old_tokenizer: Path, new_tokenizer: Path) -> Operator:
     """T for the tokenizers of two folders, in memory."""
     old, new = (byte_view(folder) for folder in (old_tokenizer, new_tokenizer))
     matrix, mean_rows, facts = averaging_matrix(old, new)
+    published, differs = published_matrix(old, new, matrix)
     shared = overlap(old, new)
     hashes = tokenizer_sha256(old_tokenizer), tokenizer_sha256(new_tokenizer)
     facts |= {
+        "published_differs": differs,
         "old_tokens": len(old),
         "new_tokens": len(new),
         "overlap": len(shared),
@@ -96,7 +112,7 @@ def build_operator(old_tokenizer: Path, new_tokenizer: Path) -> Operator:
         "old_tokenizer_sha256": hashes[0],
         "new_tokenizer_sha256": hashes[1],
     }
-    return Operator(matrix, mean_rows, shared, *hashes, facts)
+    return Operator(matrix, published, mean_rows, shared, *hashes, facts)
 
 
 def averaging_matrix(old: ByteView, new: ByteView) -> tuple[csr_matrix, np.ndarray, dict]:
@@ -106,25 +122,43 @@ def averaging_matrix(old: ByteView, new: ByteView) -> tuple[csr_matrix, np.ndarr
     rows have neither (specials the old vocabulary lacks, unused ids); `incomplete` splits miss
     bytes that the old vocabulary cannot write.
     """
-    indices: list[int] = []
-    indptr = [0]
+    splits: list[list[int]] = []
     kept = incomplete = 0
     for index in tqdm(range(len(new)), desc="averaging operator", mininterval=5, disable=None):
         counterpart = old.counterpart(new, index) if new.tokens[index] is not None else None
         if counterpart is not None:
-            indices.append(counterpart)
+            splits.append([counterpart])
             kept += 1
         elif new.data[index]:
-            pieces = old.split(new.data[index])
-            incomplete += old.joined(pieces) != new.data[index]
-            indices += pieces
-        indptr.append(len(indices))
-    counts = np.diff(indptr)
-    data = np.repeat(1.0 / np.maximum(counts, 1), counts)
-    shape = (len(new), len(old))
-    matrix = csr_matrix((data, np.array(indices, np.int64), np.array(indptr, np.int64)), shape=shape)
-    mean_rows = np.flatnonzero(counts == 0)
+            splits.append(old.split(new.data[index]))
+            incomplete += old.joined(splits[-1]) != new.data[index]
+        else:
+            splits.append([])
+    matrix = _averages(splits, len(old))
+    mean_rows = np.flatnonzero(np.diff(matrix.indptr) == 0)
     split = len(new) - kept - len(mean_rows)
-    pieces = round(float((len(indices) - kept) / split), 6) if split else 0.0
+    pieces = round(float((matrix.nnz - kept) / split), 6) if split else 0.0
     facts = {"kept": kept, "split": split, "mean": len(mean_rows), "incomplete": incomplete, "pieces_per_split": pieces}
     return matrix, mean_rows, facts
+
+
+def published_matrix(old: ByteView, new: ByteView, matrix: csr_matrix) -> tuple[csr_matrix, int]:
+    """The T of the published conversion, and how many of its rows differ from those of `matrix`.
+
+    The string of each token is split as text inside a word, with the old pre-tokenizer: also where both vocabularies
+    have the token, and `<0x41>` as six characters. Special and added tokens keep the rows of `matrix`.
+    """
+    splits = [row.tolist() for row in np.split(matrix.indices, matrix.indptr[1:-1])]
+    named = {*new.specials, *new.added.values()}
+    texts = {index: new.spelling(index) for index in range(len(new)) if new.tokens[index] and index not in named}
+    found = dict(zip(texts, old.encode_inside(texts.values()), strict=True))
+    differs = sum(split != splits[index] for index, split in found.items())
+    return _averages([found.get(index, split) for index, split in enumerate(splits)], len(old)), differs
+
+
+def _averages(splits: Sequence[Sequence[int]], old_tokens: int) -> csr_matrix:
+    """Rows of equal weights, (splits, old tokens), of sum 1 or empty; the entries stand in the order of the split."""
+    counts = np.array([len(split) for split in splits], np.int64)
+    indices = np.fromiter(chain.from_iterable(splits), np.int64, counts.sum())
+    data = np.repeat(1.0 / np.maximum(counts, 1), counts)
+    return csr_matrix((data, indices, np.append(0, counts.cumsum())), shape=(len(splits), old_tokens))

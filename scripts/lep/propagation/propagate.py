@@ -2,7 +2,8 @@
 
 For input embeddings and head alike: new rows = rows of the donor (the adapted base) times a d x d
 matrix P = argmin |A P - B|, with A from the base and B from the instruct model:
-`swap` P = identity; `overlap` rows of the shared tokens; `conversion` T x base and T x instruct.
+`swap` P = identity; `overlap` rows of the shared tokens; `conversion` T x base and T x instruct, T the averaging
+operator, by the bytes of the tokens or as the published code makes it.
 The body is the instruct model's, unchanged.
 
     python -m lep.propagate --base DIR --instruct DIR --donor DIR --method conversion --out DIR
@@ -34,13 +35,13 @@ from lep.models.folder import (
 )
 from lep.models.store import derive_model
 from lep.names import METHODS
-from lep.propagation.least_squares import Fit, Pairs, fit_projection
-from lep.propagation.operator import Operator, build_operator, read_operator
+from lep.propagation.least_squares import Fit, Pairs, fit_projection, residuals_on, six_digits
+from lep.propagation.operator import TOKEN_TEXTS, Operator, build_operator, read_operator
 from lep.propagation.sparse import BLOCK_ROWS
 from lep.propagation.tokenizer import merge_tokenizers
 from lep.vocabulary.byte_view import ByteView
 
-RECIPE_VERSION = 3
+RECIPE_VERSION = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,7 @@ class _Inputs:
     tokens: int  # size of the new tokenizer
     device: str
     seed: int | None
+    token_text: str  # of conversion
 
 
 def propagate(
@@ -67,6 +69,7 @@ def propagate(
     seed: int | None = None,
     threads: int = 1,
     device: str = "cpu",
+    token_text: str = "bytes",
 ) -> None:
     """Publish `instruct` with the donor's vocabulary and propagated matrices (paper equations 3 to 7).
 
@@ -75,13 +78,16 @@ def propagate(
     and donor (None: made on the way). `targets` names the folder to write for each method. Rows of
     all added tokens that the instruct model has by name are copied from it unchanged; its special
     roles and chat template move along. `seed` draws the held-out rows of the quality report, nothing
-    else. Raises `UserError` for an unknown method, unequal tying or width, an operator of other
-    tokenizers, and ids without a row.
+    else. `token_text` is what conversion splits of a token: its `bytes`, or its string as the `published` code does;
+    residuals for the bytes are then reported too. Raises `UserError` for an unknown method or text, unequal tying or
+    width, an operator of other tokenizers, and ids without a row.
     """
     base, instruct, donor = Path(base), Path(instruct), Path(donor)
     for method in targets:
         if method not in METHODS:
             raise UserError(f"unknown LEP method {method!r}; use one of {', '.join(METHODS)}")
+    if token_text not in TOKEN_TEXTS:
+        raise UserError(f"unknown token text {token_text!r}; use one of {', '.join(TOKEN_TEXTS)}")
     prepare_torch(threads, seed or 0)
     _check_models(base, instruct, donor)
     averaging = _operator(base, donor, operator, targets)
@@ -90,7 +96,8 @@ def propagate(
         tokenizer = merge_tokenizers(donor, instruct, Path(scratch))
         new = byte_view(tokenizer)
         ids, copied = align(base, instruct), added_rows(byte_view(instruct), new)
-        plan = _Inputs(base, instruct, donor, averaging, ids, copied, len(new), resolve_device(device), seed)
+        device = resolve_device(device)
+        plan = _Inputs(base, instruct, donor, averaging, ids, copied, len(new), device, seed, token_text)
         for method, target in targets.items():
             embeddings, facts = _propagated(plan, method)
             derive_model(
@@ -101,7 +108,7 @@ def propagate(
                 recipe_version=RECIPE_VERSION,
                 parents=parents,
                 seed=seed,
-                config={"method": method},
+                config={"method": method} | ({"token_text": token_text} if method == "conversion" else {}),
                 facts=facts,
             )
 
@@ -134,32 +141,44 @@ def added_rows(instruct: ByteView, new: ByteView) -> tuple[np.ndarray, np.ndarra
 def _propagated(plan: _Inputs, method: str) -> tuple[Embeddings, dict]:
     """The new matrices by one method, and what is known of them."""
     names = ("input",) if is_tied(plan.instruct) else ("input", "head")
-    facts = {"method": method, "copied": len(plan.copied[0]), **_overlap_facts(plan.operator)}
+    facts = {"method": method, "copied": len(plan.copied[0]), **_operator_facts(plan.operator)}
     matrices = []
     for name in names:
-        matrix, fit = _propagate_matrix(plan, method, name)
-        matrices.append(matrix)
-        facts |= fit.facts(name) if fit else {}
+        fit, found = (None, {}) if method == "swap" else _fit(plan, method, name)
+        facts |= found
+        matrices.append(_propagate_matrix(plan, name, fit))
     return Embeddings(matrices[0], matrices[1] if len(matrices) > 1 else None), facts
 
 
-def _propagate_matrix(plan: _Inputs, method: str, which: str) -> tuple[torch.Tensor, Fit | None]:
-    """The new matrix (rows, d) in the instruct model's dtype, and its fit (none for swap)."""
+def _fit(plan: _Inputs, method: str, which: str) -> tuple[Fit, dict]:
+    """The fit of one matrix, and its facts.
+
+    Of published texts also the residual of the map on the rows of the bytes, and the least that is possible there.
+    """
+    instruct = read_matrix(plan.instruct, which)
+    pairs = Pairs(read_matrix(plan.base, which), instruct, np.maximum(plan.instruct_ids, 0), plan.device)
+    weights = _shared_rows(plan) if method == "overlap" else _converted_rows(plan, plan.token_text)
+    shared = f" ({weights.shape[0]} shared tokens)" if method == "overlap" else ""
+    name = f"{method} of the {which} matrix{shared}"
+    fit = fit_projection(weights, pairs, plan.seed, name)
+    facts = fit.facts(which)
+    if method == "conversion" and plan.token_text != "bytes":
+        found = map(six_digits, residuals_on(_converted_rows(plan, "bytes"), pairs, fit, name))
+        facts |= zip((f"{which}_bytes_residual", f"{which}_bytes_best_residual"), found, strict=True)
+    logger.info("%s %s: %s", method, which, facts)
+    return fit, facts
+
+
+def _propagate_matrix(plan: _Inputs, which: str, fit: Fit | None) -> torch.Tensor:
+    """The new matrix (rows, d) in the instruct model's dtype; without a fit the donor's rows as they are."""
     donor, instruct = read_matrix(plan.donor, which), read_matrix(plan.instruct, which)
-    fit = None
-    if method != "swap":
-        weights = _fitted_rows(plan, method)
-        pairs = Pairs(read_matrix(plan.base, which), instruct, np.maximum(plan.instruct_ids, 0), plan.device)
-        shared = f" ({weights.shape[0]} shared tokens)" if method == "overlap" else ""
-        fit = fit_projection(weights, pairs, plan.seed, f"{method} of the {which} matrix{shared}")
-        logger.info("%s %s: %s", method, which, fit.facts(which))
     new = instruct.new_zeros((max(plan.tokens, len(donor)), donor.shape[1]))
     _project(donor, fit.projection if fit else None, new, plan.device)
     new_ids, instruct_ids = (torch.from_numpy(ids) for ids in plan.copied)
     new[new_ids] = instruct[instruct_ids]
     if not all(torch.isfinite(rows).all() for rows in new.split(BLOCK_ROWS)):
         raise UserError(f"{plan.donor}: the {which} matrix holds NaN or infinite numbers; use an intact donor")
-    return new, fit
+    return new
 
 
 def _project(donor: torch.Tensor, projection: torch.Tensor | None, new: torch.Tensor, device: str) -> None:
@@ -174,15 +193,20 @@ def _project(donor: torch.Tensor, projection: torch.Tensor | None, new: torch.Te
         new[start : start + len(rows)] = (rows.to(device, wide) @ projection).to("cpu", new.dtype)
 
 
-def _fitted_rows(plan: _Inputs, method: str) -> csr_matrix:
-    """The rows that the method fits on, as weights of the base's tokens, (rows, base tokens)."""
+def _shared_rows(plan: _Inputs) -> csr_matrix:
+    """The rows that `overlap` fits on, as weights of the base's tokens, (rows, base tokens)."""
     known = plan.instruct_ids >= 0
-    if method == "overlap":
-        return identity(len(known), format="csr")[plan.operator.shared[known[plan.operator.shared]]]
-    # Rows that average nothing, or a token that the instruct model has not, say nothing about the map.
-    matrix = plan.operator.matrix
+    return identity(len(known), format="csr")[plan.operator.shared[known[plan.operator.shared]]]
+
+
+def _converted_rows(plan: _Inputs, token_text: str) -> csr_matrix:
+    """The rows that `conversion` fits on, as weights of the base's tokens, (rows, base tokens).
+
+    Rows that average nothing, or a token that the instruct model has not, say nothing about the map.
+    """
+    matrix = plan.operator.of(token_text)
     usable = np.diff(matrix.indptr) > 0
-    unknown = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[~known[matrix.indices]]
+    unknown = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[plan.instruct_ids[matrix.indices] < 0]
     usable[unknown] = False
     return matrix[np.flatnonzero(usable)]
 
@@ -218,6 +242,6 @@ def _operator(base: Path, donor: Path, operator: Path | None, methods: Iterable[
     return averaging
 
 
-def _overlap_facts(operator: Operator | None) -> dict[str, int]:
-    names = ("overlap", "overlap_readable", "overlap_differs")
+def _operator_facts(operator: Operator | None) -> dict[str, int]:
+    names = ("overlap", "overlap_readable", "overlap_differs", "published_differs")
     return {name: operator.facts[name] for name in names} if operator else {}

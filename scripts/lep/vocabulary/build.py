@@ -13,7 +13,7 @@ from lep.vocabulary.byte_view import SPACE, byte_string, bytes_of
 from lep.vocabulary.spm import bpe_merges, is_text_piece, read_pieces, set_bos, to_fast_tokenizer
 from lep.vocabulary.train import PIECES
 
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 
 
 def build_vocabulary(
@@ -44,9 +44,11 @@ def build_vocabulary(
     if vocabulary.replaces:
         tokenizer = _replacement(state, settings, pieces, vocabulary.model_type)
     else:
+        letters = letter_merges
         if vocabulary.keeps == "some":
             state = shrink(state, keep)
-        state, facts = extend(state, pieces, literal_pieces, letter_merges)
+            letters = "none" if letter_merges == "last" else letter_merges  # as published: what is shrunk stays away
+        state, facts = extend(state, pieces, literal_pieces, letters)
         tokenizer = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
     folder = staging(target)
     save_tokenizer(tokenizer, settings, folder)
@@ -91,6 +93,8 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
     `literal_pieces` "keep" they become ordinary tokens all the same, rows that no text reaches, as in the
     published vocabularies. Its unit is the byte, the new model's the letter: the merges of a letter's two bytes come
     "first", or, as in the published vocabularies, "last", behind old merges that take other ways across the letters.
+    With "none" the old merges alone build letters: one that they do not build is a row that text reaches only as a
+    whole word.
     """
     pieces = read_pieces(model)
     merges = bpe_merges(pieces)
@@ -105,13 +109,14 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
         texts, merges = [_byte_level(t) for t in texts], [(_byte_level(a), _byte_level(b)) for a, b in merges]
         letters = _letter_merges(texts)
     ordered = letters + merges + old_merges if letter_merges == "first" else merges + old_merges + letters
+    used = merges + old_merges if letter_merges == "none" else ordered
     old_specials = {token["content"] for token in state["added_tokens"]}
     first_free = 1 + max(index for token, index in old.items() if token not in old_specials)
     reachable = _reachable({*old, *texts}, ordered, single={t for t in old if len(t) == 1} | _letters(texts, state))
     new = literal + [text for text in dict.fromkeys(texts) if text not in old and text in reachable]
     vocabulary = {token: index for token, index in old.items() if token not in old_specials}
     vocabulary |= {token: first_free + offset for offset, token in enumerate(new)}
-    kept = [merge for merge in dict.fromkeys(ordered) if {*merge, "".join(merge)} <= vocabulary.keys()]
+    kept = [merge for merge in dict.fromkeys(used) if {*merge, "".join(merge)} <= vocabulary.keys()]
     state = {**state, "model": {**state["model"], "merges": [list(m) for m in kept], "ignore_merges": True}}
     _place_specials(state, vocabulary, first_free + len(new))
     facts = {

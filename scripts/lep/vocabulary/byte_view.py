@@ -7,6 +7,7 @@ have no bytes and are compared by name.
 
 import json
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SPACE = "▁"  # how SentencePiece writes a space
 BYTE_LEVEL, SENTENCEPIECE = "byte-level", "sentencepiece"
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_RARE = "家"  # a letter that merges with no text of ours
 _LONE_BYTE = re.compile("([\udc80-\udcff])")  # what `surrogateescape` makes of a byte that is not UTF-8
 
 
@@ -117,6 +119,18 @@ class ByteView:
         parts = [self.data[index] for index in ids]
         return None if None in parts else b"".join(parts)
 
+    def encode_inside(self, texts: Iterable[str]) -> list[list[int]]:
+        """The tokens that the whole tokenizer, its pre-tokenizer included, makes of each text inside a word.
+
+        The text stands behind a rare letter, whose own tokens are dropped.
+        """
+        rare = len(self.backend.encode(_RARE, add_special_tokens=False).ids)
+        return [self.backend.encode(_RARE + text, add_special_tokens=False).ids[rare:] for text in texts]
+
+    def spelling(self, index: int) -> str:
+        """A token's string read as text: `▁` is a space, and a byte-level `Ġthe` is those four letters."""
+        return self.tokens[index].replace(SPACE, " ") if self.kind == SENTENCEPIECE else self.tokens[index]
+
     def readable(self) -> list[str | None]:
         """Each token decoded alone, as the published code compares tokens (byte pieces become `\ufffd`)."""
         decode = self.backend.decoder.decode if self.backend.decoder else "".join
@@ -168,9 +182,16 @@ def overlap(old: ByteView, new: ByteView) -> np.ndarray:
 
 
 def readable_overlap(old: ByteView, new: ByteView) -> np.ndarray:
-    """The same ids as the published code finds them: by the readable string of each token decoded alone."""
+    """The ids that the published code finds instead: by the readable string of each token decoded alone.
+
+    Tokens of equal strings count once. Which of them, is chance there; here it is the one with the lowest id.
+    """
     strings = set(new.readable()) - {None}
-    return np.array([i for i, text in enumerate(old.readable()) if text in strings], dtype=np.int64)
+    first: dict[str, int] = {}
+    for index, text in enumerate(old.readable()):
+        if text in strings:
+            first.setdefault(text, index)
+    return np.array(list(first.values()), dtype=np.int64)
 
 
 def _shared(new: ByteView, old: ByteView, index: int) -> bool:

@@ -14,6 +14,9 @@ from pathlib import Path
 # Modules that shape logs and messages but no result, and packages that only the graph and the fetch rules use: a change
 # of one reruns nothing.
 _NEUTRAL = ("lep/config.py", "lep/log.py", "lep/manifest.py", "lep/fetch/", "lep/workflow/")
+# The register of names decides titles in the report; elsewhere it only says which names exist, which is in the
+# parameters of the rules. So a new title or method repeats the report alone.
+_REGISTER, _SHOWS_NAMES = "lep/names.py", ("lep/report/",)
 _WITH_DOCSTRING = ast.Module | ast.ClassDef | ast.FunctionDef
 # A string (which may hold a #) or a comment. Tokenising would take ten times as long.
 _STRING_OR_COMMENT = re.compile(
@@ -36,9 +39,12 @@ def library_files(root: Path, *modules: str, script: Path | None = None) -> list
     waiting = [file for name in names for file in _file_of(scripts, name)]
     while waiting:
         file = waiting.pop()
-        if file not in found and not file.relative_to(scripts).as_posix().startswith(_NEUTRAL):
-            found.add(file)
-            waiting += [path for name in _source(file).imports for path in _file_of(scripts, name)]
+        place = file.relative_to(scripts).as_posix()
+        if file in found or place.startswith(_NEUTRAL):
+            continue
+        found.add(file)
+        imported = [path for name in _source(file).imports for path in _file_of(scripts, name)]
+        waiting += [path for path in imported if path != scripts / _REGISTER or place.startswith(_SHOWS_NAMES)]
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 

@@ -170,7 +170,7 @@ def _calibrate(run: Run, family: str, vocabulary: str, parent: str, calibration:
 def _evaluate(run: Run, family: str, vocabulary: str, stage: str) -> Settings:
     settings = run.config["evaluation"]
     shots = "foundation" if stage in ("foundation", "pretraining") else "instruct"
-    same = ("backend", "batch_size", "max_length", "limit", "bootstrap_draws")
+    same = ("backend", "batch_size", "max_prompt_tokens", "max_model_tokens", "limit", "bootstrap_draws")
     models = evaluated_models(run, family, vocabulary, stage)
     return (
         _compute(run)

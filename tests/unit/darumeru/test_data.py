@@ -8,7 +8,7 @@ import pyarrow
 import pytest
 from darumeru import data
 from darumeru.mmlu_subjects import CATEGORIES
-from darumeru.prompts import choose_shots, conversation, make_items
+from darumeru.prompts import choose_shots, conversation, make_items, make_shot
 from darumeru.records import FIELDS, DataError, check, unified
 from darumeru.sources import HUB, UNPINNED, folder_records
 from darumeru.specs import SPECS
@@ -60,6 +60,17 @@ def test_unknown_subject_and_empty_labels_are_refused() -> None:
         check("treeway", rows["treeway", "test"][0] | {"extractive_summary": []}, "here")
 
 
+@pytest.mark.parametrize("index", [4, -1])
+def test_a_summary_beyond_the_document_is_refused(index: int, tmp_path: Path) -> None:
+    """No ranking could find such a sentence: with [0, 4] of four sentences the best would score half."""
+    rows = [dict(row) for row in records()["treeway", "test"]]
+    rows[2]["extractive_summary"] = [0, index]
+    write_benchmark(tmp_path, records() | {("treeway", "test"): rows})
+    message = rf"treeway, test, record 3: `extractive_summary` names sentence {index}, but `src_sents` has 4"
+    with pytest.raises(DataError, match=message):
+        data.load("treeway_extractive", darumeru_data=str(tmp_path))
+
+
 def test_missing_empty_and_broken_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="DARUMERU_DATA"):
         data.load("rcb", darumeru_data=str(tmp_path))
@@ -88,6 +99,16 @@ def test_parus_has_both_orders() -> None:
     assert first["user"].endswith("1. Шёл дождь\n2. Светило солнце")
     assert second["user"].endswith("1. Светило солнце\n2. Шёл дождь")
     assert json.loads(first["meta"]) == json.loads(second["meta"]) == {"pair": "1"}
+
+
+def test_shots_of_parus_are_records_each_once(benchmark: Path) -> None:
+    """Five shots are five records in their order, none of them turned round."""
+    spec, splits = SPECS["parus"], data.load("parus", darumeru_data=str(benchmark))
+    first = splits["test"][0]
+    shots = choose_shots(spec, first, list(splits["shots"]), 5)
+    given = records()["parus", "prompt"][:5]
+    assert [shot["id"] for shot in shots] == [f"{record['meta']['id']}/0" for record in given]
+    assert [shot["target"] for shot in shots] == [record["outputs"] for record in given]
 
 
 def test_subjects_of_mmlu() -> None:
@@ -143,16 +164,10 @@ def test_the_published_layout_gives_the_same_conversation(task: str) -> None:
     spec, ours, theirs = SPECS[task], records(), published()
 
     def turns(rows: dict) -> list[dict]:
-        made = {
-            split: [
-                item
-                for number, record in enumerate(rows[spec.subset, split])
-                for item in make_items(spec, checked(spec.subset, record), number)
-            ]
-            for split in {spec.test, spec.shots}
-        }
-        first = made[spec.test][0]
-        return conversation(spec, first, choose_shots(spec, first, made[spec.shots], 2)), first["target"]
+        checks = {s: [checked(spec.subset, record) for record in rows[spec.subset, s]] for s in (spec.test, spec.shots)}
+        first = make_items(spec, checks[spec.test][0], 0)[0]
+        pool = [make_shot(spec, record, number) for number, record in enumerate(checks[spec.shots])]
+        return conversation(spec, first, choose_shots(spec, first, pool, 2)), first["target"]
 
     assert turns(theirs) == turns(ours)
 

@@ -67,7 +67,7 @@ def test_answer(prediction: str, answers: list[str], f1: float, exact: float) ->
     ],
 )
 def test_exam_points(prediction: str, answer: str, kind: str, task: str, points: int) -> None:
-    assert scoring.exam_points(prediction, answer, kind, task) == points
+    assert scoring.exam_points(prediction, answer, kind, task)["points"] == points
 
 
 def test_rouge_by_hand() -> None:
@@ -175,9 +175,14 @@ def test_pairs_need_both_orders() -> None:
 
 
 def test_exam_is_a_share_of_34_points() -> None:
-    rows = [{"item": "1", "variant": 1, "points": 17}, {"item": "2", "variant": 2, "points": 30}]
-    rows.append({"item": "3", "variant": 2, "points": 4})
-    assert metrics.aggregate("use", rows)["score"] == pytest.approx((0.5 + 1.0) / 2)
+    said = [(1, 17, 17), (2, 30, 29), (2, 4, 4)]
+    rows = [
+        {"item": str(number), "variant": variant, "points": points, "points_by_count": by_count}
+        for number, (variant, points, by_count) in enumerate(said)
+    ]
+    found = metrics.aggregate("use", rows)
+    assert found["score"] == pytest.approx((0.5 + 1.0) / 2)
+    assert found["score_by_count"] == pytest.approx((17 / 34 + 33 / 34) / 2)
 
 
 def test_categories_are_means_of_subject_means() -> None:
@@ -227,7 +232,8 @@ def test_bootstrap_of_one_outcome_has_no_width() -> None:
 
 
 def test_bootstrap_keeps_clusters_whole() -> None:
-    rows = [{"item": str(i), "variant": i % 2, "points": 34 * (i % 2) / 10} for i in range(20)]
+    points = [34 * (i % 2) / 10 for i in range(20)]
+    rows = [{"item": str(i), "variant": i % 2, "points": p, "points_by_count": p} for i, p in enumerate(points)]
     assert set(np.round(metrics.bootstrap("use", rows, 100, 1)["score"], 6)) == {0.0, 0.5, 1.0}
 
 
@@ -266,7 +272,7 @@ def test_micro_average_of_all_published_rows() -> None:
 
 def test_names_of_metrics() -> None:
     fields = {"gold": 0, "pred": 0, "pair": "1", "variant": 1, "points": 1, "subject": "a", "category": "x"}
-    fields |= {"f1": 0, "exact_match": 0, "r_precision": 0, "rouge1": 0, "rouge2": 0, "rouge1_recall": 0}
-    fields |= {"rouge2_recall": 0, "length_ratio": 0, "copied": 0, "lcs": 0, "lcs_tokens": 0, "symbols_per_token": 0}
+    fields |= {"f1": 0, "exact_match": 0, "r_precision": 0, "points_by_count": 1}
+    fields |= scoring.rouge("кот", "кот") | scoring.copy_scores("кот", "кот", Words(), 9)
     for task, spec in SPECS.items():
         assert tuple(metrics.aggregate(task, [fields | {"item": "1"}])) == metrics.METRICS[spec.measure]

@@ -8,16 +8,23 @@ from fixtures.darumeru import records
 SPLITS = records()
 
 
-def items(task: str, split: str) -> list[dict]:
+def items(task: str) -> list[dict]:
+    """The items of the test split."""
     spec = SPECS[task]
-    rows = SPLITS[spec.subset, split]
+    rows = SPLITS[spec.subset, spec.test]
     return [item for row, record in enumerate(rows) for item in prompts.make_items(spec, record, row)]
+
+
+def pool_of(task: str) -> list[dict]:
+    """The examples to choose shots from."""
+    spec = SPECS[task]
+    return [prompts.make_shot(spec, record, row) for row, record in enumerate(SPLITS[spec.subset, spec.shots])]
 
 
 def build(task: str, count: int, chat: bool = False, index: int = 0) -> str:
     spec = SPECS[task]
-    item = items(task, spec.test)[index]
-    shots = prompts.choose_shots(spec, item, items(task, spec.shots), count) if count else []
+    item = items(task)[index]
+    shots = prompts.choose_shots(spec, item, pool_of(task), count) if count else []
     template = None
     if chat:
 
@@ -98,8 +105,8 @@ def test_shots_of_a_copy_task_have_no_lead() -> None:
 
 
 def test_rucola_takes_shots_from_row_29() -> None:
-    pool = items("rucola", "train")
-    spec, item = SPECS["rucola"], items("rucola", "validation")[0]
+    pool = pool_of("rucola")
+    spec, item = SPECS["rucola"], items("rucola")[0]
     assert [shot["id"] for shot in prompts.choose_shots(spec, item, pool, 5)] == ["29", "30", "31", "32", "33"]
     assert [shot["id"] for shot in prompts.choose_shots(spec, item, pool[:34], 5)] == ["0", "1", "2", "3", "4"]
 

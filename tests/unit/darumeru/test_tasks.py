@@ -183,18 +183,21 @@ def test_harness_and_our_aggregation_agree(load: Callable, model: Path) -> None:
 
 
 class Counting(prefix_lm.PrefixLM):
-    """Notes the rows that the scoring looks at and all token ids that the model sees."""
+    """Notes the rows that the model sees, and what their batches share."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.rows: list[tuple[int, ...]] = []
+        self.shared: list[int] = []  # length of the prefix of each batch
 
     def _logits(self, rows: list, shared: int, scored: list) -> tuple:
         self.rows += [tuple(row) for row in rows]
+        self.shared.append(shared)
         return super()._logits(rows, shared, scored)
 
     def _generate(self, rows: list, shared: int, settings: dict) -> list[str]:
         self.rows += [tuple(row) for row in rows]
+        self.shared.append(shared)
         return super()._generate(rows, shared, settings)
 
 
@@ -246,23 +249,25 @@ def test_batch_size_changes_no_answer(load: Callable, model: Path) -> None:
     assert_same_answers(outcome(one), outcome(many))
 
 
-def test_a_sliding_window_is_respected(load: Callable, tmp_path: Path, model: Path) -> None:
-    """A window below the context: no shared prefix, and still the harness's own answers."""
+@pytest.mark.parametrize(("window", "near"), [(32, False), (260, True)])
+def test_a_sliding_window_is_respected(load: Callable, model: Path, window: int, near: bool) -> None:
+    """Prompts longer than the window share no prefix, shorter ones do; the answers are the harness's own."""
     from transformers import MistralConfig, MistralForCausalLM
 
     tokenizer = task.load_tokenizer(str(model))
     torch.manual_seed(1)
     config = MistralConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=1024, initializer_range=0.4, sliding_window=32,
+        num_key_value_heads=2, max_position_embeddings=1024, initializer_range=0.4, sliding_window=window,
     )  # fmt: skip
     windowed = MistralForCausalLM(config).eval()
-    names = [PREFIX + "rwsd", PREFIX + "multiq"]
+    names = [PREFIX + name for name in ("rwsd", "multiq", "treeway_abstractive")]
     ours, theirs = (
-        run(kind(pretrained=windowed, tokenizer=tokenizer, batch_size=4, max_length=1024), load(names, 2))
-        for kind in (prefix_lm.PrefixLM, HFLM)
+        kind(pretrained=windowed, tokenizer=tokenizer, batch_size=4, max_length=1024) for kind in (Counting, HFLM)
     )
-    assert_same_answers(outcome(ours), outcome(theirs))
+    assert_same_answers(outcome(run(ours, load(names, 2))), outcome(run(theirs, load(names, 2))))
+    assert max(map(len, ours.rows)) > window
+    assert any(ours.shared) == near
 
 
 def test_extractive_scores_equal_a_plain_forward_pass(load: Callable, model: Path) -> None:
@@ -302,7 +307,7 @@ def test_batches_share_what_rows_have_in_common() -> None:
 
 
 def test_shots_that_do_not_fit_are_dropped(load: Callable, model: Path) -> None:
-    """The shot that would be added last goes first, and the paper's room for the answer is kept free."""
+    """The shot that would be added last goes first; the context holds the answer too, the longest prompt does not."""
     names = [PREFIX + "multiq"]
     tokenizer = task.load_tokenizer(str(model))
 
@@ -317,15 +322,20 @@ def test_shots_that_do_not_fit_are_dropped(load: Callable, model: Path) -> None:
     longest = max(len(tokenizer.encode(text)) for text in whole)
     fitting, dropped = prompts(max_length=longest + LENGTHS["default"])
     assert (fitting, dropped) == (whole, 0)
-    shorter, dropped = prompts(max_length=longest + LENGTHS["default"] - 1)
-    assert dropped > 0
-    for full, text in zip(whole, shorter, strict=True):
-        assert full.endswith(text)
-        assert len(tokenizer.encode(text)) <= longest - 1
+    assert prompts(darumeru_max_prompt_tokens=longest) == (whole, 0)
+    for limit in ({"max_length": longest + LENGTHS["default"] - 1}, {"darumeru_max_prompt_tokens": longest - 1}):
+        shorter, dropped = prompts(**limit)
+        assert dropped > 0
+        for full, text in zip(whole, shorter, strict=True):
+            assert full.endswith(text)
+            assert len(tokenizer.encode(text)) <= longest - 1
     bare = load(names, 5, max_length=20)["tasks"][names[0]]
     doc = bare.eval_docs[0]
     assert bare.fewshot_context(doc, 5) == f"{doc['user']}\nОтвет:"
     assert (bare.dropped_shots, bare.cut_prompts) == (5, 1)
+    bare = load(names, 5, darumeru_max_prompt_tokens=20)["tasks"][names[0]]
+    assert bare.fewshot_context(doc, 5) == f"{doc['user']}\nОтвет:"  # longer than 20, and the context holds it whole
+    assert (bare.dropped_shots, bare.cut_prompts) == (5, 0)
 
 
 def test_length_of_answers(load: Callable) -> None:

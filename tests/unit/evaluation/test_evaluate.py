@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from darumeru.specs import GROUPS, SPECS
+from darumeru.specs import GROUPS, PREFIX, SPECS
 from fixtures.darumeru import TEMPLATE, write_benchmark, write_model
 from lep import compare
 from lep.config import UserError, parse_job
-from lep.evaluation import evaluate
+from lep.evaluation import evaluate, harness
 from lep.files import write_json
 from lep.manifest import read_manifest, verify
 
@@ -43,7 +43,7 @@ def make_job(places: dict[str, Path], run: str, **changes: object) -> evaluate.E
             {"name": "llama/extended/cpt-050", "path": str(places["b"]), "step": 50},
         ],
         "tasks": SMALL, "shots": 2, "chat": False, "data": str(places["data"]), "limit": 4, "batch_size": 4,
-        "max_length": 1024, "dtype": "float32", "device": "cpu", "threads": 1, "seed": 42, "bootstrap_draws": 200,
+        "dtype": "float32", "device": "cpu", "threads": 1, "seed": 42, "bootstrap_draws": 200,
         "recipe_version": evaluate.RECIPE_VERSION,
         "generation": {"do_sample": False, "max_new_tokens": LENGTHS},
         "work": str(places["root"] / run / "work"), "output": str(places["root"] / run / "out"),
@@ -219,6 +219,7 @@ def test_a_calibrated_model_is_merged_first(places: dict[str, Path], monkeypatch
         ({"models": []}, "no model"),
         ({"models": [{"name": "x", "path": "nowhere"}]}, "nowhere holds no model"),
         ({"bootstrap_draws": 0}, "1 or more"),
+        ({"max_model_tokens": -1}, "max_model_tokens 0 or more"),
         ({"generation": {"max_new_tokens": {"rcv": 3}}}, r"max_new_tokens names rcv"),
         ({"data": "nowhere"}, "nowhere/rwsd/test.jsonl does not exist"),
         ({"surprise": 1}, "surprise"),
@@ -228,6 +229,14 @@ def test_a_calibrated_model_is_merged_first(places: dict[str, Path], monkeypatch
 def test_refused_jobs(places: dict[str, Path], changes: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         evaluate.evaluate(make_job(places, "refused", **changes))
+
+
+@pytest.mark.parametrize(("given", "context"), [(0, 1024), (512, 512)])
+def test_the_model_sets_its_own_limit_unless_told(places: dict[str, Path], given: int, context: int) -> None:
+    job = make_job(places, "limits", max_model_tokens=given, max_prompt_tokens=100)
+    one = harness.load_tasks(places["a"], job)["tasks"][PREFIX + "cp_para_en"]
+    assert harness.load_lm(places["a"], job).max_length == one.context == context
+    assert one.max_prompt_tokens == 100
 
 
 def test_chat_needs_a_template(places: dict[str, Path]) -> None:
@@ -332,7 +341,7 @@ def test_manifest_says_how_the_models_were_asked(finished: evaluate.EvaluateJob,
     nothing = {name: {} for name in names}
     shots = {task: 0 if task == "treeway_extractive" else 2 for task in SPECS}
     assert manifest["facts"] == {
-        "shots": dict.fromkeys(names, shots), "versions": dict.fromkeys(names, dict.fromkeys(SPECS, 1.0)),
+        "shots": dict.fromkeys(names, shots), "versions": dict.fromkeys(names, dict.fromkeys(SPECS, 2.0)),
         "dropped_shots": nothing, "cut_prompts": nothing, "template_hash": dict.fromkeys(names),
     }  # fmt: skip
     config = manifest["config"]
@@ -341,7 +350,7 @@ def test_manifest_says_how_the_models_were_asked(finished: evaluate.EvaluateJob,
     run = json.loads((Path(finished.output) / "run.json").read_text())
     assert all(run["versions"][name] for name in ("torch", "transformers", "tokenizers", "lm_eval", "pymorphy3"))
     assert {(row["task_version"], len(row["prompt_hash"])) for row in table(finished) if row["level"] == "task"} == {
-        ("1.0", 16)
+        ("2.0", 16)
     }
 
 

@@ -23,7 +23,7 @@ def test_both_backends_choose_alike(tmp_path: Path) -> None:
     for backend in ("hf", "vllm"):
         job = {
             "models": [{"name": "m", "path": str(model)}], "tasks": ["rummlu", "rwsd", "treeway_extractive", "multiq"],
-            "data": str(data), "dtype": "float32", "max_length": 1024, "shots": 2, "device": "cuda", "backend": backend,
+            "data": str(data), "dtype": "float32", "shots": 2, "device": "cuda", "backend": backend,
             "generation": {"max_new_tokens": {"default": 4}}, "recipe_version": evaluate.RECIPE_VERSION,
             "work": str(tmp_path / backend / "work"), "output": str(tmp_path / backend / "out"),
         }  # fmt: skip

@@ -10,24 +10,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fixtures.checkout import ROOT
+from fixtures.configuration import configuration
 from fixtures.hub import HubStub, serving
 from lep.fetch.sources import UNPINNED
 from lep.planning import preflight
 from lep.planning.preflight import FAILED, NOTE, OK, Finding
 from lep.workflow.sources import HubSource
-from snakemake.utils import update_config
 
-ROOT = Path(__file__).parents[3]
 TOKEN = "hf_onlyForThisTest"
 MODELS = {"base": "open", "instruct": "gated"}
-
-
-def configuration(overlay: str | None = None, **changes: object) -> dict:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    if overlay:
-        update_config(config, yaml.safe_load((ROOT / f"configs/{overlay}.yaml").read_text(encoding="utf-8")))
-    update_config(config, changes)
-    return config
 
 
 def program(folder: Path, name: str, output: str, code: int = 0) -> None:

@@ -54,6 +54,27 @@ def test_each_row_is_the_average_of_its_split(pair, tmp_path: Path) -> None:
     assert operator.facts["incomplete"] == 0
 
 
+@pytest.mark.parametrize("pair", PAIRS)
+def test_published_rows_are_those_of_the_tokens_own_strings(pair, tmp_path: Path) -> None:
+    operator = operator_of(pair[0](), pair[1](), tmp_path)
+    old, new = (ByteView(load_tokenizer(tmp_path / name)) for name in ("old", "new"))
+    differs = 0
+    for index, name in enumerate(new.tokens):
+        row = operator.published[index].indices.tolist()
+        mine = operator.matrix[index].indices.tolist()
+        if name in new.added:
+            assert row == mine
+            continue
+        text = name.replace("▁", " ") if new.kind == "sentencepiece" else name
+        assert old.joined(row) == text.encode()
+        assert operator.published[index].sum() == pytest.approx(1)
+        differs += row != mine
+    assert operator.facts["published_differs"] == differs
+    byte_pieces = sum(new.is_byte_piece(index) for index in range(len(new)))
+    if (old.kind, new.kind) == ("sentencepiece", "sentencepiece"):
+        assert differs == byte_pieces == 256  # `<0x41>` as six characters; all else is split alike
+
+
 def test_split_row_with_repeated_pieces() -> None:
     """Known by hand: `abab` over the alphabet and `ab` is (ab + ab) / 2, `aba` is (ab + a) / 2."""
     from tokenizers import decoders, models
@@ -142,6 +163,7 @@ def test_published_operator_is_the_same_and_knows_its_tokenizers(tmp_path: Path)
     matrix = random_matrix(built.matrix.shape[1])
     assert torch.equal(apply_operator(built, matrix), apply_operator(read, matrix))
     assert np.array_equal(built.shared, read.shared)
+    assert (built.published != read.published).nnz == 0
     assert built.facts == read.facts
     read.check(old, new)
     other = save(byte_level("ru", size=401), tmp_path / "other")

@@ -265,7 +265,8 @@ def test_facts_are_complete_and_publishing_is_deterministic(tmp_path: Path) -> N
         assert facts[f"{name}_rank"] == HIDDEN
         assert facts[f"{name}_condition"] >= 1
     assert 0 < facts["overlap"] < 402
-    assert (facts["overlap_readable"], facts["overlap_differs"]) == (facts["overlap"], 0)  # both are byte-level
+    incomplete = facts["overlap_differs"]  # bytes of longer characters, of which readable strings keep one
+    assert incomplete == facts["overlap"] - facts["overlap_readable"] == 127
     manifest = read_manifest(tmp_path / "out")
     assert set(manifest["parents"]) == {"donor", "operator"}  # base and instruct are folders without a manifest here
     family.propagate("conversion")
@@ -350,6 +351,34 @@ def test_all_methods_at_once_are_the_methods_one_by_one(tmp_path: Path) -> None:
         assert (folder / "manifest.json").read_bytes() == (tmp_path / "out" / "manifest.json").read_bytes()
 
 
+def test_conversion_of_published_token_texts(tmp_path: Path) -> None:
+    """Its own rows are fitted; what its map is worth on the rows of the bytes stands beside it."""
+    family = Family(tmp_path, byte_level(), extended())
+    folders = [tmp_path / role for role in ("base", "instruct", "donor", "operator")]
+    by_bytes = family.propagate("conversion")
+    plain = family.facts
+    assert not [name for name in plain if "bytes" in name]
+    targets = {method: tmp_path / method for method in ("swap", "overlap", "conversion")}
+    propagate(*folders, targets, seed=0, token_text="published")
+    assert read_manifest(targets["conversion"])["config"] == {"method": "conversion", "token_text": "published"}
+    facts = verify(targets["conversion"])["facts"]
+    operator, rows = family.operator, ordinary(extended())
+    differs = [i for i in range(operator.matrix.shape[0]) if (operator.matrix[i] != operator.published[i]).nnz]
+    assert facts["published_differs"] == plain["published_differs"] == len(differs) > 200
+    for name, matrix in family.matrices("conversion").items():
+        a, b, donor = (family.matrices(role)[name].double() for role in ("base", "instruct", "donor"))
+        theirs, ours = (torch.from_numpy(t.toarray()) for t in (operator.published, operator.matrix))
+        projection = lstsq(theirs @ a, theirs @ b)
+        torch.testing.assert_close(matrix[rows], (donor @ projection)[rows].float(), rtol=1e-5, atol=1e-5)
+        assert not torch.allclose(matrix, by_bytes[name], rtol=1e-3)
+        on_bytes = torch.linalg.norm(ours @ a @ projection - ours @ b) / torch.linalg.norm(ours @ b)
+        assert facts[f"{name}_bytes_residual"] == pytest.approx(float(on_bytes), rel=1e-5)
+        assert facts[f"{name}_bytes_best_residual"] == plain[f"{name}_residual"] < facts[f"{name}_bytes_residual"]
+    for method in ("swap", "overlap"):
+        family.propagate(method)
+        assert (targets[method] / "manifest.json").read_bytes() == (tmp_path / "out" / "manifest.json").read_bytes()
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("method", ["overlap", "conversion"])
@@ -398,6 +427,8 @@ def test_models_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     family = Family(tmp_path, byte_level(), byte_level("ru"))
     with pytest.raises(UserError, match="unknown LEP method 'mean'; use one of swap, overlap, conversion"):
         family.propagate("mean")
+    with pytest.raises(UserError, match="unknown token text 'letters'; use one of bytes, published"):
+        propagate(*(tmp_path / role for role in ("base", "instruct", "donor")), None, {}, token_text="letters")
     make_model(byte_level(), tmp_path / "instruct", tied=True)
     with pytest.raises(UserError, match="models of equal tying"):
         family.propagate("swap")
@@ -423,11 +454,12 @@ def test_command_line_on_ordinary_folders(
     make_model(byte_level(), tmp_path / "instruct", seed=2, shard="20KB", template=TEMPLATE)
     make_model(extended(), tmp_path / "donor", seed=3)
     command = [sys.executable, "-m", "lep.propagate", "--method", "conversion", "--threads", "1", "--device", "cpu"]
+    command += ["--token-text", "published"]
     for role in ("base", "instruct", "donor"):
         command += [f"--{role}", str(tmp_path / role)]
     done = subprocess.run([*command, "--out", str(tmp_path / "out")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    verify(tmp_path / "out")
+    assert verify(tmp_path / "out")["config"]["token_text"] == "published"
     facts = inspect_folder(tmp_path / "out", against=tmp_path / "base")
     assert facts["tokens"] == extended().get_vocab_size()
     assert facts["kind"] == "byte-level BPE"

@@ -320,6 +320,31 @@ def test_letter_merges_may_follow_those_of_the_original(built: Path, tmp_path: P
     assert last.backend.decode(last.backend.encode(russian).ids) == russian
 
 
+def test_letters_that_shrinking_cut_get_no_merge_back(built: Path, tmp_path: Path) -> None:
+    """As published, with `last`: they stay rows, which text reaches only as whole words."""
+    build(built, "llama", "optimized", tmp_path / "new", letter_merges="last")
+    state, _ = read_tokenizer(built / "llama" / "original")
+    merges = {
+        name: merges_of(folder) for name, folder in (("last", tmp_path / "new"), ("first", built / "llama/optimized"))
+    }
+    left = {tuple(merge) for merge in shrink(state, KEEP)["model"]["merges"]}
+    letters = {merge for merge in merges["first"] if len(bytes_of("".join(merge)).decode(errors="ignore")) == 1}
+    assert letters - left, "shrinking cut no letter"
+    assert merges["first"] - merges["last"] == letters - left
+    last = Tokenizer.from_file(str(tmp_path / "new" / "tokenizer.json"))
+    assert last.get_vocab() == load(built, "llama", "optimized").get_vocab()
+    letter = sorted(letters - left)[0]
+    assert len(last.encode(bytes_of("".join(letter)).decode() * 2, add_special_tokens=False).ids) == 4
+
+
+def merges_of(folder: Path) -> set[tuple[str, str]]:
+    return {tuple(merge) for merge in read_tokenizer(folder)[0]["model"]["merges"]}
+
+
+def bytes_of(token: str) -> bytes:
+    return bytes(BYTE_ALPHABET.index(character) for character in token)
+
+
 def authors_models() -> dict[tuple[str, int], Path]:
     """The published SentencePiece models in LEP_AUTHORS_SPM by (type, pieces)."""
     found = {}

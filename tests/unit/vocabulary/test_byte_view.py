@@ -139,6 +139,29 @@ def test_readable_strings_confuse_what_bytes_do_not() -> None:
     assert set(by_text) != set(overlap(spm, byte))
 
 
+@KINDS
+def test_equal_readable_strings_count_once(kind: str) -> None:
+    mine = view(kind)
+    found = readable_overlap(mine, mine).tolist()
+    texts = [mine.readable()[index] for index in found]
+    assert found == sorted(found)
+    assert texts == list(dict.fromkeys(mine.readable()))  # each once, by its lowest id
+    assert len(found) < len(mine)  # all incomplete characters are one replacement sign
+
+
+@KINDS
+def test_text_inside_a_word_is_encoded_without_the_letter_before_it(kind: str) -> None:
+    found = view(kind).encode_inside(["the house", "Божий", " the", ""])
+    assert [view(kind).joined(ids) for ids in found] == [b"the house", "Божий".encode(), b" the", b""]
+    assert found[2] == view(kind).split(b" the")
+
+
+def test_spelling_is_the_string_of_a_token() -> None:
+    spm, byte = view("sentencepiece"), view("byte-level")
+    assert spm.spelling(spm.ids["▁the"]) == " the"
+    assert byte.spelling(byte.ids["Ġthe"]) == "Ġthe"
+
+
 def test_missing_bytes_are_left_out() -> None:
     tokenizer = Tokenizer(models.BPE({"<unk>": 0, "▁": 1, "a": 2, "▁a": 3}, [("▁", "a")], unk_token="<unk>"))
     tokenizer.decoder = decoders.Metaspace()

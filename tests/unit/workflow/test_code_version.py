@@ -39,6 +39,18 @@ def test_logging_and_manifests_rerun_nothing(tmp_path: Path) -> None:
     assert library_files(tmp_path, "lep.top") == ["scripts/lep/top.py"]
 
 
+def test_the_register_of_names_counts_in_the_report_alone(tmp_path: Path) -> None:
+    """A new title repeats tables and figures, and no training."""
+    write_library(
+        tmp_path,
+        lep__names="A = 1\n",
+        lep__vocabulary__build="from lep.names import A\n",
+        lep__report__tables="from lep.names import A\n",
+    )
+    assert "scripts/lep/names.py" not in library_files(tmp_path, "lep.vocabulary.build")
+    assert "scripts/lep/names.py" in library_files(tmp_path, "lep.report.tables")
+
+
 @pytest.mark.parametrize(
     ("module", "needs", "spares"),
     [
