@@ -1,4 +1,4 @@
-"""Rule adopt_vocabulary: the tokenizer of a published donor as an adapted vocabulary."""
+"""Rule adopt_vocabulary: publish the tokenizer of a published donor as a new vocabulary."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rule build_corpus: the published corpus and its data card, from the filtered shards."""
+"""Rule build_corpus: assemble the corpus and its data card from the filtered shards."""
 
 from pathlib import Path
 

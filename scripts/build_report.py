@@ -1,4 +1,4 @@
-"""Rule build_report: the PDF."""
+"""Rule build_report: build the report as a PDF."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Build one adapted vocabulary as a tokenizer folder."""
+"""Rule build_vocabulary: build one new vocabulary as a tokenizer folder."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rule compute_claims: the paper's claims with their verdicts on this run."""
+"""Rule compute_claims: compute the verdicts on the paper's claims from this run."""
 
 from lep.log import logged
 from lep.report.claims import write_claims

@@ -1,4 +1,4 @@
-"""Rule filter_shard: one cleaned shard without repeats, dealt out into the splits."""
+"""Rule filter_shard: write one cleaned shard to the splits, without repeated documents and paragraphs."""
 
 from pathlib import Path
 

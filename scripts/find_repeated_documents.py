@@ -1,4 +1,4 @@
-"""Rule find_repeated_documents: near duplicates and repeated ids in one range of keys."""
+"""Rule find_repeated_documents: find near duplicates and repeated ids in one range of keys."""
 
 from pathlib import Path
 

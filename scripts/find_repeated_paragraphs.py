@@ -1,4 +1,4 @@
-"""Rule find_repeated_paragraphs: paragraphs of one range of keys that occur before, in documents that stay."""
+"""Rule find_repeated_paragraphs: find repeated paragraphs in one range of keys, in documents that are not dropped."""
 
 from pathlib import Path
 

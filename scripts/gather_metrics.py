@@ -1,4 +1,4 @@
-"""Rule gather_metrics: facts about vocabularies, runs, fits and calibrations in one table."""
+"""Rule gather_metrics: gather facts about vocabularies, runs, fits and calibrations in one table."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rule gather_scores: the scores of all evaluations in one table."""
+"""Rule gather_scores: gather the scores of all evaluations in one table."""
 
 from lep.log import logged
 from lep.report.gather import gather_scores

@@ -1,4 +1,4 @@
-"""Rule identify_run: the id of the run, from the manifests of all artefacts and the gathered results."""
+"""Rule identify_run: compute the id of the run from the manifests of all artefacts and the gathered results."""
 
 from lep.log import logged
 from lep.report.run_id import identify_run, label_files

@@ -1,4 +1,4 @@
-"""Rule import_model: a source model becomes a folder of the model store."""
+"""Rule import_model: import a source model into the model store."""
 
 from pathlib import Path
 

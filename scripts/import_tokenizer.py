@@ -1,4 +1,4 @@
-"""Rule import_tokenizer: the original tokenizer that a package holds."""
+"""Rule import_tokenizer: import the original tokenizer of a package."""
 
 from pathlib import Path
 

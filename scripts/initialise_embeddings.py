@@ -1,4 +1,4 @@
-"""Rule initialise_embeddings: a base model with a new vocabulary, its rows averaged from the old ones."""
+"""Rule initialise_embeddings: give a base model a new vocabulary, with rows averaged from its old ones."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rule join_repeats: the repeats that the jobs of one step found, in one file ordered by shard."""
+"""Rule join_repeats: join the repeats that the jobs of one step found into one file, ordered by shard."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rule list_wrong_answers: wrong answers of the models of Figure 3, a few of each task."""
+"""Rule list_wrong_answers: list wrong answers of the models of Figure 3, a few per task."""
 
 from lep.evaluation.wrong_answers import list_wrong_answers
 from lep.log import logged

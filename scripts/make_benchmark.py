@@ -1,4 +1,4 @@
-"""Rule make_benchmark: the miniature Darumeru tasks."""
+"""Rule make_benchmark: make the miniature Darumeru tasks."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rule make_calibration_data: the conversations of one calibration."""
+"""Rule make_calibration_data: make the conversations of one calibration."""
 
 from pathlib import Path
 

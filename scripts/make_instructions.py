@@ -1,4 +1,4 @@
-"""Rule make_instructions: a miniature instruction data set from the training documents."""
+"""Rule make_instructions: make a miniature instruction data set from the training documents."""
 
 from pathlib import Path
 

@@ -1,9 +1,9 @@
-"""Rule make_operator: the averaging operator of an original and a new vocabulary."""
+"""Rule make_operator: make the averaging operator of an original and a new vocabulary."""
 
 from pathlib import Path
 
 from lep.log import logged
-from lep.propagation.operator import make_operator
+from lep.propagation.averaging import make_operator
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -1,4 +1,4 @@
-"""Rule make_sweep_table: what each learning rate of the sweep reached."""
+"""Rule make_sweep_table: make the table of the learning-rate sweep."""
 
 from pathlib import Path
 

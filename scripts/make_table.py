@@ -1,4 +1,4 @@
-"""Rule make_table: one of Tables 1 to 4 as CSV, Markdown, LaTeX and Typst."""
+"""Rule make_table: make one of Tables 1 to 4 as CSV, Markdown, LaTeX and Typst."""
 
 from lep.log import logged
 from lep.report.run_id import read_run

@@ -1,4 +1,4 @@
-"""Rule measure_vocabularies: what every vocabulary makes of held-out text."""
+"""Rule measure_vocabularies: measure every vocabulary on held-out text."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rule pack_corpus: documents become blocks of token ids for one vocabulary."""
+"""Rule pack_corpus: pack documents into blocks of token ids for one vocabulary."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rule plot_data_card: the data card of the corpus as a figure."""
+"""Rule plot_data_card: plot the data card of the corpus."""
 
 from pathlib import Path
 

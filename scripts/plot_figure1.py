@@ -1,4 +1,4 @@
-"""Rule plot_figure1: Micro-Avg of the models of Table 1."""
+"""Rule plot_figure1: plot Micro-Avg of the models of Table 1."""
 
 from lep.log import logged
 from lep.report.figure_1_2 import plot_figure1

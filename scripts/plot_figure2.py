@@ -1,4 +1,4 @@
-"""Rule plot_figure2: Micro-Avg during embedding pre-training."""
+"""Rule plot_figure2: plot Micro-Avg during embedding pre-training."""
 
 from lep.log import logged
 from lep.report.figure_1_2 import plot_figure2

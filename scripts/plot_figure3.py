@@ -1,4 +1,4 @@
-"""Rule plot_figure3: sample answers before and after LEP and calibration."""
+"""Rule plot_figure3: show sample answers before and after LEP and calibration."""
 
 from lep.log import logged
 from lep.report.figure_3 import plot_figure3

@@ -1,4 +1,4 @@
-"""Rule plot_symbols: symbols per token against Micro-Avg."""
+"""Rule plot_symbols: plot symbols per token against Micro-Avg."""
 
 from lep.log import logged
 from lep.report.figure_symbols import plot_symbols

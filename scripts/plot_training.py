@@ -1,4 +1,4 @@
-"""Rule plot_training: bits per character during embedding pre-training, of all runs and of each."""
+"""Rule plot_training: plot bits per character during embedding pre-training, for all runs and for each run."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rule prepare_shard: one part of the sources' bytes, read and cleaned."""
+"""Rule prepare_shard: read and clean one part of the sources' bytes."""
 
 from pathlib import Path
 

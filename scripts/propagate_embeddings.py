@@ -1,4 +1,4 @@
-"""Rule propagate_embeddings: an instruct model with adapted matrices, by each method of LEP."""
+"""Rule propagate_embeddings: transfer adapted matrices to the instruct model, by each method of LEP."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rule record_config: the configuration of the run with its overlays merged."""
+"""Rule record_config: record the configuration of the run with its overlays merged."""
 
 import yaml
 from lep.files import write_text

@@ -1,4 +1,4 @@
-"""Rule report_vocabularies: what the vocabularies make of held-out text, as a table and a figure."""
+"""Rule report_vocabularies: show the measures of the vocabularies as a table and a figure."""
 
 from lep.log import logged
 from lep.report.vocabularies import report_vocabularies

@@ -1,4 +1,4 @@
-"""Rule run_checks: the integrity checks of a finished run."""
+"""Rule run_checks: run the integrity checks of a finished run."""
 
 from lep.log import logged
 from lep.report.checks import run_checks

@@ -1,4 +1,4 @@
-"""Rule select_donor: the best checkpoint of a pre-training run becomes the donor of the propagation."""
+"""Rule select_donor: publish the best checkpoint of a pre-training run as the donor of the propagation."""
 
 from pathlib import Path
 

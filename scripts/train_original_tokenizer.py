@@ -1,4 +1,4 @@
-"""Rule train_original_tokenizer: the English-dominant tokenizer of a stand-in family."""
+"""Rule train_original_tokenizer: train the English-dominant tokenizer of a stand-in family."""
 
 from pathlib import Path
 

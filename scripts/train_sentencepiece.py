@@ -1,4 +1,4 @@
-"""Train one SentencePiece model on the training split."""
+"""Rule train_sentencepiece: train one SentencePiece model on the training split."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Write the JSON configuration of one expensive job."""
+"""Rule write_job: write the JSON settings of one expensive job."""
 
 from lep.files import write_json
 from lep.log import logged

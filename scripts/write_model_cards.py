@@ -1,4 +1,4 @@
-"""Rule write_model_cards: a README.md in the folder of each adapted model."""
+"""Rule write_model_cards: write a README.md into the folder of each adapted model."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 """Paired comparison of two models on the same items.
 
-Run: `python -m lep.compare A B [--metric NAME ...]`. A and B are evaluation folders or samples files; where one holds
-several models, `:MODEL` behind it names one (`results/mini/evaluation/llama/bpe/propagation:swap`). Both models are
-scored on the same resampled items, so what the items share cancels out of the difference.
+Run: `python -m lep.compare A B [--metric NAME ...]`. A and B are evaluation folders or samples files. If one has
+several models, add `:MODEL` (`results/mini/evaluation/llama/bpe/propagation:swap`). Both models are scored on the same
+resampled items, so the difficulty of the items cancels out in the difference.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from lep.names import COLUMNS, TASKS
 def find_model(where: str) -> tuple[str, dict[str, list[dict]]]:
     """Name and item values of one model, from `FOLDER`, `FILE`, `FOLDER:MODEL` or `FILE:MODEL`.
 
-    The last part of a model's name is enough. Raises `UserError` where it is not clear which model is meant.
+    MODEL may be the last part of a name alone. Raises `UserError` if no model or several models fit.
     """
     place, wanted = where, ""
     if not Path(where).exists() and ":" in where:
@@ -32,13 +32,13 @@ def find_model(where: str) -> tuple[str, dict[str, list[dict]]]:
         return wanted, samples[wanted]
     found = [name for name in samples if not wanted or name.endswith(f"/{wanted}")]
     if len(found) != 1:
-        what = f"no one model {wanted!r}" if wanted else "more than one model"
-        raise UserError(f"{path} holds {what}; write {place}:MODEL with one of {', '.join(sorted(samples))}")
+        what = f"{len(found) or 'no'} models {wanted!r}" if wanted else "more than one model"
+        raise UserError(f"{path} has {what}; write {place}:MODEL with one of {', '.join(sorted(samples))}")
     return found[0], samples[found[0]]
 
 
 def comparable(a: TaskValues, b: TaskValues) -> list[str]:
-    """Micro-Avg, groups and tasks whose items both models have answered."""
+    """Micro-Avg, groups and tasks that both models were evaluated on."""
     names = (*COLUMNS, *TASKS)
     return [name for name in names if all(task in a and task in b for task in metrics.tasks_of(name))]
 

@@ -1,4 +1,4 @@
-"""Job configurations: frozen dataclasses read from JSON, unknown or ill-typed keys refused."""
+"""Job configurations: frozen dataclasses read from JSON. Unknown keys and wrong types are errors."""
 
 import json
 from pathlib import Path
@@ -17,9 +17,9 @@ class UserError(Exception):
 
 
 def parse_job(cls: type[Job], values: dict, where: str) -> Job:
-    """Build the dataclass `cls` from `values`; every bad key is named in one `UserError`.
+    """Build the dataclass `cls` from `values`; raises one `UserError` that lists every bad key.
 
-    `where` names the origin of the values (a file) in the message.
+    `where` is the origin of the values (a file) for the message.
     """
     try:
         return TypeAdapter(cls).validate_python(values)
@@ -32,7 +32,7 @@ def parse_job(cls: type[Job], values: dict, where: str) -> Job:
 
 
 def load_job(cls: type[Job], path: str | Path) -> Job:
-    """Read a job configuration from a JSON file."""
+    """Read a job configuration from a JSON file; raises `UserError` if it is missing, not JSON or not a valid `cls`."""
     path = Path(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -41,5 +41,5 @@ def load_job(cls: type[Job], path: str | Path) -> Job:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not JSON in UTF-8: {error}") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path} must hold one JSON object, found {type(values).__name__}")
+        raise UserError(f"{path} must contain one JSON object, found {type(values).__name__}")
     return parse_job(cls, values, str(path))

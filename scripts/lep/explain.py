@@ -1,7 +1,7 @@
-"""Where a number of a table comes from: model, manifests down to the raw data, command, seed, prompt, answers.
+"""Trace a number of a table: model, manifests down to the raw data, command, seed, prompt and answers.
 
 Run: `python -m lep.explain table3/llama/extended/conversion/daru_copy_ru` (table, model, column). The column may also
-be one of the 17 tasks. `--again` scores that cell once more, in a folder of its own, and compares the two.
+be one of the 17 tasks. `--again` scores the cell again in a temporary folder and compares the two scores.
 """
 
 import argparse
@@ -23,23 +23,23 @@ from lep.report.run_id import RUN_ID, read_run
 from lep.report.scores import read_metrics
 from lep.report.table import LAST, SYMBOLS
 
-SHOWN = 16  # digits of a hash
-TEXT = 1500  # characters of a prompt
-PLACES = (Path("data/stand_ins"),)  # where manifests lie beside those of the run
+SHOWN = 16  # digits of a hash that are shown
+TEXT = 1500  # characters of a prompt that are shown, the last ones
+PLACES = (Path("data/stand_ins"),)  # folders with manifests, besides the results of the run
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: `column` is what scores.csv calls it, `tasks` those behind it."""
+    """A cell of a table."""
 
     table: int
     model: str
-    column: str
-    tasks: tuple[str, ...]
+    column: str  # name of the score in scores.csv, or `symbols_per_token`
+    tasks: tuple[str, ...]  # tasks that the score is the mean of
 
 
 def explain(text: str, results: Path) -> str:
-    """Everything about the cell that `text` names, as lines to read; `UserError` for a cell that is not there."""
+    """Everything about the cell `text`, as readable lines; `UserError` if there is no such cell."""
     cell = find_cell(text, results)
     manifests = index_manifests(results)
     head = [f"cell      {text}", f"model     {cell.model}", f"run       {read_run(results / RUN_ID)}"]
@@ -56,13 +56,13 @@ def explain(text: str, results: Path) -> str:
 
 
 def find_cell(text: str, results: Path) -> Cell:
-    """The cell that `table3/MODEL/COLUMN` names; a vocabulary of Table 2 names its chosen checkpoint."""
+    """The cell `tableN/MODEL/COLUMN`. In Table 2, FAMILY/VOCABULARY is enough: it means the chosen checkpoint."""
     table, _, rest = text.partition("/")
     name, _, column = rest.rpartition("/")
     path = results / "tables" / f"{table}.csv"
     if table not in ("table1", "table2", "table3", "table4") or not name:
         raise UserError(
-            f"{text!r} is no cell; write tableN/MODEL/COLUMN, as in table3/llama/extended/conversion/{MICRO}"
+            f"{text!r} is not a cell; write tableN/MODEL/COLUMN, as in table3/llama/extended/conversion/{MICRO}"
         )
     known = (*COLUMNS, *TASKS, *((SYMBOLS, LAST) if table == "table2" else ()))
     if column not in known:
@@ -74,20 +74,20 @@ def find_cell(text: str, results: Path) -> Cell:
         raise UserError(f"{path} does not exist; build the tables first (make paper)") from None
     found = [model for model in models if model == name] or [m for m in models if m.startswith(f"{name}/")]
     if len(found) != 1:
-        raise UserError(f"{table} has no one model {name!r}; use one of {', '.join(models)}")
+        raise UserError(f"{table} has {len(found) or 'no'} models {name!r}; use one of {', '.join(models)}")
     tasks = GROUPS.get(column, TASKS if column in (MICRO, LAST) else (column,))
     model = _last(found[0], results) if column == LAST else found[0]
     return Cell(int(table[-1]), model, MICRO if column == LAST else column, tasks)
 
 
 def index_manifests(results: Path) -> dict[str, Path]:
-    """Folder of every published artefact by the hash of its manifest, those of the run and the shipped ones."""
+    """Folders of all published artefacts, of the run and shipped ones, by the hash of their manifest."""
     paths = [path for place in (results, *PLACES) for path in sorted(place.rglob(MANIFEST))]
     return {sha256_file(path): path.parent for path in paths if not _unfinished(path)}
 
 
 def evaluation_of(model: str, results: Path) -> Path:
-    """The folder with the answers of a model; `UserError` where it was not evaluated."""
+    """The folder with the answers of a model; `UserError` if it was not evaluated."""
     for path in sorted((results / "evaluation").rglob(MANIFEST)):
         if not _unfinished(path) and model in read_manifest(path.parent)["facts"].get("template_hash", {}):
             return path.parent
@@ -95,10 +95,10 @@ def evaluation_of(model: str, results: Path) -> Path:
 
 
 def chain(name: str, folder: Path, manifests: dict[str, Path], parents: Sequence[str] = ()) -> list[str]:
-    """The manifest of `folder` and of all that it was made from, one line each, indented by depth.
+    """The manifest of `folder` and those of all its ancestors, one line each, indented by depth.
 
-    With `parents` only these parents of the folder itself are followed. A parent whose hash no folder has (it was made
-    again or deleted since) is said to be missing.
+    `parents` limits the parents of `folder` itself (empty = all). A parent is reported as missing if no folder has its
+    hash: it was deleted or made again.
     """
     lines: list[str] = []
     seen: set[Path] = set()
@@ -125,7 +125,7 @@ def chain(name: str, folder: Path, manifests: dict[str, Path], parents: Sequence
 
 
 def score_again(text: str, results: Path) -> str:
-    """Ask the cell's model the cell's tasks once more, in a temporary folder, and compare the scores."""
+    """Evaluate the cell's model on the cell's tasks again, in a temporary folder, and compare the scores."""
     from lep.evaluation.evaluate import EvaluateJob, evaluate
 
     cell = find_cell(text, results)
@@ -177,7 +177,7 @@ def _origin_lines(cell: Cell, text: str, folder: Path, results: Path) -> Iterato
 
 
 def _example_lines(cell: Cell, folder: Path) -> Iterator[str]:
-    """The first item of the cell's first task."""
+    """Prompt, answer and score of the first item of the cell's first task."""
     for line in read_lines(folder / SAMPLES):
         if line["model"] == cell.model and line["task"] == cell.tasks[0]:
             prompt = line["prompt"]
@@ -205,7 +205,7 @@ def _explain_symbols(cell: Cell, results: Path, manifests: dict[str, Path]) -> I
 
 
 def _raw_sources(manifest: dict) -> Iterator[str]:
-    """What a manifest names as its origin outside of the workflow, with hash or revision, and what was read of it."""
+    """Sources outside the workflow that a manifest names, with hash or revision, and the files read from them."""
     sources = manifest["config"].get("sources") or ()
     for source in sources:
         yield ", ".join(f"{key} {value}" for key, value in sorted(source.items()))
@@ -222,13 +222,13 @@ def _rows(folder: Path, model: str) -> dict[str, dict[str, str]]:
 
 
 def _last(model: str, results: Path) -> str:
-    """The last checkpoint of the run that a checkpoint belongs to."""
+    """The last checkpoint of the training run of a checkpoint."""
     folder = evaluation_of(model, results)
     return max(name for name in read_manifest(folder)["facts"]["template_hash"])
 
 
 def _job_of(folder: Path, results: Path) -> Path:
-    """The settings that an evaluation was made with."""
+    """The file with the job settings of an evaluation."""
     place = folder.relative_to(results / "evaluation")
     path = (results / "jobs/evaluate" / place).with_suffix(".json")
     if not path.is_file():
@@ -246,10 +246,10 @@ def _unfinished(path: Path) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Where a number of a table comes from.")
+    parser = argparse.ArgumentParser(description="Trace a number of a table down to the raw data.")
     parser.add_argument("cell", help="tableN/MODEL/COLUMN, as in table3/llama/extended/conversion/daru_copy_ru")
     parser.add_argument("--results", type=Path, default=Path("results/mini"), help="folder of the run")
-    parser.add_argument("--again", action="store_true", help="score this cell once more and compare")
+    parser.add_argument("--again", action="store_true", help="score this cell again and compare")
     options = parser.parse_args()
     with logged():
         make = score_again if options.again else explain

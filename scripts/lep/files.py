@@ -23,26 +23,27 @@ def sha256_json(value: object) -> str:
 
 
 def hash_number(key: str) -> int:
-    """The first 64 bits of the sha256 of a key: a draw that depends on the key alone, whatever else there is."""
+    """The first 64 bits of the sha256 of a key: a pseudo-random number that depends on the key alone."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8])
 
 
 def fraction(key: str) -> float:
-    """The hash of a key as a number in [0, 1), evenly spread: below 0.05 for a twentieth of all keys."""
+    """The hash of a key as a number, uniform in [0, 1): below 0.05 for 5 % of all keys."""
     return hash_number(key) / 2**64
 
 
 @contextmanager
 def written_by_rename(path: str | Path) -> Iterator[Path]:
-    """Yield the path of a file to write beside `path`, which takes its place when the block ends.
+    """Yield a temporary path beside `path`; the file written there replaces `path` when the block ends.
 
-    Readers see the old file or the whole new one, a crash of the machine included. Missing folders are made. An error
-    in the block leaves `path` as it was and nothing beside it.
+    Readers see the old file or the complete new one, even if the machine crashes. Missing folders are created. After
+    an error in the block `path` is unchanged and the temporary file is deleted.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)  # of a process that was killed; it may be a link, which must not be written into
+    # A killed process may have left a hard link here: writing into it would change the file that it links to.
+    partial.unlink(missing_ok=True)
     try:
         yield partial
         with open(partial, "rb") as file:
@@ -54,7 +55,7 @@ def written_by_rename(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file by rename, UTF-8, line ends as they are in `text`."""
+    """Write a text file by rename, in UTF-8, with the line ends of `text`."""
     with written_by_rename(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
 
@@ -72,7 +73,7 @@ def read_jsonl(path: str | Path) -> Iterator[dict]:
 
 
 def json_line(record: object) -> str:
-    """A record as a line of a JSONL file, its end included."""
+    """A record as one line of a JSONL file, line end included."""
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
@@ -83,7 +84,7 @@ def write_jsonl(path: str | Path, records: Iterable[dict]) -> None:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table as CSV: commas, quotes where they are needed, `\\n` line ends, None as an empty cell."""
+    """A table as CSV: commas, quotes where needed, `\\n` line ends, None as an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -97,9 +98,9 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Iterable[o
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Make `target` a hard link to the file `source`, or a copy where the file system has none. A symlink is followed.
+    """Hard-link the file `source` to `target`, or copy it if the file system allows no link. Symlinks are followed.
 
-    For files that nobody changes in place: a change of one would be a change of both.
+    Only for files that are never changed in place: a change would appear under both names.
     """
     source = Path(source).resolve()
     try:

@@ -1,4 +1,4 @@
-"""Print what a model folder's tokenizer and matrices are like: `python -m lep.inspect DIR [--against DIR]`."""
+"""Print facts about the tokenizer and the matrices of a model folder: `python -m lep.inspect DIR [--against DIR]`."""
 
 import argparse
 from pathlib import Path
@@ -44,10 +44,13 @@ def matrix_facts(folder: Path, which: str) -> dict[str, object]:
 
 
 def inspect_folder(folder: Path, against: Path | None = None) -> dict[str, object]:
-    """All facts of a model or tokenizer folder; with `against`, the tokens of that older vocabulary it shares."""
+    """All facts of a model or tokenizer folder; with `against`, also the number of tokens shared with that vocabulary.
+
+    Raises `UserError` for a folder without tokenizer and for a model without safetensors.
+    """
     facts = tokenizer_facts(folder)
     if (Path(folder) / "config.json").is_file():
-        weight_map(folder)
+        weight_map(folder)  # raises for missing and pickled weights
         tied = is_tied(folder)
         facts["head tied to input"] = "yes" if tied else "no"
         for which in ("input",) if tied else ("input", "head"):

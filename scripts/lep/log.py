@@ -1,4 +1,4 @@
-"""Logging of a job: one file per job, bad input as one clear message, never a half-told failure."""
+"""Logging of a job: one log file per job, one clear message for bad input, a traceback for any other failure."""
 
 import argparse
 import logging
@@ -15,9 +15,9 @@ logger = logging.getLogger("lep")
 
 @contextmanager
 def logged(log_file: str | Path | None = None) -> Iterator[None]:
-    """Run a job: log to stderr, or to `log_file`; a `UserError` ends the process with its message.
+    """Context of a job: logs to stderr or to `log_file`, and turns an exception into exit code 1.
 
-    Any other exception keeps its traceback, in the log as well.
+    Of a `UserError` only the message is logged, of any other exception the traceback.
     """
     stream = None
     if log_file:
@@ -43,15 +43,15 @@ def logged(log_file: str | Path | None = None) -> Iterator[None]:
 
 
 def run_job(function: Callable[[Job], None], job_class: type[Job], description: str, stops: bool = False) -> None:
-    """Command line of a module that does one job: `--config` names its settings, a `job_class` as JSON.
+    """Command line of a module that runs one job: `--config` is a JSON file with the fields of `job_class`.
 
-    With `stops` the job is told when to stop early (`lep.compute.stop`): by a signal, or after `--minutes`.
+    With `stops` the job may stop early (`lep.compute.stop`): on a signal, or after `--minutes`.
     """
     parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("--config", type=Path, required=True, help=f"a {job_class.__name__} as JSON")
     if stops:
         parser.add_argument(
-            "--minutes", type=float, help="stop with a checkpoint after this time, to go on in a later job; 0: never"
+            "--minutes", type=float, help="stop with a checkpoint after this time; a later job continues (0: no limit)"
         )
     arguments = parser.parse_args()
     if stops:

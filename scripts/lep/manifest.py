@@ -1,8 +1,8 @@
 """Artefacts: a folder published by rename, with a deterministic `manifest.json` written last.
 
-The manifest holds what decides the numbers (hashes of the files, of the parents' manifests, seed,
-configuration, recipe version). What varies from run to run (time, memory, host, versions) goes to
-`run.json` beside it, which no rule takes as input.
+- `manifest.json` records what determines the numbers: hashes of the files and of the parents' manifests, seed,
+  configuration, recipe version.
+- `run.json` beside it records what varies between runs: time, memory, host, versions. No rule takes it as input.
 """
 
 import importlib.metadata
@@ -37,7 +37,7 @@ _STARTED = time.time()
 
 
 def with_manifest(folders: Mapping[str, str | Path | None]) -> dict[str, Path]:
-    """Those of the folders that are given and have a manifest: outside the workflow, models may be ordinary folders."""
+    """The folders that are not None and have a manifest; outside the workflow, model folders may have none."""
     return {role: Path(folder) for role, folder in folders.items() if folder and (Path(folder) / MANIFEST).is_file()}
 
 
@@ -63,10 +63,11 @@ def publish(
 ) -> Path:
     """Give `folder` (from `staging`) its manifest and move it to `target`; returns the manifest's path.
 
-    `parents` maps a role ("base", "corpus") to the parent's folder, `facts` holds what readers ask
-    for without opening the files (rows, steps). `hashes` are the sha256 of files that are known
-    already (links to a parent's), so that they are not read again. An earlier `target` is replaced
-    as a whole.
+    - `parents`: folder of each parent by role ("base", "corpus")
+    - `facts`: what readers need without opening the files (rows, steps)
+    - `hashes`: known sha256 of files by name (links to a parent's files), which are then not read again
+
+    An existing `target` is replaced as a whole.
     """
     target = Path(target)
     known = hashes or {}
@@ -94,7 +95,7 @@ def publish(
 
 
 def read_manifest(folder: str | Path) -> dict:
-    """The manifest of a published folder."""
+    """The manifest of a published folder; raises `UserError` if it is missing or damaged."""
     path = Path(folder) / MANIFEST
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -121,7 +122,7 @@ def verify(folder: str | Path) -> dict:
 
 
 def run_record() -> dict:
-    """What varies between two runs of one recipe: time, memory, place, versions, commit."""
+    """Content of `run.json`: time, memory, host, versions, commit."""
     return {
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(time.time() - _STARTED, 1),

@@ -1,4 +1,4 @@
-"""What a run would do and cost, before it starts: jobs, reasons, hours, memory, disk, and the cheapest cuts.
+"""Plan of a run before it starts: jobs and their reasons, hours, memory, disk, and the cheapest cuts.
 
     snakemake --dry-run --quiet all --logger jobs --logger-jobs-file jobs.jsonl
     python -m lep.plan --jobs jobs.jsonl --config config.json [--gpus 8]
@@ -20,15 +20,15 @@ from lep.planning.cuts import cuts
 from lep.planning.disk import disk_parts
 from lep.planning.schedule import Job, Total, read_jobs, schedule
 
-_CLUSTER = 50  # jobs without GPU that a cluster runs side by side
-_SMALLEST_SAVING = 0.02  # of the GPU time; a cut below is not worth a line
+_CLUSTER = 50  # jobs without GPU that a cluster runs at the same time
+_SMALLEST_SAVING = 0.02  # share of the time that a cut must save to be listed
 
 
 def render(jobs: list[Job], config: dict, root: Path, gpus: int, processes: int) -> str:
     """The plan as text."""
     model = CostModel(config, root)
     if not jobs:
-        return "Nothing to be done: all results are there.\n"
+        return "Nothing to do: all results exist.\n"
 
     def costs(job: Job) -> Cost:
         return model.cost(job.rule, job.wildcards)
@@ -43,6 +43,7 @@ def render(jobs: list[Job], config: dict, root: Path, gpus: int, processes: int)
 
 
 def _table(jobs: list[Job], costs: Callable[[Job], Cost]) -> list[str]:
+    """One aligned line per rule; memory is that of its largest job, reasons are its two most frequent ones."""
     by_rule = defaultdict(list)
     for one in jobs:
         by_rule[one.rule].append(one)
@@ -65,22 +66,23 @@ def _table(jobs: list[Job], costs: Callable[[Job], Cost]) -> list[str]:
 def _disk(model: CostModel) -> list[str]:
     parts = disk_parts(model)
     listed = ", ".join(f"{name} {size / 1e9:,.1f}" for name, size in parts.items())
-    return [f"Disk: {sum(parts.values()) / 1e9:,.1f} GB when the whole run is there ({listed}, in GB)."]
+    return [f"Disk: {sum(parts.values()) / 1e9:,.1f} GB at the end of the whole run ({listed}, in GB)."]
 
 
 def _memory(jobs: list[Job], costs: Callable[[Job], Cost], model: CostModel) -> list[str]:
+    """A warning for the largest job of each rule that does not fit into the memory of the device."""
     device = model.plan["device"]
     over = [(costs(one).device_bytes, one) for one in jobs if costs(one).device_bytes > device["memory_gb"] * 1e9]
     worst = {one.rule: (size, one) for size, one in sorted(over, key=lambda pair: pair[0])}
     return [
-        f"Warning: {' '.join([one.rule, *one.wildcards.values()])} takes about {size / 1e9:.0f} GB on a device of "
+        f"Warning: {' '.join([one.rule, *one.wildcards.values()])} needs about {size / 1e9:.0f} GB on a device of "
         f"{device['memory_gb']} GB; use activation checkpointing or smaller micro-batches."
         for size, one in worst.values()
     ]
 
 
 def _cut_lines(jobs: list[Job], config: dict, root: Path, gpus: int, processes: int, total: Total) -> list[str]:
-    """The three cuts that lose least, of those that save something."""
+    """Of the cuts that save time, the three with the smallest loss."""
     lines = []
     for cut in cuts(config):
         smaller = CostModel(cut.changed(config), root)
@@ -116,10 +118,10 @@ def _span(seconds: float) -> str:
 def main() -> None:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=Path, required=True, help="what the logger plugin `jobs` wrote")
+    parser.add_argument("--jobs", type=Path, required=True, help="file of the logger plugin `jobs`")
     parser.add_argument("--config", type=Path, required=True, help="the resolved configuration as JSON")
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs at hand; 0: those of one job")
-    parser.add_argument("--cores", default="all", help="jobs side by side where no GPU is used")
+    parser.add_argument("--gpus", type=int, default=0, help="available GPUs; 0: as many as one job takes")
+    parser.add_argument("--cores", default="all", help="jobs at the same time, if no GPU is used")
     given = parser.parse_args()
     with logged():
         try:

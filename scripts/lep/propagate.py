@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lep.log import logged, logger
 from lep.names import CALIBRATED_METHOD, METHODS
-from lep.propagation.operator import TOKEN_TEXTS
+from lep.propagation.averaging import TOKEN_TEXTS
 from lep.propagation.propagate import propagate
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     """Command line of the module."""
     parser = argparse.ArgumentParser(
         prog="python -m lep.propagate",
-        description="Carry the adapted matrices of a base model (the donor) to its instruct model.",
+        description="Transfer the matrices of an adapted base model (the donor) to the instruct model.",
     )
     for name, text in (
         ("base", "the source model"),
@@ -29,9 +29,9 @@ def main() -> None:
         "--token-text",
         choices=TOKEN_TEXTS,
         default="bytes",
-        help="what conversion splits of a new token: its bytes, or its string as the published code does",
+        help="what the method conversion splits: a new token's bytes, or its string, as the published code does",
     )
-    parser.add_argument("--seed", type=int, default=42, help="draws the held-out rows of the report")
+    parser.add_argument("--seed", type=int, default=42, help="seed of the held-out rows of the report")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     a = parser.parse_args()

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lep.pretraining.packing import Packer, SpecialIds
-from lep.propagation.operator import averaging_matrix, build_operator, published_matrix
+from lep.propagation.averaging import averaging_matrix, build_operator, published_matrix
 from lep.vocabulary.build import build_vocabulary
-from lep.vocabulary.byte_view import ByteView, byte_alphabet, overlap, readable_overlap
+from lep.vocabulary.byte_view import BYTE_ALPHABET, ByteView, overlap, readable_overlap
 from lep.vocabulary.originals import byte_level_tokenizer, import_tokenizer
 from lep.vocabulary.train import PIECES
 from sentencepiece import sentencepiece_model_pb2
@@ -34,9 +34,9 @@ def table(name: str) -> pytest.MarkDecorator:
 
 def byte_level(words: list[str]) -> Tokenizer:
     """Llama 3's kind of tokenizer: all bytes, and the words with what leads to them."""
-    spelt = ["".join(byte_alphabet()[byte] for byte in word.encode()) for word in words]
+    spelt = ["".join(BYTE_ALPHABET[byte] for byte in word.encode()) for word in words]
     longer = dict.fromkeys(word[:end] for word in spelt for end in range(2, len(word) + 1))
-    vocabulary = {token: index for index, token in enumerate([*byte_alphabet(), *longer])}
+    vocabulary = {token: index for index, token in enumerate([*BYTE_ALPHABET, *longer])}
     return byte_level_tokenizer(models.BPE(vocabulary, [(token[:-1], token[-1]) for token in longer]))
 
 

@@ -11,7 +11,15 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = (".", "docs", "data", "results", "benchmarks", "scripts/darumeru")
 PAGES = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.md"))
 TARGETS = set(re.findall(r"^([.\w/-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-page = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def pages(*left_out: str) -> pytest.MarkDecorator:
+    paths = [path for path in PAGES if path.name not in left_out]
+    return pytest.mark.parametrize("path", paths, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+page = pages()
+present = pages("CHANGELOG.md")  # which may name what was renamed
 
 
 @page
@@ -34,13 +42,13 @@ def test_every_scale_of_the_readme_exists() -> None:
         assert overlay["scale"] == scale
 
 
-@page
+@present
 def test_rules_of_commands_exist(path: Path) -> None:
     named = set(re.findall(r"--(?:forcerun|until) (\w+)", path.read_text(encoding="utf-8")))
     assert named <= RULES.keys()
 
 
-@page
+@present
 def test_modules_exist(path: Path) -> None:
     """A dotted name is a module or a package, or a name in one."""
     for name in re.findall(r"(?<![\w/])lep(?:\.\w+)+", path.read_text(encoding="utf-8")):
@@ -50,8 +58,9 @@ def test_modules_exist(path: Path) -> None:
         assert place.is_dir() or place.with_suffix(".py").is_file() or inside, name
 
 
-@page
+@present
 def test_files_of_the_repository_exist(path: Path) -> None:
+    """A word in capitals stands for any name."""
     named = r"`((?:configs|docs|envs|profiles|rules|scripts|slurm|tests)/[\w./*-]+)"
     for name in re.findall(named, path.read_text(encoding="utf-8")):
-        assert list(ROOT.glob(name.rstrip("/"))), name
+        assert list(ROOT.glob(re.sub(r"\b[A-Z]+\b", "*", name.rstrip("/")))), name

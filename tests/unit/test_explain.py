@@ -93,11 +93,11 @@ def test_symbols_per_token(results: Path) -> None:
 
 
 BAD = {
-    "form": ("llama/extended", r"is no cell; write tableN/MODEL/COLUMN"),
-    "table": ("table9/llama/base/micro_avg", r"is no cell"),
+    "form": ("llama/extended", r"is not a cell; write tableN/MODEL/COLUMN"),
+    "table": ("table9/llama/base/micro_avg", r"is not a cell"),
     "column": (f"table3/{MODEL}/rouge", r"table3 has no column 'rouge'; use one of micro_avg"),
-    "model": ("table3/llama/extended/swop/rcb", r"no one model 'llama/extended/swop'; use one of mistral/bpe/swap"),
-    "several": ("table3/llama/extended/rcb", r"no one model 'llama/extended'"),
+    "model": ("table3/llama/extended/swop/rcb", r"no models 'llama/extended/swop'; use one of mistral/bpe/swap"),
+    "several": ("table3/llama/extended/rcb", r"models 'llama/extended'; use"),
     "not evaluated": ("table3/mistral/bpe/swap/rcb", r"no evaluation in .* has answers of mistral/bpe/swap"),
     "not built": ("table4/llama/instruct/rcb", r"table4\.csv does not exist; build the tables first"),
 }

@@ -56,9 +56,9 @@ def test_overlay_builds_the_graph(scale: str, checkout: Path) -> None:
 
 def test_the_drawn_graph_shows_the_rules(checkout: Path) -> None:
     """`make docs` draws it again."""
-    planned = set(re.findall(r"^(\w+) +\d+$", dry_run(cwd=checkout).stdout, re.MULTILINE)) - {"total"}
+    run = set(re.findall(r"^(\w+) +\d+$", dry_run(cwd=checkout).stdout, re.MULTILINE)) - {"total"}
     drawn = re.findall(r"<text [^>]*>(\w+)</text>", (ROOT / "docs/rulegraph.svg").read_text(encoding="utf-8"))
-    assert sorted(drawn) == sorted(planned)
+    assert sorted(drawn) == sorted(run)
 
 
 def test_tokenizers_need_no_model(checkout: Path) -> None:

@@ -187,7 +187,7 @@ CHANGES = {
             "lep.vocabulary.train",
             "lep.vocabulary.build",
             "lep.pretraining.packing",
-            "lep.propagation.operator",
+            "lep.propagation.averaging",
             "lep.propagation.initialise",
             "lep.pretraining.donor",
             "lep.propagation.propagate",

@@ -1,4 +1,4 @@
-"""Greedy answers of a model to prompts, graded by a judge: the raw material of self-calibration (section 2.4.2).
+"""Self-calibration answers: greedy answers of a model to prompts, graded by a judge (paper section 2.4.2).
 
 python -m lep.calibration.answers --config job.json
 """
@@ -32,34 +32,32 @@ ANSWERS = "answers.jsonl"
 
 @dataclass(frozen=True, config=STRICT)
 class AnswerJob:
-    """Answers of the model folder `model` to `prompts` first questions of the folder or file `instructions`.
+    """Settings of one job: a model answers prompts of an instruction data set, a judge grades the answers."""
 
-    A prompt of more than `max_prompt_tokens` tokens gets an empty answer. `batch_size` is for the backend `hf`.
-    """
-
-    model: Path
-    instructions: Path
-    prompts: int
-    work: Path
-    output: Path
+    model: Path  # folder of the instruct model that answers
+    instructions: Path  # file or folder of conversations; their opening messages are the prompts
+    prompts: int  # number of prompts, drawn by `seed`
+    work: Path  # folder of answers and grades so far; a restarted job continues from it
+    output: Path  # folder to publish
     judge: JudgeSettings
-    max_new_tokens: int
-    batch_size: int
-    max_prompt_tokens: int
+    max_new_tokens: int  # longest answer
+    batch_size: int  # prompts generated at once; unused by the backend vllm
+    max_prompt_tokens: int  # a longer prompt gets an empty answer
     seed: int
-    threads: int
-    device: str
-    dtype: str
-    backend: Literal["hf", "vllm"] = "hf"
+    threads: int  # CPU threads of torch
+    device: str  # cpu, cuda or auto
+    dtype: str  # float32, bfloat16 or float16, of weights and computation
+    backend: Literal["hf", "vllm"] = "hf"  # transformers or vLLM
     recipe_version: int = RECIPE_VERSION
 
 
 def answer(job: AnswerJob) -> None:
-    """Publish `answers.jsonl`: `{"messages": [prompt], "answer", "grade"}` for each prompt, in a fixed order."""
+    """Publish `answers.jsonl`: one line `{"messages": [...], "answer", "grade"}` per prompt, in a fixed order."""
     prepare_torch(job.threads, job.seed)
-    work = job.work / sha256_json(_identity(job))[:16]  # another job's answers are never taken up
+    work = job.work / sha256_json(_identity(job))[:16]  # answers of a job with other settings are never reused
     prompts = choose_prompts(job.instructions, job.prompts, job.seed)
     answers, grades = Progress(work / "answers.jsonl"), Progress(work / "grades.jsonl")
+    # The model is loaded only if answers are missing: after a kill during grading it is not needed.
     if len(answers) < len(prompts):
         for found in _generate(prompts, answers, job):
             answers.add(found)
@@ -85,21 +83,21 @@ def answer(job: AnswerJob) -> None:
 
 
 class Progress:
-    """Values by index in a file that grows: what was done before a kill is there after it."""
+    """Values by index, appended to a JSONL file. After a kill, a new object continues with all complete lines."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._values: dict[int, object] = {}
         if path.is_file():
             for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-                if not line.endswith("\n"):  # cut off by the kill
+                if not line.endswith("\n"):  # the process was killed while it wrote this line
                     break
                 index, value = json.loads(line)
                 self._values[index] = value
         write_text(path, "".join(self._line(index) for index in self._values))
 
     def add(self, values: dict[int, object]) -> None:
-        """Keep values, at once on disk."""
+        """Add values and append them to the file at once."""
         self._values |= values
         with open(self._path, "a", encoding="utf-8") as file:
             file.write("".join(self._line(index) for index in values))
@@ -118,7 +116,7 @@ class Progress:
 
 
 def _generate(prompts: list[list[dict]], answers: Progress, job: AnswerJob) -> Iterator[dict[int, str]]:
-    """The answers that are missing."""
+    """Missing answers, batch by batch; a prompt over `max_prompt_tokens` gets an empty answer."""
     tokenizer = load_tokenizer(job.model)
     encoded = {index: encode_prompt(tokenizer, prompt) for index, prompt in enumerate(prompts)}
     fitting = {index: ids for index, ids in encoded.items() if len(ids) <= job.max_prompt_tokens}
@@ -131,7 +129,10 @@ def _generate(prompts: list[list[dict]], answers: Progress, job: AnswerJob) -> I
 
 
 def choose_prompts(instructions: Path, count: int, seed: int) -> list[list[dict]]:
-    """`count` different opening questions of an instruction data set, chosen by seed."""
+    """Draw `count` distinct prompts: the messages of a conversation before its first answer.
+
+    Raises `UserError` if the data set has fewer.
+    """
     first: dict[str, list[dict]] = {}
     for record in read_records(instructions):
         messages = [{"role": ROLES[m["role"]], "content": m["content"]} for m in record["messages"]]
@@ -139,7 +140,7 @@ def choose_prompts(instructions: Path, count: int, seed: int) -> list[list[dict]
         if end and messages[end - 1]["role"] == "user":
             first.setdefault(json.dumps(messages[:end], ensure_ascii=False), messages[:end])
     if len(first) < count:
-        raise UserError(f"{instructions} has {len(first)} different prompts, {count} are wanted; ask for fewer prompts")
+        raise UserError(f"{instructions} has {len(first)} distinct prompts, but {count} are needed; set fewer prompts")
     return random.Random(seed).sample(list(first.values()), count)
 
 

@@ -1,11 +1,11 @@
-"""Calibration of a propagated model on conversations: LoRA and some matrices in full (paper sections 2.4.2, 2.4.3).
+"""Calibration: fine-tune a model on conversations, LoRA plus some matrices in full (paper sections 2.4.2, 2.4.3).
 
     python -m lep.calibration.calibrate --config job.json [--minutes 230]
     python -m lep.compute.launch --processes 8 lep.calibration.calibrate --config job.json
 
-A signal or the end of `--minutes` ends it with a checkpoint, as in `lep.pretraining.pretrain`: run it again.
-The result is stored as what it adds to its parent: `adapter/`, a PEFT adapter that also holds the
-matrices trained in full (`lep.models.adapter`).
+On a stop signal or after `--minutes`, the job saves a checkpoint and exits; run it again to continue (as in
+`lep.pretraining.pretrain`). The result is `adapter/`, a PEFT adapter that also holds the matrices trained in full
+(`lep.models.adapter`); the weights of the parent are not copied.
 """
 
 import dataclasses
@@ -48,32 +48,29 @@ RECIPE_VERSION = 2
 
 @dataclass(frozen=True, config=STRICT)
 class CalibrateJob:
-    """One calibration of the model folder `parent` on the JSONL file `data` of `{"messages": [...], "source"}`.
+    """Settings of one calibration."""
 
-    The loss on the held-out conversations `validation` is measured before and after. Weights are of type `dtype`;
-    what trains is kept in float32, because steps of a small learning rate vanish in bfloat16.
-    """
-
-    parent: Path
-    data: Path
-    validation: Path
-    work: Path
-    output: Path
+    parent: Path  # folder of the model to fine-tune
+    data: Path  # JSONL of training conversations, `{"messages": [...], "source"}`
+    validation: Path  # held-out conversations of the same form; their loss is measured before and after
+    work: Path  # folder of checkpoints
+    output: Path  # folder to publish
     lora: Lora
     tuning: Tuning
     seed: int
-    threads: int
-    device: str
+    threads: int  # CPU threads of torch
+    device: str  # cpu, cuda or auto
+    # Number type of the frozen weights. Trained ones are float32, as small steps would round to nothing in bfloat16.
     dtype: str
-    log_steps: int = 1
-    save_steps: int = 50
+    log_steps: int = 1  # steps averaged in one line of the log
+    save_steps: int = 50  # steps between two checkpoints
     recipe_version: int = RECIPE_VERSION
 
 
 def calibrate(job: CalibrateJob) -> None:
-    """Train, or go on training, and publish adapter, log and metrics.
+    """Train from the start or from the newest checkpoint, then publish adapter, log and metrics.
 
-    A run that has finished is published again without training. Of several processes the main one publishes.
+    A finished training is published again without training. Only the main process publishes.
     """
     from lep.pretraining.resumable import open_work
 
@@ -91,7 +88,7 @@ def calibrate(job: CalibrateJob) -> None:
 
 def _publish(job: CalibrateJob, result: dict) -> None:
     folder = staging(job.output)
-    # The matrices trained in full are large: one copy serves work folder and result where the file system can.
+    # The matrices trained in full are large: hard-link them where the file system allows it.
     shutil.copytree(job.work / ADAPTER, folder / ADAPTER, copy_function=link_or_copy)
     write_text(folder / "log.jsonl", result["log"])
     write_json(folder / "metrics.json", result["facts"])
@@ -111,14 +108,17 @@ def _publish(job: CalibrateJob, result: dict) -> None:
 
 
 def _train(job: CalibrateJob, resume: str | None) -> dict:
+    """Train, save the adapter to the work folder and return `{"facts", "log", "run"}`."""
     from lep.pretraining.resumable import Schedule, writing
 
+    # Encode the conversations; those over the length limit are counted and dropped.
     tokenizer = load_tokenizer(job.parent)
     limit = job.tuning.max_length
     examples, too_long = encode_examples(job.data, tokenizer, limit)
     if not examples:
         raise UserError(f"{job.data} has no conversation of at most {limit} tokens; add some or raise max_length")
     held_out, _ = encode_examples(job.validation, tokenizer, limit)
+    # Fix the order of all epochs here: the Trainer reads the data in sequence, so a resumed run sees the same steps.
     order = order_examples([len(e["input_ids"]) for e in examples], job.tuning, job.seed, distributed.processes())
     ordered = [examples[index] for index in order]
     logger.info("%d conversations (%d too long)", len(examples), too_long)
@@ -128,10 +128,12 @@ def _train(job: CalibrateJob, resume: str | None) -> dict:
     trainer = make_trainer(job, tokenizer, ordered, schedule)
     trainer.train(resume_from_checkpoint=resume)
     model = trainer.accelerator.unwrap_model(trainer.model)
+    # With the adapter off the model is the untrained parent, so both losses are measured here, once for all resumes.
     losses = _held_out_losses(trainer, model, held_out, job.tuning.batch_size)
     if distributed.is_main():
         with writing(job.work, "the adapter"):
             save_adapter(model, job.work / ADAPTER, job.dtype, os.path.relpath(job.parent, job.output))
+    # `facts` do not depend on interruptions. The speed covers the steps since the last resume, so it belongs to `run`.
     lengths = [len(example["input_ids"]) for example in ordered]
     seconds = max(schedule.training_seconds, 1e-9)
     return {
@@ -151,8 +153,8 @@ def _train(job: CalibrateJob, resume: str | None) -> dict:
 
 
 def _held_out_losses(trainer: "SFTTrainer", model, examples: list[dict], batch_size: int) -> dict[str, float]:
-    """Held-out loss before (the adapter switched off) and after the training; nothing where nothing is held out."""
-    examples = sorted(examples, key=lambda example: len(example["input_ids"]))
+    """Mean loss in nats per answer token before training (adapter off) and after; {} without held-out examples."""
+    examples = sorted(examples, key=lambda example: len(example["input_ids"]))  # little padding in a batch
     starts = range(0, len(examples), batch_size)
 
     def batches() -> Iterator[dict[str, torch.Tensor]]:
@@ -170,11 +172,13 @@ def _held_out_losses(trainer: "SFTTrainer", model, examples: list[dict], batch_s
 
 
 def _tokens_of(schedule: "Schedule", lengths: list[int], job: CalibrateJob) -> int:
+    """Tokens of the steps since the last resume, which are the last steps of the run."""
     step = job.tuning.batch_size * job.tuning.accumulation * distributed.processes()
     return sum(itertools.islice(reversed(lengths), schedule.steps_done * step))
 
 
 def _identity(job: CalibrateJob) -> dict:
+    """Everything that decides the result, inputs by hash; `open_work` empties a work folder with another identity."""
     values = dataclasses.asdict(job)
     for path in ("parent", "data", "validation", "work", "output"):
         del values[path]

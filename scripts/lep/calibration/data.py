@@ -1,4 +1,4 @@
-"""The three data sets of the calibration: `self`, `saiga`, `saiga_copy` (paper sections 2.4.2, 2.4.3)."""
+"""Calibration data: the data sets `self`, `saiga` and `saiga_copy` (paper sections 2.4.2, 2.4.3)."""
 
 import dataclasses
 import itertools
@@ -8,13 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
 from lep.config import STRICT, UserError
 from lep.files import hash_number, read_jsonl, write_jsonl
 from lep.manifest import MANIFEST, publish, staging
+from lep.names import CALIBRATIONS
 from lep.pretraining.selection import is_reserved
 
 RECIPE_VERSION = 2
@@ -24,24 +24,18 @@ ROLES = {"bot": "assistant", "assistant": "assistant", "user": "user", "system":
 
 @dataclass(frozen=True, config=STRICT)
 class CalibrationRecipe:
-    """What decides a data set.
+    """Settings of one data set."""
 
-    `copy_examples` instructions to copy a text of `copy_characters` (least, most) characters, worded
-    `copy_instruction` with `{text}`, come from the documents that `reserve` (the value of the packing)
-    keeps from pre-training; `copy_domains` narrows them (empty: all). Records of `validation_percent` of the
-    hashes are held out.
-    """
-
-    kind: Literal["self", "saiga", "saiga_copy"]
-    copy_examples: int = 0
-    copy_instruction: str = "Перепиши текст без изменений:\n{text}"
-    copy_characters: tuple[int, int] = (30, 140)
-    copy_language: str = "ru"
-    copy_domains: list[str] = dataclasses.field(default_factory=list)
-    reserve: float = 0.05
-    minimum_score: int = 8
-    minimum_grade: int = 4
-    validation_percent: int = 3
+    kind: str  # name of the calibration, a key of `lep.names.CALIBRATIONS`
+    copy_examples: int = 0  # copy instructions to add
+    copy_instruction: str = "Перепиши текст без изменений:\n{text}"  # their wording, with `{text}`
+    copy_characters: tuple[int, int] = (30, 140)  # shortest and longest text to copy
+    copy_language: str = "ru"  # language of the texts to copy
+    copy_domains: list[str] = dataclasses.field(default_factory=list)  # domains of these texts; empty = all
+    reserve: float = 0.05  # share of document groups that pre-training leaves out; texts to copy come from these
+    minimum_score: int = 8  # lowest `opus_score` that is kept
+    minimum_grade: int = 4  # lowest grade of the judge that is kept, 1-5
+    validation_percent: int = 3  # per cent of the records that are held out, by hash
     seed: int = 42
 
 
@@ -55,26 +49,29 @@ def make_calibration_data(
 ) -> None:
     """Publish `target/train.jsonl` and `target/validation.jsonl`, each line `{"messages": [...], "source"}`.
 
-    `instructions` (for `saiga`, `saiga_copy`) and `answers` (for `self`) are published folders or files. No text to
-    copy is in another document of `documents` or in the files and folders `held_out` (the benchmark).
+    `instructions` (for `saiga`, `saiga_copy`) and `answers` (for `self`) are published folders or files. Texts to copy
+    come from `documents` and occur neither in another of its documents nor in `held_out` (benchmark files or folders).
     """
     counts: Counter = Counter()
-    source = answers if recipe.kind == "self" else instructions
+    if recipe.kind not in CALIBRATIONS:
+        raise UserError(f"unknown calibration {recipe.kind!r}; use one of {', '.join(CALIBRATIONS)}")
+    calibration = CALIBRATIONS[recipe.kind]
+    source = answers if calibration.own_answers else instructions
     if source is None:
         raise UserError(
-            f"calibration data {recipe.kind!r} need {'answers' if recipe.kind == 'self' else 'instructions'}"
+            f"calibration {recipe.kind!r} needs {'answers' if calibration.own_answers else 'instructions'}; give a path"
         )
-    if recipe.kind == "self":
+    if calibration.own_answers:
         kept = list(keep_graded(source, recipe.minimum_grade, counts))
     else:
         kept = list(keep_scored(source, recipe.minimum_score, counts))
-    if recipe.kind != "saiga":
+    if calibration.copies:
         kept += copy_records(documents, recipe, held_out)
     train = [record for record in kept if not is_held_out(record["messages"], recipe.validation_percent)]
     validation = [record for record in kept if is_held_out(record["messages"], recipe.validation_percent)]
     random.Random(recipe.seed).shuffle(train)
     if not train:
-        raise UserError(f"{source} leaves no example for {recipe.kind!r}; lower the minimum score or grade")
+        raise UserError(f"{source}: no example is left for {recipe.kind!r}; lower the minimum score or grade")
     folder = staging(target)
     write_jsonl(folder / "train.jsonl", train)
     write_jsonl(folder / "validation.jsonl", validation)
@@ -91,7 +88,7 @@ def make_calibration_data(
 
 
 def keep_scored(source: Path, minimum_score: int, counts: Counter) -> Iterator[dict]:
-    """Records of `saiga_scored` that are not bad by regex and scored at least `minimum_score`, or not scored."""
+    """Records of `saiga_scored` with `opus_score` >= `minimum_score` or without a score, and not `is_bad_by_regex`."""
     for record in read_records(source):
         score = record.get("opus_score")
         if record.get("is_bad_by_regex"):
@@ -117,24 +114,28 @@ def keep_graded(source: Path, minimum_grade: int, counts: Counter) -> Iterator[d
 
 
 def copy_records(documents: Path, recipe: CalibrationRecipe, held_out: Sequence[Path] = ()) -> list[dict]:
-    """Instructions to copy a text, each from other paragraphs of the reserved documents.
+    """Instructions to copy a text of the reserved documents; no paragraph is used twice.
 
-    Paragraphs that pre-training or the `held_out` files hold as well, such as formulas that recur, are not used.
+    Paragraphs that also occur in the pre-training text or in `held_out`, such as recurring formulas, are not used.
     """
     if "{text}" not in recipe.copy_instruction:
         raise UserError(
-            f"calibration.copy_instruction {recipe.copy_instruction!r} has no {{text}}; write where it goes"
+            f"calibration.copy_instruction {recipe.copy_instruction!r} has no {{text}}; add it where the text belongs"
         )
     if not recipe.copy_examples:
         return []
+    # Reserved documents of the wanted language and domains.
     reserved = []
     for document in read_jsonl(documents):
         domains = recipe.copy_domains or [document["domain"]]
         fits = document["language"] == recipe.copy_language and document["domain"] in domains
         if fits and is_reserved(document["group"], recipe.reserve, recipe.seed):
             reserved.append([p["text"] for p in document["paragraphs"]])
+    # A paragraph that the model sees elsewhere would be recalled instead of copied. Only the keys of reserved
+    # paragraphs are kept, so memory does not grow with the whole corpus.
     candidates = {_key(text) for texts in reserved for text in texts}
     elsewhere = {key for key in _other_paragraphs(documents, recipe, held_out) if key in candidates}
+    # Join neighbours up to the length limit; a dropped paragraph ends a text.
     texts = []
     for paragraphs in reserved:
         for usable, run in itertools.groupby(paragraphs, key=lambda text: _key(text) not in elsewhere):
@@ -143,7 +144,7 @@ def copy_records(documents: Path, recipe: CalibrationRecipe, held_out: Sequence[
     if len(texts) < recipe.copy_examples:
         raise UserError(
             f"the reserved documents of {documents} give {len(texts)} texts of {recipe.copy_characters} characters "
-            f"that stand nowhere else, {recipe.copy_examples} are wanted; raise the reserved share or lower "
+            f"that occur nowhere else, but {recipe.copy_examples} are needed; raise the reserved share or lower "
             "calibration.copy_examples"
         )
     chosen = random.Random(f"{recipe.seed}/copy").sample(texts, recipe.copy_examples)
@@ -160,7 +161,7 @@ def copy_records(documents: Path, recipe: CalibrationRecipe, held_out: Sequence[
 
 
 def _other_paragraphs(documents: Path, recipe: CalibrationRecipe, held_out: Sequence[Path]) -> Iterator[str]:
-    """Keys of all paragraphs of pre-training and of all lines of text in the held-out files."""
+    """Keys of all pre-training paragraphs and of all text lines in the held-out files."""
     for document in read_jsonl(documents):
         if not is_reserved(document["group"], recipe.reserve, recipe.seed):
             yield from (_key(paragraph["text"]) for paragraph in document["paragraphs"])
@@ -178,12 +179,12 @@ def _strings(value: object) -> Iterator[str]:
 
 
 def _key(text: str) -> str:
-    """A text without case, punctuation and spaces: what makes two paragraphs the same."""
+    """The text in lower case without punctuation and spaces. Paragraphs with equal keys count as the same."""
     return _NO_LETTER.sub("", text.casefold())
 
 
 def join_paragraphs(paragraphs: list[str], least: int, most: int) -> list[str]:
-    """Texts of whole neighbouring paragraphs with `least` to `most` characters, no paragraph in two of them."""
+    """Join neighbouring paragraphs into texts of `least` to `most` characters; each paragraph is used at most once."""
     texts, current = [], ""
     for paragraph in paragraphs:
         joined = f"{current}\n{paragraph}" if current else paragraph
@@ -196,16 +197,16 @@ def join_paragraphs(paragraphs: list[str], least: int, most: int) -> list[str]:
 
 
 def is_held_out(messages: list[dict], percent: int) -> bool:
-    """True for the records of the validation part: a hash of the messages modulo 100, from the top."""
+    """Whether a record belongs to the validation part: its hash modulo 100 is among the `percent` highest values."""
     text = json.dumps(messages, ensure_ascii=False, sort_keys=True)
     return hash_number(text) % 100 >= 100 - percent
 
 
 def read_records(source: Path) -> Iterator[dict]:
-    """Records of a JSONL or Parquet file, or of all such files of a folder in the order of their names."""
+    """Records of a JSONL or Parquet file, or of all such files below a folder, sorted by path."""
     paths = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix in (".jsonl", ".parquet"))
     if not paths:
-        raise UserError(f"{source} holds no .jsonl and no .parquet file; give instructions in one of these formats")
+        raise UserError(f"{source} has no .jsonl or .parquet file; give instructions in one of these formats")
     for path in paths:
         if path.suffix == ".parquet":
             import pyarrow.parquet
@@ -219,7 +220,7 @@ def read_records(source: Path) -> Iterator[dict]:
 def _messages(record: dict, source: Path) -> list[dict]:
     unknown = {message["role"] for message in record["messages"]} - ROLES.keys()
     if unknown:
-        raise UserError(f"{source}: messages of role {sorted(unknown)}; known roles are {sorted(ROLES)}")
+        raise UserError(f"{source}: messages with unknown role {sorted(unknown)}; use {sorted(ROLES)}")
     return [{"role": ROLES[m["role"]], "content": m["content"]} for m in record["messages"]]
 
 

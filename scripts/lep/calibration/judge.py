@@ -1,7 +1,8 @@
 """Judges that grade an answer from 1 to 5 for grammar and relevance (paper section 2.4.2).
 
-`stand_in` is a declared stand-in for the paper's LLaMa-3-70B: fixed rules, no model. `openai` is any chat model
-behind an OpenAI-compatible endpoint, `local` one in a folder.
+- `stand_in`: fixed rules without a model, a declared stand-in for the paper's LLaMa-3-70B
+- `openai`: a chat model behind an OpenAI-compatible endpoint
+- `local`: a chat model in a folder
 """
 
 import http.client
@@ -30,55 +31,54 @@ PROMPT = (
 )
 _LABELLED = re.compile(r"(?:оценка|grade|score|rating)\W{0,12}(\d+)(?:[.,](\d+))?", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
-_STEM = 4  # letters that two words must share to be about the same thing
+_STEM = 4  # first letters; two words that share them count as the same word
 _RETRIED = {408, 409, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 120.0  # seconds
 _REPLY_TOKENS = 16
 
-Grade = int | None  # None: the judge gave none that can be used
+Grade = int | None  # None: the judge gave no usable grade
 
 
 @dataclass(frozen=True, config=STRICT)
 class JudgeSettings:
-    """Which judge, and how patient with it. The key of an endpoint is read from the variable LEP_JUDGE_KEY.
-
-    `model` is the judge's name at the endpoint or, of a `local` one, its folder. `parallel` answers are graded at once.
-    """
+    """Choice of the judge, and timeouts of its endpoint. The endpoint's key is read from $LEP_JUDGE_KEY."""
 
     backend: Literal["stand_in", "openai", "local"]
-    endpoint: str = ""
-    model: str = ""
-    dtype: str = "auto"
-    parallel: int = 8
-    attempts: int = 4
-    timeout_seconds: float = 60.0
-    first_pause_seconds: float = 1.0
+    endpoint: str = ""  # openai: address, such as http://host:8000/v1
+    model: str = ""  # openai: name of the model at the endpoint; local: its folder
+    dtype: str = "auto"  # local: number type of the weights
+    parallel: int = 8  # answers graded at once
+    attempts: int = 4  # openai: requests for one answer at most
+    timeout_seconds: float = 60.0  # openai: of one request
+    first_pause_seconds: float = 1.0  # openai: before the second attempt; doubles each time
 
 
 def grade(
     pairs: Mapping[int, tuple[str, str]], settings: JudgeSettings, device: str = "cpu", done: Container[int] = ()
 ) -> Iterator[tuple[int, Grade]]:
-    """(index, grade 1-5) of the (question, answer) pairs that are not `done`, in the order in which the grades come.
+    """(index, grade 1-5) of the (question, answer) pairs that are not `done`, as grades arrive.
 
-    Raises `UserError` where the judge fails; the grades yielded before that are good.
+    Raises `UserError` if the judge fails; the grades yielded before remain valid.
     """
     left = {index: pair for index, pair in pairs.items() if index not in done}
     if settings.backend == "stand_in":
         return ((index, grade_by_rules(*pair)) for index, pair in left.items())
     if not settings.model:
-        raise UserError(f"calibration.judge needs `model` with the backend {settings.backend!r}")
+        raise UserError(f"calibration.judge has no `model`; backend {settings.backend!r} needs one")
     if settings.backend == "local":
         return _grade_by_folder(pairs, settings, device, done) if left else iter(())
     if not settings.endpoint.startswith(("http://", "https://")):
-        raise UserError(f"calibration.judge needs an http(s) address as `endpoint`, found {settings.endpoint!r}")
+        raise UserError(f"calibration.judge.endpoint is {settings.endpoint!r}; write an http(s) address")
     return _grade_in_parallel(left, settings)
 
 
 def grade_by_rules(question: str, answer: str) -> int:
-    """The stand-in judge: 1 for an empty answer, else one point each, from 1, for
+    """Grade of the stand-in judge: 1 for an empty answer, else 1 plus one point for each of
 
-    letters in the script of the question; little repetition; a length fit to be read; a word in common
-    with the question or a letter of its options.
+    - 70 % of the letters in the script of the question
+    - no word repeated too often
+    - a readable length: at least two words, at most 600 characters
+    - a word in common with the question, or the letter of an option
     """
     words = [word.casefold() for word in re.findall(r"\w+", answer)]
     if not words:
@@ -96,7 +96,7 @@ def grade_by_rules(question: str, answer: str) -> int:
 def _grade_by_folder(
     pairs: Mapping[int, tuple[str, str]], settings: JudgeSettings, device: str, done: Container[int]
 ) -> Iterator[tuple[int, Grade]]:
-    """Ask the model of a folder, in batches; its answers are greedy, so that asking again gives nothing new."""
+    """Ask a local model, in batches. Its answers are greedy, so a second attempt would give the same reply."""
     from lep.compute.determinism import resolve_device
     from lep.models.chat import encode_prompt
     from lep.models.folder import load_tokenizer
@@ -111,7 +111,7 @@ def _grade_by_folder(
 
 
 def _grade_in_parallel(pairs: Mapping[int, tuple[str, str]], settings: JudgeSettings) -> Iterator[tuple[int, Grade]]:
-    """Ask the endpoint, several questions at a time. After a failure no new question is asked."""
+    """Ask the endpoint, `settings.parallel` requests at a time. After a failure no new request starts."""
     stop, failure = threading.Event(), None
 
     def ask(pair: tuple[str, str]) -> Grade:
@@ -141,10 +141,10 @@ def _grade_in_parallel(pairs: Mapping[int, tuple[str, str]], settings: JudgeSett
 def grade_by_endpoint(
     question: str, answer: str, settings: JudgeSettings, pause: Callable[[float], None] = time.sleep
 ) -> Grade:
-    """Ask the endpoint; transient failures and unusable grades are tried again, `settings.attempts` times in all.
+    """Ask the endpoint, at most `settings.attempts` times if it fails transiently or replies without a usable grade.
 
-    The pause between two attempts doubles, and is at least what the endpoint asks for (`Retry-After`). None where
-    no reply held a grade; `UserError` where no reply came or the endpoint refused.
+    The pause between attempts doubles and respects `Retry-After`. None if no reply has a grade; `UserError` if there
+    is no reply or the endpoint refuses the request.
     """
     failure, asked_pause = "", 0.0
     for attempt in range(settings.attempts):
@@ -163,18 +163,18 @@ def grade_by_endpoint(
         except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
             failure = str(getattr(error, "reason", error)) or type(error).__name__
         except (KeyError, IndexError, TypeError, ValueError):
-            pass  # a reply, but none we can read
+            pass  # a reply in an unknown form
         logger.info("judge: attempt %d: %s", attempt + 1, failure or "no usable grade")
     if failure:
         raise UserError(
             f"the judge at {settings.endpoint} did not answer in {settings.attempts} attempts: {failure}; "
-            "the grades so far are kept, start the job again"
+            "the grades so far are kept; start the job again"
         )
     return None
 
 
 def parse_grade(reply: str) -> int | None:
-    """The grade 1-5 in a judge's reply: after its label, or the only number; 4/5 is 4; anything else is None."""
+    """The grade 1-5 in a judge's reply: the number after a label, or the only number ("4/5" is 4); None otherwise."""
     labelled = _LABELLED.findall(reply)
     if labelled:
         whole, part = labelled[-1]
@@ -204,7 +204,7 @@ def _ask(question: str, answer: str, settings: JudgeSettings) -> str:
 
 
 def _seconds(header: str | None) -> float:
-    """The value of `Retry-After` where it is a number of seconds; a date counts as nothing."""
+    """The value of `Retry-After` in seconds; 0 if it is missing or a date."""
     try:
         return max(0.0, float(header or 0))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Settings, examples, loss and trainer of a calibration."""
+"""Calibration: hyper-parameters, encoded examples, loss and trainer."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,35 +25,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class Tuning:
-    """Hyper-parameters. A step takes `batch_size` x `accumulation` x processes conversations.
+    """Hyper-parameters. A step trains on `batch_size` x `accumulation` x processes conversations."""
 
-    A step is sorted by length before it is cut into micro-batches of `batch_size`, so that small ones pad little.
-    """
-
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    accumulation: int = 1
-    epochs: int = 1
-    warmup_steps: int = 0
-    schedule: str = "cosine"
-    max_gradient_norm: float = 1.0
-    max_length: int = 4096  # tokens; longer conversations are left out
-    activation_checkpointing: bool = False
+    learning_rate: float  # highest learning rate
+    weight_decay: float  # of AdamW
+    batch_size: int  # conversations of a micro-batch on one device; a step is sorted by length first, to pad little
+    accumulation: int = 1  # micro-batches per step and device
+    epochs: int = 1  # passes over the data
+    warmup_steps: int = 0  # steps of linear warm-up; 0 = none
+    schedule: str = "cosine"  # `lr_scheduler_type` of transformers
+    max_gradient_norm: float = 1.0  # gradients are clipped to this norm
+    max_length: int = 4096  # tokens; longer conversations are dropped
+    activation_checkpointing: bool = False  # recompute activations: less memory, more time
 
 
 def encode_examples(
     path: Path, tokenizer: "PreTrainedTokenizerFast", max_length: int
 ) -> tuple[list[dict[str, list[int]]], int]:
-    """Conversations of a JSONL file as `{"input_ids", "labels"}`, and how many were too long.
+    """Conversations of a JSONL file as `{"input_ids", "labels"}`, and the number of those that are too long.
 
-    Raises `UserError` for a conversation that the assistant has no part in.
+    Raises `UserError` for a conversation without an assistant message.
     """
     examples, too_long = [], 0
     for number, record in enumerate(read_jsonl(path), start=1):
         messages = record.get("messages")
         if not messages or not any(message["role"] == "assistant" for message in messages):
-            raise UserError(f"{path}, line {number}: no assistant message in `messages`; each example needs an answer")
+            raise UserError(f"{path}, line {number}: `messages` has no assistant message; each example needs an answer")
         ids, labels = encode_conversation(tokenizer, messages)
         if len(ids) > max_length:
             too_long += 1
@@ -63,10 +60,10 @@ def encode_examples(
 
 
 def order_examples(lengths: list[int], tuning: Tuning, seed: int, processes: int = 1) -> list[int]:
-    """The examples of all epochs in the order of the run.
+    """Indices of the examples of all epochs, in training order.
 
-    Each epoch is shuffled and cut into steps; within a step (whose gradient does not depend on it) the
-    examples are sorted by length, so that a micro-batch pads little.
+    Each epoch is shuffled and all are cut into steps. Within a step the examples are sorted by length, so that a
+    micro-batch pads little; the gradient of a step does not depend on their order.
     """
     step = tuning.batch_size * tuning.accumulation * processes
     order: list[int] = []
@@ -77,7 +74,7 @@ def order_examples(lengths: list[int], tuning: Tuning, seed: int, processes: int
 
 
 def padding_share(lengths: list[int], batch_size: int) -> float:
-    """Share of padding among the tokens computed, for lengths in the order of the run."""
+    """Share of padding among the computed tokens, for `lengths` in training order."""
     batches = [lengths[start : start + batch_size] for start in range(0, len(lengths), batch_size)]
     return 1 - sum(lengths) / sum(max(batch) * len(batch) for batch in batches)
 
@@ -85,7 +82,7 @@ def padding_share(lengths: list[int], batch_size: int) -> float:
 def answer_loss(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Summed cross-entropy in nats over the labelled tokens of a padded batch, and their number.
 
-    Logits are made only at positions that some row has a label for: answers are a small part of the text.
+    Logits are computed only at positions where a row has a label: answers are a small part of the text.
     """
     targets = inputs["labels"][:, 1:]
     places = (targets != IGNORED).any(0).nonzero()[:, 0]
@@ -104,7 +101,7 @@ def answer_loss(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> tupl
 
 @torch.no_grad()
 def mean_loss(model: torch.nn.Module, batches: Iterator[dict[str, torch.Tensor]]) -> float:
-    """Mean cross-entropy in nats of the answers' tokens, for padded batches."""
+    """Mean cross-entropy in nats per answer token over padded batches."""
     model.eval()
     parts = [answer_loss(model, batch) for batch in batches]
     return (sum(loss for loss, _ in parts) / sum(count for _, count in parts)).item()
@@ -113,7 +110,7 @@ def mean_loss(model: torch.nn.Module, batches: Iterator[dict[str, torch.Tensor]]
 def make_trainer(
     job: "CalibrateJob", tokenizer: "PreTrainedTokenizerFast", examples: Sequence[dict], schedule: "Schedule"
 ) -> "SFTTrainer":
-    """TRL's SFT trainer on encoded examples in the order of the run; loss on their labels, nothing prepared again."""
+    """TRL's SFT trainer on `examples`, which are encoded and in training order; it trains on their labels as given."""
     from datasets import Dataset, disable_progress_bars
     from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
@@ -122,11 +119,11 @@ def make_trainer(
 
     class CalibrationTrainer(ResumableMixin, SFTTrainer):
         def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-            """TRL's own loss skips the unlabelled positions on GPUs only."""
+            """Use `answer_loss` on the CPU, where TRL's loss would compute the logits of unlabelled positions too."""
             if self.args.device.type != "cpu":
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             loss, count = answer_loss(model, inputs)
-            # the count is that of all processes, and gradients are averaged over them
+            # num_items_in_batch counts the labels of all processes, whose gradients are averaged.
             return loss / (count if num_items_in_batch is None else num_items_in_batch / self.args.world_size)
 
     disable_progress_bars()
@@ -135,7 +132,7 @@ def make_trainer(
     model = load_model(job.parent, job.dtype, device)
     arguments = SFTConfig(
         output_dir=str(job.work),
-        num_train_epochs=1,  # the order of all epochs is in the data
+        num_train_epochs=1,  # `examples` holds all epochs
         per_device_train_batch_size=tuning.batch_size,
         gradient_accumulation_steps=tuning.accumulation,
         learning_rate=tuning.learning_rate,
@@ -145,7 +142,7 @@ def make_trainer(
         max_grad_norm=tuning.max_gradient_norm,
         seed=job.seed,
         use_cpu=device == "cpu",
-        bf16=job.dtype == "bfloat16",  # autocast: what trains is float32
+        bf16=job.dtype == "bfloat16",  # autocast, as the trained parameters are float32
         fp16=job.dtype == "float16",
         activation_checkpointing=tuning.activation_checkpointing,
         max_length=None,
@@ -162,6 +159,6 @@ def make_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     for parameter in trainer.model.parameters():
-        if parameter.requires_grad:  # PEFT does this for its adapters, not for the matrices beside them
+        if parameter.requires_grad:  # PEFT casts its adapters to float32, but not the matrices trained in full
             parameter.data = parameter.data.float()
     return trainer

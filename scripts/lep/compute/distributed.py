@@ -1,4 +1,4 @@
-"""The processes of one training: one for each GPU, started by `lep.compute.launch` (or any launcher that sets RANK)."""
+"""Distributed training: one process per GPU, started by `lep.compute.launch` or another launcher that sets RANK."""
 
 import os
 from typing import TypeVar
@@ -7,12 +7,12 @@ Value = TypeVar("Value")
 
 
 def processes() -> int:
-    """How many processes train together, on all nodes."""
+    """Number of processes of this training, over all nodes."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main() -> bool:
-    """True for the one process that writes shared files and publishes."""
+    """Whether this is the main process (rank 0), which writes shared files and publishes."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -25,7 +25,7 @@ def join(device: str) -> None:
 
 
 def barrier() -> None:
-    """Wait until all processes are here."""
+    """Wait until every process has reached this call."""
     if processes() > 1:
         from accelerate import PartialState
 
@@ -33,7 +33,7 @@ def barrier() -> None:
 
 
 def from_main(value: Value) -> Value:
-    """The main process's value, in every process."""
+    """Broadcast the main process's value to every process."""
     if processes() > 1:
         from accelerate.utils import broadcast_object_list
 
@@ -42,7 +42,7 @@ def from_main(value: Value) -> Value:
 
 
 def any_process(flag: bool) -> bool:
-    """True in all processes where it is true in one: they decide alike."""
+    """Logical OR of `flag` over all processes, so that all take the same decision."""
     if processes() == 1:
         return flag
     import torch

@@ -1,11 +1,11 @@
-"""Start a training module in several processes: torchrun, with the cluster's signals and the exit code passed on.
+"""Start a training module in several processes: torchrun that forwards the cluster's signals and the exit code.
 
     python -m lep.compute.launch --processes 8 lep.pretraining.pretrain --config train.json
     # on each of four nodes:
     python -m lep.compute.launch --nodes 4 --meet HOST:29500 --processes 8 lep.pretraining.pretrain --config train.json
 
-torchrun alone ends the processes at a signal and turns every exit code into 1. Here SIGTERM and SIGUSR1 reach the
-processes, which write a checkpoint, and their exit code becomes the launcher's (75: run the same command again).
+torchrun alone kills the processes on a signal and turns every exit code into 1. This launcher forwards SIGTERM and
+SIGUSR1 to the processes, which write a checkpoint, and returns their exit code (75: run the same command again).
 """
 
 import argparse
@@ -20,7 +20,7 @@ from lep.compute.stop import SIGNALS
 def launch(processes: int, command: list[str], nodes: int = 1, meet: str | None = None) -> int:
     """Run the module `command[0]` with its arguments in `processes` processes of this node; returns the exit code.
 
-    With several `nodes` this is called once on each, `meet` (host:port) being the same everywhere.
+    With several `nodes`, call it once on each node, with the same rendezvous address `meet` (host:port).
     """
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--processes", type=int, required=True, help="processes on this node, one for each GPU")
     parser.add_argument("--nodes", type=int, default=1)
-    parser.add_argument("--meet", help="host:port where the processes of several nodes find one another")
+    parser.add_argument("--meet", help="host:port of the rendezvous of several nodes")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="module and its arguments")
     given = parser.parse_args()
     if not given.command or (given.nodes > 1 and not given.meet):

@@ -4,10 +4,11 @@
     # inside a SLURM job of two nodes:
     python -m lep.compute.place --gpus 16 --nodes 2 lep.pretraining.pretrain --config train.json
 
-On a workstation it locks free GPUs, so that no two jobs share one (`CUDA_VISIBLE_DEVICES`), and waits until enough are
-free; in a SLURM job SLURM chooses them. With more than one GPU it starts one process per GPU (`lep.compute.launch`), on
-several nodes through `srun`. It requeues a SLURM job whose module ends with the exit code `lep.compute.stop.REQUEUE`:
-the module saved itself before its time limit or a preemption, and Snakemake sees no failure.
+- On a workstation it waits for free GPUs and locks them, so that no two jobs share one (`CUDA_VISIBLE_DEVICES`).
+- In a SLURM job SLURM chooses the GPUs.
+- With more than one GPU it starts one process per GPU (`lep.compute.launch`), on several nodes through `srun`.
+- It requeues a SLURM job whose module ends with the exit code `lep.compute.stop.REQUEUE`: the module wrote a restart
+  point before its time limit or a preemption, and Snakemake sees no failure.
 """
 
 import argparse
@@ -23,32 +24,32 @@ from pathlib import Path
 
 from lep.compute.stop import REQUEUE, SIGNALS
 
-LOCKS = Path("/tmp")  # not $TMPDIR: two runs on one machine must meet
-_PORTS = range(20000, 30000)  # where the processes of several nodes meet, by job id
-_PATIENCE = 120  # seconds that SLURM gets to end a job it takes back
+LOCKS = Path("/tmp")  # not $TMPDIR: all runs on one machine must see the same locks
+_PORTS = range(20000, 30000)  # ports for the rendezvous of several nodes; the job id chooses one
+_PATIENCE = 120  # seconds to wait until SLURM ends a requeued job
 
 
 def place(gpus: int, nodes: int, command: list[str]) -> int:
-    """Run the module `command[0]` with its arguments on `gpus` GPUs in all; returns the exit code."""
+    """Run the module `command[0]` with its arguments on `gpus` GPUs in total; returns the exit code."""
     if "SLURM_JOB_ID" not in os.environ:
         claimed = claim(visible_gpus(), gpus)
         if claimed:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(claimed)
         return run(started(gpus, nodes, command), list(claimed.values()))
     granted = [device for device in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
-    code = run(started(gpus or len(granted), nodes, command))  # 0: asked for by --gres
+    code = run(started(gpus or len(granted), nodes, command))  # 0: the job requested them with --gres
     if code == REQUEUE:
         requeue(os.environ["SLURM_JOB_ID"])
     return code
 
 
 def started(gpus: int, nodes: int, command: list[str]) -> list[str]:
-    """The command line: Python alone, one process for each GPU, or that on each node."""
+    """The command line: plain Python for up to one GPU, else one process per GPU, on each of the nodes."""
     if gpus <= 1:
         return [sys.executable, "-m", *command]
     processes, rest = divmod(gpus, nodes)
     if rest:
-        raise SystemExit(f"error: {gpus} GPUs cannot be shared out evenly to {nodes} nodes; change gpu or nodes")
+        raise SystemExit(f"error: {gpus} GPUs cannot be divided evenly among {nodes} nodes; change gpu or nodes")
     launch = [sys.executable, "-m", "lep.compute.launch", "--processes", str(processes)]
     if nodes == 1:
         return [*launch, *command]
@@ -59,7 +60,7 @@ def started(gpus: int, nodes: int, command: list[str]) -> list[str]:
 
 
 def visible_gpus() -> list[str]:
-    """Ids of the devices this machine shows us, or that `CUDA_VISIBLE_DEVICES` leaves of them."""
+    """Ids of the GPUs in `CUDA_VISIBLE_DEVICES`; if that is not set, of all GPUs that nvidia-smi lists."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [device for device in chosen.split(",") if device]
@@ -71,16 +72,17 @@ def visible_gpus() -> list[str]:
 
 
 def claim(devices: list[str], count: int) -> dict[str, int]:
-    """Lock `count` of `devices` for as long as the returned files ({device: descriptor}) are open; waits for them.
+    """Lock `count` of `devices`, waiting until enough are free; returns {device: descriptor of its lock file}.
 
-    Without any device nothing is claimed: the module decides whether it can work so.
+    A lock lasts as long as its descriptor is open. Without devices nothing is locked: the module decides whether it
+    can run on the CPU.
     """
     if not devices or not count:
         return {}
     if count > len(devices):
         raise SystemExit(
-            f"error: the job asks for {count} GPUs, this machine shows {len(devices)} ({', '.join(devices)}); lower "
-            "compute.gpus_per_job, or give Snakemake what there is: --resources gpu=N"
+            f"error: the job asks for {count} GPUs, but only {len(devices)} are visible ({', '.join(devices)}); lower "
+            "compute.gpus_per_job, or tell Snakemake how many there are: --resources gpu=N"
         )
     while True:
         claimed: dict[str, int] = {}
@@ -94,17 +96,18 @@ def claim(devices: list[str], count: int) -> dict[str, int]:
             claimed[device] = descriptor
             if len(claimed) == count:
                 return claimed
+        # Too few are free: release them, else two waiting jobs could block each other.
         for descriptor in claimed.values():
             os.close(descriptor)
         time.sleep(1)
 
 
 def run(command: list[str], kept: list[int] | None = None) -> int:
-    """Run to the end, passing on the signals of a cluster; returns the exit code.
+    """Run `command` to its end, forwarding the cluster's signals to it; returns the exit code.
 
-    `kept` are descriptors that the command holds as well, so that a claim ends with the last of both.
+    The command inherits the descriptors `kept`, so that the GPUs stay locked until both processes have ended.
     """
-    # Started before we listen: a signal that we ignore is ignored there too, until the module listens.
+    # Start it before we handle signals: it then inherits that we ignore them, and ignores them until its module is up.
     process = subprocess.Popen(command, pass_fds=kept or [])
     for number in SIGNALS:
         signal.signal(number, lambda number, frame: process.send_signal(number))
@@ -113,21 +116,21 @@ def run(command: list[str], kept: list[int] | None = None) -> int:
 
 
 def requeue(job: str) -> None:
-    """Put our SLURM job back into the queue, unless SLURM ends it already (cancelled, say). SLURM then ends us.
+    """Requeue our SLURM job, unless SLURM is already ending it (for example a cancelled job). SLURM then ends us.
 
-    A job that is asked to leave for a more urgent one counts as running until its time of grace is over; one that
-    just left would have failed.
+    A preempted job counts as running until its grace time is over. It must be requeued before: a job that just exits
+    counts as failed.
     """
     state = subprocess.run(["squeue", "--noheader", f"--jobs={job}", "--format=%T"], capture_output=True, text=True)
     if state.stdout.strip() == "RUNNING" and subprocess.run(["scontrol", "requeue", job]).returncode == 0:
-        print(f"SLURM job {job} goes back to the queue, to go on from its restart point", file=sys.stderr, flush=True)
+        print(f"requeued SLURM job {job}; it continues from its restart point", file=sys.stderr, flush=True)
         time.sleep(_PATIENCE)
 
 
 def main() -> None:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs in all")
+    parser.add_argument("--gpus", type=int, default=0, help="total number of GPUs")
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("command", nargs=argparse.REMAINDER, help="module and its arguments")
     given = parser.parse_args()

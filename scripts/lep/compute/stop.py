@@ -1,13 +1,13 @@
-"""Stopping a training early, with a checkpoint, so that a later job goes on with it.
+"""Stop a training early with a checkpoint, so that a later job can continue it.
 
-A cluster asks with SIGTERM or SIGUSR1; a job that knows its limit asks itself, after some minutes. The training
-finishes its step, writes a checkpoint and exits with `REQUEUE`: not done, run the same command again.
+The request is a signal of the cluster (SIGTERM or SIGUSR1) or the job's own time limit. The training finishes its
+step, writes a checkpoint and exits with `REQUEUE`: not finished, run the same command again.
 """
 
 import signal
 import time
 
-REQUEUE = 75  # EX_TEMPFAIL of sysexits.h; nothing else here exits with it
+REQUEUE = 75  # EX_TEMPFAIL of sysexits.h; no other exit here has this code
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 _STARTED = time.monotonic()
@@ -16,10 +16,7 @@ _limit: float | None = None  # seconds from the start of the process
 
 
 def listen(minutes: float | None = None) -> None:
-    """From now on a signal of `SIGNALS` asks to stop, and so does the end of `minutes` since the process started.
-
-    None and 0: there is no such end.
-    """
+    """Treat `SIGNALS` as requests to stop, and `minutes` since the process started as a time limit (None, 0: none)."""
     global _limit
     _limit = minutes * 60 if minutes else None
     for number in SIGNALS:
@@ -27,7 +24,7 @@ def listen(minutes: float | None = None) -> None:
 
 
 def requested() -> str | None:
-    """Why the training should stop now, or None."""
+    """The reason to stop now (name of the signal, or `time limit`), or None."""
     if _reason is None and _limit is not None and time.monotonic() - _STARTED >= _limit:
         return "time limit"
     return _reason

@@ -1,4 +1,4 @@
-"""From filtered shards to the published corpus: whole files, the proof that splits are disjoint, the data card."""
+"""Assemble the corpus from filtered shards: join the files, check that the splits are disjoint, write the data card."""
 
 import json
 import shutil
@@ -26,9 +26,11 @@ def assemble_corpus(
 ) -> None:
     """Publish `target/{train,validation,benchmark,tokenizer}.jsonl`, `data_card.json` and `data_card.md`.
 
-    `shards` are the filtered ones in their order. `origins` (`{"name", "from", "version", "licence"}` of each source)
-    and `cleaning` (what the shards were cleaned by) are for the card and the manifest. Raises `UserError` where a split
-    has no document, or shares a group or a paragraph with another.
+    - `shards`: filtered shards, in order
+    - `origins`: `{"name", "from", "version", "licence"}` of each source, for the card and the manifest
+    - `cleaning`: settings the shards were cleaned with, for the manifest
+
+    Raises `UserError` if a split has no document, or shares a group or a paragraph with another split.
     """
     folder = staging(target)
     for split in SPLITS:
@@ -38,14 +40,17 @@ def assemble_corpus(
                     shutil.copyfileobj(part, whole, 2**20)
         if not (folder / f"{split}.jsonl").stat().st_size:
             raise UserError(
-                f"the corpus leaves no document for the {split} split; add text to corpus.sources "
+                f"the corpus has no document for the {split} split; add text to corpus.sources "
                 f"or raise corpus.{split}_fraction"
             )
     counts = sum(read_counts(shards), Counter())
     counts |= _write_sample(folder, recipe)
     overlap = shared_keys([shard / KEYS for shard in shards])
     if found := {pair: shared for pair, shared in overlap.items() if any(shared.values())}:
-        raise UserError(f"the splits share text: {found}; a source with a `split` holds groups that others hold too")
+        raise UserError(
+            f"the splits share text: {found}; a source with a `split` has groups that another source has too: "
+            "remove its `split`, or these groups from one of the sources"
+        )
     card = make_card(counts, overlap, origins)
     write_json(folder / CARD, card)
     write_text(folder / "data_card.md", card_text(card))
@@ -64,7 +69,10 @@ def assemble_corpus(
 
 
 def shared_keys(files: Sequence[Path]) -> dict[str, dict[str, int]]:
-    """For each two splits the number of groups and of paragraphs that occur in both; one range of keys at a time."""
+    """Number of groups and of paragraphs that occur in both of two splits, for each pair of splits.
+
+    `files` are the `keys.npy` of the shards. One range of keys is in memory at a time.
+    """
     shared = {f"{a}/{b}": {"groups": 0, "paragraphs": 0} for a, b in combinations(SPLITS, 2)}
     for bucket in range(len(files)):
         entries = numpy.concatenate(list(keys_of(files, bucket, len(files))))
@@ -76,7 +84,7 @@ def shared_keys(files: Sequence[Path]) -> dict[str, dict[str, int]]:
 
 
 def _write_sample(folder: Path, recipe: SplitRecipe) -> dict[str, int]:
-    """The part of the training split that tokenizers are trained on; a link where that is all of it."""
+    """Write the part of the training split that tokenizers are trained on, a link if it is all; returns its counts."""
     train, sample = folder / "train.jsonl", folder / f"{SAMPLE}.jsonl"
     if recipe.tokenizer_fraction >= 1:
         link_or_copy(train, sample)

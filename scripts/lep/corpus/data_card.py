@@ -1,9 +1,9 @@
-"""The data card of a corpus: what it holds by domain and language, where it comes from, what was dropped and why."""
+"""The data card of a corpus: sizes by domain and language, origins, what was dropped and why."""
 
 from collections.abc import Mapping, Sequence
 
 UNITS = ("documents", "characters", "bytes")
-# Reasons in the words of the card; those of `lep.corpus.quality`, `lep.corpus.deduplication` and `lep.corpus.readers`.
+# The card's words for each counted reason of `lep.corpus.quality`, `lep.corpus.deduplication` and `lep.corpus.readers`.
 REASONS = {
     "records/empty_file": "files without content",
     "records/not_utf8": "records that are not UTF-8",
@@ -31,9 +31,11 @@ REASONS = {
 def make_card(
     counts: Mapping[str, int], overlap: Mapping[str, Mapping[str, int]], origins: Sequence[Mapping[str, str]]
 ) -> dict:
-    """The card as plain data; `counts` are the sums over all shards, `overlap` what each two splits share.
+    """The card as plain data.
 
-    `origins` say of each source its name, where it is from, its version (or hash, or commit) and its licence.
+    - `counts`: sums over all shards
+    - `overlap`: what each pair of splits shares
+    - `origins`: name, origin, version (or hash, or commit) and licence of each source
     """
     return {
         "sources": [dict(origin) for origin in origins],
@@ -70,7 +72,7 @@ def card_text(card: Mapping) -> str:
 
 
 def _sizes(counts: Mapping[str, int], prefix: str) -> dict[str, dict[str, dict[str, int]]]:
-    """{name: {language: {unit: size}}} of the counts `{prefix}{name}/{language}/{unit}`, in alphabetical order."""
+    """{name: {language: {unit: size}}} from the counts `{prefix}{name}/{language}/{unit}`, in alphabetical order."""
     found: dict = {}
     for key in sorted(counts):
         name, *rest = key.removeprefix(prefix).rsplit("/", 2)

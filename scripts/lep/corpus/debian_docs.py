@@ -1,7 +1,7 @@
 """Documents of Debian packages: HTML, Mallard pages, manual pages and message catalogues in Russian and English.
 
-A package is read as a stream; nothing is unpacked and nothing of it runs. Files that differ in their language only
-get one id, and paragraphs are numbered alike, so that translations lie side by side.
+A package is read as a stream: no file is unpacked and no code of it runs. Files that differ only in their language get
+the same id, and their paragraphs the same numbers, so that translations are aligned.
 """
 
 import gettext
@@ -23,7 +23,7 @@ _HTML_FURNITURE = ("script", "style", "nav", "pre", "header", "footer", "form", 
 _MALLARD_BLOCKS = ("p", "title", "desc")
 _GROFF = ("groff", "-Kutf8", "-mandoc", "-Tutf8", "-P-cbou", "-rLL=100000n", "-rHY=0")
 _TAGS = re.compile(r"<[^<>]{1,80}>")
-_MESSAGES = 100  # of a catalogue in one document
+_MESSAGES = 100  # messages of a catalogue in one document
 
 
 def read_debian(path: Path) -> Iterator[dict]:
@@ -51,9 +51,9 @@ def read_debian(path: Path) -> Iterator[dict]:
 
 
 def read_members(path: Path, wanted: Callable[[PurePosixPath], bool]) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the wanted files of a `.deb`; raises `UserError` where it is none, or broken off."""
+    """Names and contents of the wanted files of a `.deb`; raises `UserError` if it is truncated or no `.deb` at all."""
     if not shutil.which("dpkg-deb"):
-        raise UserError(f"{path} needs dpkg-deb to be read; use a Debian or Ubuntu machine, or leave the source out")
+        raise UserError(f"reading {path} needs dpkg-deb; use a Debian or Ubuntu machine, or remove the source")
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
@@ -63,11 +63,11 @@ def read_members(path: Path, wanted: Callable[[PurePosixPath], bool]) -> Iterato
                     if member.isfile() and wanted(PurePosixPath(member.name)):
                         yield member.name, archive.extractfile(member).read()
         except tarfile.ReadError:
-            raise UserError(f"{path} is no whole Debian package; delete it and fetch it again") from None
+            raise UserError(f"{path} is not a complete Debian package; delete it and fetch it again") from None
         finally:
             process.stdout.close()
     if process.returncode:
-        raise UserError(f"{path} is no whole Debian package; delete it and fetch it again")
+        raise UserError(f"{path} is not a complete Debian package; delete it and fetch it again")
 
 
 def _wanted(place: PurePosixPath) -> bool:
@@ -85,9 +85,9 @@ def _extractor(place: PurePosixPath) -> Callable[[bytes], tuple[str, list[tuple[
 
 
 def _language(place: PurePosixPath, package: str) -> str | None:
-    """`ru`, `en`, or None for every other language; a file that names none has that of its package."""
+    """`ru`, `en`, or None for any other language; a path without a language has the language of its package."""
     names = [*place.parts[:-1], *place.name.split(".")[1:-1]]
-    if place.suffix == ".page":  # lies in help/LANGUAGE; some codes of three letters occur there
+    if place.suffix == ".page":  # Mallard pages are in help/LANGUAGE, with language codes of two or three letters
         names = place.parts[place.parts.index("help") + 1 :][:1] if "help" in place.parts else []
     for name in names:
         if name in _RUSSIAN:
@@ -115,11 +115,11 @@ def _html(content: bytes) -> tuple[str, list[tuple[str, str]]]:
 
     try:
         tree = lxml.html.document_fromstring(content, parser=lxml.html.HTMLParser(encoding="utf-8"))
-    except lxml.etree.LxmlError:  # empty
+    except lxml.etree.LxmlError:  # an empty document
         return "", []
     for element in tree.xpath("|".join(f"//{name}" for name in _HTML_FURNITURE)):
         element.drop_tree()
-    for element in tree.xpath("//div[@class='para']"):  # of books made with Publican
+    for element in tree.xpath("//div[@class='para']"):  # paragraphs of books made with Publican
         element.tag = "p"
     title = tree.findtext(".//title") or ""
     return _one_line(title), _leaves(tree, _HTML_BLOCKS)
@@ -143,7 +143,7 @@ def _mallard(content: bytes) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _leaves(tree, blocks: tuple[str, ...]) -> list[tuple[str, str]]:
-    """(key, text) of the blocks that hold no other block; the key is the element's id, or its number."""
+    """(key, text) of the blocks that contain no other block; the key is the element's id, or its number."""
     found = []
     for number, element in enumerate(tree.iter(*blocks)):
         if next(element.iterdescendants(*blocks), None) is None and (text := _one_line("".join(element.itertext()))):
@@ -153,18 +153,18 @@ def _leaves(tree, blocks: tuple[str, ...]) -> list[tuple[str, str]]:
 
 def _manual(content: bytes) -> tuple[str, list[tuple[str, str]]]:
     source = gzip.decompress(content)
-    if source.startswith(b".so "):  # another name of a page
+    if source.startswith(b".so "):  # only a link to another page
         return "", []
     if not shutil.which(_GROFF[0]):
-        raise UserError("manual pages need groff to be read; install it (apt install groff-base), or leave them out")
+        raise UserError("reading manual pages needs groff; install it (apt install groff-base), or remove the source")
     result = subprocess.run(_GROFF, input=source, capture_output=True)
     lines = result.stdout.decode("utf-8", "replace").split("\n")[1:-2]  # without the head and foot of the page
     return "", [(f"{i:05d}", _one_line(line)) for i, line in enumerate(lines) if line.strip()]
 
 
 def _catalogue(content: bytes, name: str) -> Iterator[dict]:
-    """Documents of `_MESSAGES` messages each, the originals as English, in the order of their originals."""
-    translations = gettext.GNUTranslations(io.BytesIO(content))._catalog  # the only way to its messages
+    """Documents of `_MESSAGES` messages each, sorted by their originals, which are the English side."""
+    translations = gettext.GNUTranslations(io.BytesIO(content))._catalog  # gettext has no public list of messages
     pairs = []
     for key, russian in translations.items():
         english = key[0] if isinstance(key, tuple) else key

@@ -1,8 +1,10 @@
-"""What a corpus says twice: exact paragraphs by their hash, near-duplicate documents by MinHash-LSH (datasketch).
+"""Deduplication: exact paragraphs by hash, near-duplicate documents by MinHash-LSH (datasketch).
 
-Every shard leaves sorted files of keys. A job of one bucket (a range of keys) looks through all shards for keys that
-occur again, so that neither step ever holds more than a shard or a bucket. The first occurrence stays, in the order of
-the sources. Keys have 64 bits: with a thousand million paragraphs the chance that any two of them are confused is 3 %.
+- The job of a shard writes sorted files of keys.
+- The job of a bucket (a range of keys) searches all shards for repeated keys. So no job has more than one shard or one
+  bucket in memory.
+- The first occurrence stays, in the order of the sources.
+- Keys have 64 bits: among 10^9 paragraphs the probability of any collision is 3 %.
 """
 
 from bisect import bisect_left
@@ -17,33 +19,30 @@ from pydantic.dataclasses import dataclass
 from lep.config import STRICT, UserError
 from lep.files import read_jsonl, written_by_rename
 
-# `paragraph` of a band's key is the row of the document's signature.
+# For the key of a band, `paragraph` is the row of the document's signature.
 ENTRY = numpy.dtype([("key", "<u8"), ("document", "<u4"), ("paragraph", "<u4")])
 REPEAT = numpy.dtype([("shard", "<u4"), ("document", "<u4"), ("paragraph", "<u4")])
-# What the `paragraph` of a repeated document's REPEAT holds.
+# In the REPEAT of a document, `paragraph` is the reason.
 NEAR, SAME_ID = 0, 1
-_CHUNK = 4096  # shingles or pairs at once: their arrays fit a cache, and no document makes them larger
+_CHUNK = 4096  # shingles or pairs processed at once: the arrays fit the cache, however long a document is
 _PRIME = 0x9E3779B97F4A7C15  # odd, so that powers of it never vanish modulo 2**64
 
 
 @dataclass(frozen=True, config=STRICT)
 class NearRecipe:
-    """Near duplicates: estimated Jaccard similarity of the sets of word shingles at least `threshold`.
+    """Which documents are near duplicates: their sets of word shingles are similar."""
 
-    `permutations` of a signature; documents of fewer than `minimum_shingles` are never compared.
-    """
-
-    threshold: float = 0.8
-    permutations: int = 128
-    shingle_words: int = 5
-    minimum_shingles: int = 20
+    threshold: float = 0.8  # least estimated Jaccard similarity, 0 to 1
+    permutations: int = 128  # length of a signature
+    shingle_words: int = 5  # words of a shingle
+    minimum_shingles: int = 20  # documents with fewer are never compared
 
 
 class Signer:
-    """MinHash signatures of texts and the keys of their bands; bands and rows are those datasketch finds best."""
+    """MinHash signatures of texts and the keys of their bands; datasketch chooses the number of bands and rows."""
 
     def __init__(self, recipe: NearRecipe) -> None:
-        from datasketch import MinHash, MinHashLSH  # brings scipy: half a second that readers of keys are spared
+        from datasketch import MinHash, MinHashLSH  # imports scipy (0.5 s), which readers of keys do not need
 
         self.recipe = recipe
         self._empty = MinHash(recipe.permutations, hashfunc=int, scheme="affine32")
@@ -51,7 +50,7 @@ class Signer:
         self._bands = [slice(low, high) for low, high in index.hashranges]
 
     def sign(self, text: str) -> numpy.ndarray | None:
-        """The signature, shape (permutations,), uint32; None for a text of too few shingles."""
+        """The signature, shape (permutations,), uint32; None for a text with too few shingles."""
         hashes = shingles(text, self.recipe.shingle_words)
         if len(hashes) < self.recipe.minimum_shingles:
             return None
@@ -66,12 +65,13 @@ class Signer:
 
 
 def shingles(text: str, words: int) -> numpy.ndarray:
-    """Hashes (uint32) of all runs of `words` words, case apart; one of the whole text where it is shorter."""
+    """Hashes (uint32) of all runs of `words` words, ignoring case; a shorter text gives one hash, an empty one none."""
     found = text.casefold().encode("utf-8", "replace").split()
     hashes = numpy.fromiter(map(xxhash.xxh3_64_intdigest, found), numpy.uint64, len(found))
     width = min(words, len(hashes))
     if not width:
         return numpy.zeros(0, numpy.uint32)
+    # Polynomial hash of each run, modulo 2**64, from the hashes of its words.
     total = numpy.zeros(len(hashes) - width + 1, numpy.uint64)
     for place in range(width):
         power = numpy.uint64(pow(_PRIME, place + 1, 2**64))
@@ -80,7 +80,7 @@ def shingles(text: str, words: int) -> numpy.ndarray:
 
 
 def paragraph_key(text: str, language: str) -> int:
-    """The key of a paragraph: equal for texts of one language that differ in case and white space only."""
+    """The key of a paragraph: equal for texts of one language that differ only in case and white space."""
     return xxhash.xxh3_64_intdigest(f"{language}/{' '.join(text.casefold().split())}".encode("utf-8", "replace"))
 
 
@@ -95,7 +95,7 @@ def group_key(group: str) -> int:
 
 
 def save_entries(path: Path, entries: numpy.ndarray) -> None:
-    """Write keys in their order; entries with one key stay in the order of the text."""
+    """Write entries sorted by key; entries with equal keys stay in the order of the text."""
     numpy.save(path, entries[numpy.argsort(entries["key"], kind="stable")], allow_pickle=False)
 
 
@@ -108,8 +108,8 @@ def save_repeats(path: Path, repeats: numpy.ndarray) -> None:
 def repeated_documents(shards: Sequence[Path], bucket: int, refuse_same_id: bool, threshold: float) -> numpy.ndarray:
     """REPEATs of the documents of one bucket, with NEAR or SAME_ID as `paragraph`.
 
-    A near duplicate's signature agrees, in a share of at least `threshold`, with that of the first document with which
-    it shares a band. Raises `UserError` for a repeated id where `refuse_same_id`.
+    A document is compared with the first document that has the same key of a band: it is a near duplicate if at least
+    the share `threshold` of their signatures is equal. Raises `UserError` for a repeated id if `refuse_same_id`.
     """
     same, first = _repeats(*_bucket(shards, "identities.npy", bucket))
     if refuse_same_id and len(same):
@@ -128,7 +128,7 @@ def join_repeats(files: Sequence[Path], target: Path) -> None:
 
 
 def repeated_paragraphs(shards: Sequence[Path], dropped: Path, bucket: int) -> numpy.ndarray:
-    """REPEATs of the paragraphs of one bucket; the documents in the joined file `dropped` are left out."""
+    """REPEATs of the paragraphs of one bucket; documents in the joined file `dropped` are ignored."""
     entries, shard_of = _bucket(shards, "paragraphs.npy", bucket)
     gone = numpy.load(dropped, allow_pickle=False)
     stays = ~numpy.isin(_one_number(shard_of, entries["document"]), _one_number(gone["shard"], gone["document"]))
@@ -137,14 +137,14 @@ def repeated_paragraphs(shards: Sequence[Path], dropped: Path, bucket: int) -> n
 
 
 def repeats_of(file: Path, shard: int) -> numpy.ndarray:
-    """The REPEATs of one shard out of a joined file."""
+    """The REPEATs of one shard from a joined file."""
     repeats = numpy.load(file, mmap_mode="r", allow_pickle=False)
     low, high = (bisect_left(repeats, place, key=lambda r: int(r["shard"])) for place in (shard, shard + 1))
     return numpy.array(repeats[low:high])
 
 
 def keys_of(files: Sequence[Path], bucket: int, buckets: int) -> Iterator[numpy.ndarray]:
-    """The entries of one range of keys out of each of the sorted files."""
+    """The entries of one bucket of `buckets` (equal ranges of keys) from each of the sorted files."""
     bounds = [bucket * 2**64 // buckets, (bucket + 1) * 2**64 // buckets]
     for path in files:
         entries = numpy.load(path, mmap_mode="r", allow_pickle=False)
@@ -162,11 +162,13 @@ def _bucket(shards: Sequence[Path], name: str, bucket: int) -> tuple[numpy.ndarr
 
 
 def _repeats(entries: numpy.ndarray, shard_of: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """All but the first entry of each key, and for each the first one."""
-    order = numpy.argsort(entries["key"], kind="stable")  # shards come in their order, each in the order of its text
+    """All entries but the first of each key, and for each of them that first entry."""
+    # Stable: entries with equal keys stay in the order of the shards and of the text.
+    order = numpy.argsort(entries["key"], kind="stable")
     keys = entries["key"][order]
     again = numpy.zeros(len(keys), bool)
     again[1:] = keys[1:] == keys[:-1]
+    # Index of the first entry with the same key.
     first = numpy.maximum.accumulate(numpy.where(again, 0, numpy.arange(len(keys))))
     places = numpy.empty(len(keys), REPEAT)
     places["shard"] = shard_of[order]

@@ -5,23 +5,23 @@ from pydantic.dataclasses import dataclass
 from lep.config import STRICT
 from lep.files import fraction
 
-# Disjoint; the sample that tokenizers are trained on is a part of the training split.
+# The splits are disjoint; tokenizers are trained on SAMPLE, a part of the training split.
 SPLITS = ("train", "validation", "benchmark")
 SAMPLE = "tokenizer"
 
 
 @dataclass(frozen=True, config=STRICT)
 class SplitRecipe:
-    """How documents are dealt out. The fractions are of groups of documents, `tokenizer_fraction` of those in train."""
+    """How groups of documents are drawn for the splits."""
 
-    validation_fraction: float = 0.02
-    benchmark_fraction: float = 0.08
-    tokenizer_fraction: float = 1.0
-    seed: int = 42
+    validation_fraction: float = 0.02  # of all groups
+    benchmark_fraction: float = 0.08  # of all groups; the rest is the training split
+    tokenizer_fraction: float = 1.0  # of the groups of the training split
+    seed: int = 42  # of the draw
 
 
 def split_of(group: str, recipe: SplitRecipe) -> str:
-    """The split of a group of documents: a hash of seed and group, so that adding text moves nothing."""
+    """The split of a group of documents, by a hash of seed and group: adding text never moves a group."""
     position = fraction(f"{recipe.seed}/{group}")
     if position < recipe.validation_fraction:
         return "validation"
@@ -34,6 +34,6 @@ def in_sample(group: str, recipe: SplitRecipe) -> bool:
 
 
 def text_of(document: dict) -> str:
-    """A document as plain text: its title and its paragraphs, one a line."""
+    """A document as plain text: its title and its paragraphs, one per line."""
     lines = [document["title"]] if document["title"] else []
     return "\n".join(lines + [paragraph["text"] for paragraph in document["paragraphs"]])

@@ -14,17 +14,17 @@ _NAMES = {
 
 
 def language_name(code: str) -> str:
-    """The English name of a language; the code itself where it is not known here."""
+    """The English name of a language code; an unknown code is returned as it is."""
     return _NAMES.get(code, code)
 
 
 def guess(text: str, scripts: Mapping[str, str]) -> str:
-    """The language of `scripts` (by language) whose script most letters of `text` have; of equal ones the first."""
+    """The language of `scripts` ({language: script}) whose script has most letters of `text`; the first of a tie."""
     return max(scripts, key=lambda language: letter_share(text, scripts[language]))
 
 
-# Scripts that write words apart: their characters, and how their letters begin in UTF-8, which in valid UTF-8 stands
-# nowhere else (but on a few rare letters), so that bytes are counted at once.
+# Scripts with spaces between words: their characters, and the first UTF-8 byte(s) of their letters. Counting these
+# bytes counts the letters without decoding; other characters, a few rare letters apart, do not contain them.
 SCRIPTS: Mapping[str, tuple[str, tuple[bytes, ...]]] = {
     "latin": ("", ()),
     "cyrillic": (r"\u0400-\u052F", (b"\xd0", b"\xd1", b"\xd2", b"\xd3", b"\xd4")),
@@ -42,7 +42,7 @@ def letter_share(text: str, script: str) -> float:
     if not letters:
         return 0.0
     encoded = text.encode("utf-8", "replace")
-    # Latin is what no other script has: its accented letters begin as other characters do.
+    # A letter is Latin if it belongs to no other script: the first bytes of Latin letters are not unique.
     heads = SCRIPTS[script][1] or _OTHERS
     found = min(sum(map(encoded.count, heads)), letters)
     return (found if heads is not _OTHERS else letters - found) / letters

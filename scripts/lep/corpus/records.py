@@ -1,7 +1,7 @@
-"""Records of files, one by one in constant memory: JSONL (plain, .gz, .zst), Parquet, plain text.
+"""Read the records of a file one by one in constant memory: JSONL (plain, .gz, .zst), Parquet, plain text.
 
-Each record comes with its place. What is wrong with a single record comes as `Broken` in the record's place; a file
-that breaks off, or is none of its kind, raises `UserError`.
+Each record comes with its place. A record that cannot be read comes as `Broken`; a truncated or damaged file raises
+`UserError`.
 """
 
 import gzip
@@ -15,22 +15,22 @@ from lep.config import UserError
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet", ".txt", ".txt.gz", ".txt.zst")
 _BLOCK = 2**20  # bytes read at once while skipping
-_ROWS = 256  # of Parquet, held at once
+_ROWS = 256  # rows of Parquet in memory at once
 
 
 class Broken(NamedTuple):
-    """A record that cannot be read: a kind that is counted, and what is wrong."""
+    """A record that cannot be read."""
 
-    kind: str
-    message: str
+    kind: str  # the reason, as it is counted
+    message: str  # what is wrong and what to do
 
 
 class Place(NamedTuple):
-    """Where a record is: its byte or row (names it), and its line or row for messages (counted only when asked)."""
+    """Where a record begins."""
 
-    name: str
-    position: int
-    number: Callable[[], int]
+    name: str  # line or row
+    position: int  # first byte, or row from 0; identifies the record
+    number: Callable[[], int]  # line or row from 1, for messages; counted only when called
 
     @property
     def unit(self) -> str:
@@ -39,9 +39,9 @@ class Place(NamedTuple):
 
 
 def read_records(path: Path, start: int, stop: int, longest: int) -> Iterator[tuple[Place, object]]:
-    """The records that begin in the bytes `start` to `stop` of a file; longer ones than `longest` bytes are `Broken`.
+    """The records that begin in the bytes `start` to `stop` of a file; records over `longest` bytes are `Broken`.
 
-    Compressed files and text files are read as a whole whatever `stop`.
+    Compressed files and text files are always read as a whole.
     """
     if path.stat().st_size == 0:
         yield Place("line", 0, lambda: 1), Broken("empty_file", "the file is empty; delete it or write records into it")
@@ -67,11 +67,11 @@ def _parsed(found: tuple[Place, bytes | None]) -> tuple[Place, object]:
         return place, Broken("not_json", f"not JSON ({reason}); write one object per line")
 
 
-_TOO_LONG = Broken("too_long", "longer than corpus.maximum_record_mb; split it or raise that")
+_TOO_LONG = Broken("too_long", "longer than corpus.maximum_record_mb; split it or raise that limit")
 
 
 def _blocks(path: Path, lines: Iterator[tuple[Place, bytes | None]], longest: int) -> Iterator[tuple[Place, object]]:
-    """Documents of a text file: lines up to an empty one. All of a file are one group."""
+    """Documents of a text file, separated by empty lines. All documents of a file are one group."""
     block: list[str] = []
     begin, size = None, 0
     for place, line in lines:
@@ -97,10 +97,11 @@ def _blocks(path: Path, lines: Iterator[tuple[Place, bytes | None]], longest: in
 
 
 def _lines(path: Path, start: int, stop: int | None, longest: int) -> Iterator[tuple[Place, bytes | None]]:
-    """The lines that begin in a stretch of a file; None for one that is too long."""
+    """The lines that begin in a range of bytes; None for a line that is too long."""
     number, position = 0, start
     with _opened(path) as file:
         if start:
+            # Skip the rest of the line before; from one byte earlier, since a line may begin exactly at `start`.
             file.seek(start - 1)
             position += _skip_line(file) - 1
         try:
@@ -114,12 +115,12 @@ def _lines(path: Path, start: int, stop: int | None, longest: int) -> Iterator[t
                 position += size
         except (EOFError, OSError, zlib.error) as error:
             raise UserError(
-                f"{path} breaks off or is damaged behind line {number} ({error}); delete it and fetch it again"
+                f"{path} is truncated or damaged after line {number} ({error}); delete it and fetch it again"
             ) from None
 
 
 def _skip_line(file: BinaryIO) -> int:
-    """Read to the end of the line in bounded blocks; the number of bytes."""
+    """Read to the end of the line in bounded blocks; returns the number of bytes."""
     size = 0
     while block := file.readline(_BLOCK):
         size += len(block)
@@ -129,7 +130,7 @@ def _skip_line(file: BinaryIO) -> int:
 
 
 def _lines_before(path: Path, start: int) -> int:
-    """The lines that begin before a position that a stretch of a file starts at."""
+    """Number of lines that begin before the byte `start`."""
     if not start:
         return 0
     count, left, last = 0, start, b"\n"
@@ -154,7 +155,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _parquet_rows(path: Path, start: int, stop: int, longest: int) -> Iterator[tuple[Place, object]]:
-    """The rows of the groups that begin in a stretch of a file, groups spread evenly by their rows."""
+    """The rows of the row groups in a range of bytes, as if all rows of the file had the same size."""
     import pyarrow
     import pyarrow.parquet
 
@@ -172,7 +173,7 @@ def _parquet_rows(path: Path, start: int, stop: int, longest: int) -> Iterator[t
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"{path} is no whole Parquet file (row {row + 1}: {reason}); delete it and fetch it again"
+            f"{path} is not a complete Parquet file (row {row + 1}: {reason}); delete it and fetch it again"
         ) from None
 
 

@@ -1,7 +1,7 @@
-"""The corpus in shards: each is read and cleaned by a job, compared with the others by key, and filtered by a job.
+"""The corpus in shards: one job reads and cleans a shard, others compare the keys of all shards, one filters it.
 
-No step holds more than one shard's keys; text passes through document by document. A shard is a folder that appears
-by rename when it is complete.
+No job has the keys of more than one shard in memory, and text is streamed document by document. A shard is a folder
+that is renamed into place when it is complete.
 """
 
 import json
@@ -36,28 +36,28 @@ from lep.files import json_line, read_jsonl, write_json
 from lep.manifest import staging
 
 DOCUMENTS, COUNTS, KEYS = "documents.jsonl", "counts.json", "keys.npy"
-# `paragraph` of an entry in KEYS: the split, and whether the key is of a group (else of a paragraph).
+# In KEYS, `paragraph` of an entry is the number of the split, plus GROUP if the key is a group's and not a paragraph's.
 GROUP = len(SPLITS)
 
 
 @dataclass(frozen=True, config=STRICT)
 class CleaningRecipe:
-    """What decides a cleaned shard. `broken_records`: `refuse` or `drop`; a longer record is broken.
+    """What determines a cleaned shard, besides its sources."""
 
-    `languages`: the languages that are kept, with their scripts.
-    """
-
-    quality: QualityRecipe = QualityRecipe()
-    near_duplicates: NearRecipe = NearRecipe()
-    broken_records: str = "refuse"
-    maximum_record_mb: int = 64
-    languages: dict[str, str] = field(default_factory=lambda: dict(RUSSIAN))
+    quality: QualityRecipe = QualityRecipe()  # thresholds
+    near_duplicates: NearRecipe = NearRecipe()  # settings of the signatures
+    broken_records: str = "refuse"  # refuse = stop with a message, drop = count and skip them
+    maximum_record_mb: int = 64  # MiB; a longer record is broken
+    languages: dict[str, str] = field(default_factory=lambda: dict(RUSSIAN))  # {language: script}; others are dropped
 
 
 def prepare_shard(sources: Sequence[Source], shard: int, shards: int, target: Path, recipe: CleaningRecipe) -> None:
     """Read and clean one of `shards` equal parts of the sources' bytes into the folder `target`.
 
-    It holds the documents, sorted keys of paragraphs, ids and bands, signatures (documents, permutations), and counts.
+    - `documents.jsonl`: the cleaned documents
+    - `paragraphs.npy`, `identities.npy`, `bands.npy`: sorted keys (ENTRY)
+    - `signatures.npy`: (documents with a signature, permutations), uint32
+    - `counts.json`: what was read and dropped
     """
     counts: Counter = Counter()
     faults = BrokenRecords(recipe.broken_records == "refuse", counts, recipe.maximum_record_mb * 2**20)
@@ -100,22 +100,25 @@ def filter_shard(
 ) -> None:
     """Write one cleaned shard to `target/{split}.jsonl`, dropping the `documents` and `paragraphs` listed as repeats.
 
-    `target/keys.npy` holds the keys of all groups and paragraphs with their split, for the proof that splits are
-    disjoint. Counts are in documents, characters and bytes of UTF-8.
+    `target/keys.npy` has the keys of all groups and paragraphs with their split: the check that the splits are disjoint
+    reads it. Counts are in documents, characters and bytes of UTF-8.
     """
     counts = Counter(json.loads((prepared / COUNTS).read_text(encoding="utf-8")))
     gone = _reasons(repeats_of(documents, shard))
     repeated = numpy.sort(repeats_of(paragraphs, shard), order=["document", "paragraph"])
+    # The repeated paragraphs of document n are the rows repeated[starts[n] : starts[n + 1]].
     starts = numpy.searchsorted(repeated["document"], numpy.arange(repeated["document"].max(initial=0) + 2))
     keys = _Entries()
     folder = staging(target)
     with ExitStack() as stack:
         files = {split: stack.enter_context(open(folder / f"{split}.jsonl", "w", encoding="utf-8")) for split in SPLITS}
         for number, document in enumerate(read_jsonl(prepared / DOCUMENTS)):
+            # Repeated documents first: their paragraphs are not compared with others.
             if reason := gone.get(number):
                 counts[f"documents/{reason}"] += 1
                 counts["paragraphs/of_dropped_documents"] += len(document["paragraphs"])
                 continue
+            # Then repeated paragraphs; `starts` ends with the last document that has any.
             if number + 1 < len(starts) and starts[number] < starts[number + 1]:
                 again = set(repeated["paragraph"][starts[number] : starts[number + 1]].tolist())
                 counts["paragraphs/repeated"] += len(again)
@@ -123,6 +126,7 @@ def filter_shard(
                 if not document["paragraphs"]:
                     counts["documents/repeated"] += 1
                     continue
+            # The split is the source's, or a hash of the group: no other shard is needed.
             split = _finish(document, recipe)
             _count(document, split, counts)
             _add_keys(document, SPLITS.index(split), keys)
@@ -152,12 +156,12 @@ class _Entries:
 def _reasons(repeats: numpy.ndarray) -> dict[int, str]:
     return {
         int(row["document"]): "same_id" if row["paragraph"] == SAME_ID else "near_duplicate"
-        for row in repeats  # sorted: a document that is both has the same id
+        for row in repeats  # of a document with both reasons the last one counts
     }
 
 
 def _finish(document: dict, recipe: SplitRecipe) -> str:
-    """The document's split; what only the pipeline needs is taken off."""
+    """Remove the fields that only the pipeline needs, and return the document's split."""
     del document["origin"]
     return document.pop("split") or split_of(document["group"], recipe)
 

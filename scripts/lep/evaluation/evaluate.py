@@ -1,10 +1,10 @@
-"""Scores of models on Darumeru with bootstrap intervals: `scores.csv` and `samples.jsonl.gz` (paper section 2.3).
+"""Score models on Darumeru, with bootstrap intervals: `scores.csv` and `samples.jsonl.gz` (paper section 2.3).
 
     python -m lep.evaluation.evaluate --config job.json [--parts FOLDER ...]
 
-The answers of each model are kept in the work folder when they are complete: a killed job goes on with the next model.
-With `--parts` no model is run: the answers are joined from the folders of jobs that asked one model about one group of
-tasks each.
+- The answers of each model are saved in the work folder when complete: a killed job continues with the next model.
+- With `--parts` no model runs. The answers come from the folders of other jobs, each with one model and one group of
+  tasks.
 """
 
 import argparse
@@ -28,17 +28,19 @@ COLUMNS = (
     "model", "step", "shots", "level", "name", "metric", "value", "low", "high", "n", "chance", "task_version",
     "prompt_hash",
 )  # fmt: skip
-# Of each model, by task: shots, versions, shots and prompts that did not fit; and the hash of its chat template.
+# Facts of a model by task: shots per prompt, task version, number of shots left out and of prompts cut to fit.
 BY_TASK = ("shots", "versions", "dropped_shots", "cut_prompts")
+# All facts of a model; the chat template has one hash for all tasks.
 FACTS = (*BY_TASK, "template_hash")
 
 
 def evaluate(job: EvaluateJob, parts: Sequence[Path] = ()) -> None:
     """Score all models of a job and publish `scores.csv` and `samples.jsonl.gz`.
 
-    `parts` are folders that other jobs published, which together hold the answers of every model to every task.
+    `parts` are published folders of other jobs. Together they must have the answers of all models to all tasks.
     """
     _check(job)
+    # Answers: read from parts, or generated.
     results = _join(job, parts) if parts else [_answers(job, model) for model in job.models]
     folder = staging(job.output)
     rows = [row for model, r in zip(job.models, results, strict=True) for row in score_rows(job, model, r)]
@@ -66,25 +68,25 @@ def evaluate(job: EvaluateJob, parts: Sequence[Path] = ()) -> None:
 
 
 def _answers(job: EvaluateJob, model: Model) -> dict:
-    """All answers of one model, run or kept from a killed job."""
+    """All answers of one model: those saved by an interrupted job, if its settings were the same, else new ones."""
     kept = Path(job.work) / f"{model.name.replace('/', '__')}.json.gz"
     identity = _identity(job, model)
     result = _read_kept(kept, identity)
     if result is None:
-        logger.info("asking %s", model.name)
+        logger.info("evaluating %s", model.name)
         result = {"identity": identity, **_run(job, model)}
         _write_gzip(kept, json.dumps(result, ensure_ascii=False, sort_keys=True))
     return result
 
 
 def _join(job: EvaluateJob, parts: Sequence[Path]) -> list[dict]:
-    """The answers of each model from the parts; `UserError` where they were asked otherwise or do not cover the job."""
+    """The answers of each model, from the parts; `UserError` if settings differ or answers are missing."""
     wanted = {key: value for key, value in _slice(job).items() if key != "tasks"}
     joined: dict[str, dict] = {model.name: {"samples": {}, **{what: {} for what in BY_TASK}} for model in job.models}
     for part in parts:
         manifest = verify(part)
         if {key: manifest["config"].get(key) for key in wanted} != wanted or manifest["seed"] != job.seed:
-            raise UserError(f"{part} was asked with other settings than this job; evaluate it again")
+            raise UserError(f"{part} was evaluated with other settings than this job; evaluate it again")
         for line in read_lines(part / SAMPLES):
             joined[line.pop("model")]["samples"].setdefault(line["task"], []).append(line)
         for name, result in joined.items():
@@ -94,34 +96,36 @@ def _join(job: EvaluateJob, parts: Sequence[Path]) -> list[dict]:
                     result[what] |= manifest["facts"][what][name]
     for name, result in joined.items():
         if missing := [task for task in job.tasks if task not in result["samples"]]:
-            raise UserError(f"no part holds the answers of {name} to {', '.join(missing)}")
+            raise UserError(f"no part has the answers of {name} to {', '.join(missing)}; evaluate them")
     return list(joined.values())
 
 
 def score_rows(job: EvaluateJob, model: Model, result: dict) -> Iterator[dict]:
-    """Rows of `scores.csv`: each metric of each task, the groups that are complete, and the Micro-Avg of all 17.
+    """Rows of `scores.csv`: all metrics of each task, each complete group, and the Micro-Avg if all 17 tasks are there.
 
-    Groups and Micro-Avg are plain means of their tasks' scores; so the weights of the groups in the Micro-Avg are
-    3, 8, 2, 2 and 2 of 17. Their intervals come from the same draws.
+    Groups and Micro-Avg are plain means over their tasks, so the groups weigh 3, 8, 2, 2 and 2 of 17 in the Micro-Avg.
     """
     scores: dict[str, float] = {}
     draws: dict = {}
     counts: dict[str, int] = {}
     chances: dict[str, float] = {}
     common = {"model": model.name, "step": _step(model)}
+    # Tasks: one row per metric. Score, draws, items and chance level are kept for the means below.
     for task in job.tasks:
         lines = result["samples"][task]
         values = [line["value"] | {"item": line["item"]} for line in lines]
         counts[task], chances[task] = metrics.count(task, values), metrics.chance(task, values)
         resampled = metrics.bootstrap(task, values, job.bootstrap_draws, job.seed)
         asked = {"shots": result["shots"][task], "task_version": result["versions"][task]}
+        # Equal hashes mean equal prompts and targets: scores of different runs may be compared.
         asked["prompt_hash"] = sha256_json([[line["prompt"], line["target"]] for line in lines])[:16]
         for metric, value in metrics.aggregate(task, values).items():
-            chance = chances[task] if metric == metrics.SCORE else None
+            chance = chances[task] if metric == metrics.SCORE else None  # defined for the headline score alone
             entry = _entry("task", task, metric, value, resampled[metric], counts[task], chance)
             yield common | asked | entry
         scores[task] = metrics.aggregate(task, values)[metrics.SCORE]
         draws[task] = resampled[metrics.SCORE]
+    # Groups and Micro-Avg: the mean of the tasks, draw by draw, gives the interval; tasks on the same data share draws.
     for level, name in [*(("group", group) for group in GROUPS), ("micro", metrics.MICRO)]:
         tasks = metrics.tasks_of(name)
         if all(task in scores for task in tasks):
@@ -132,12 +136,14 @@ def score_rows(job: EvaluateJob, model: Model, result: dict) -> Iterator[dict]:
 
 
 def _step(model: Model) -> int | str:
+    """Training step of a checkpoint, from the job or the model's manifest; "" for other models."""
     if model.step is None and (Path(model.path) / MANIFEST).is_file():
         return read_manifest(model.path)["facts"].get("step", "")
     return "" if model.step is None else model.step
 
 
 def _entry(level: str, name: str, metric: str, value: float, draws, n: int, chance: float | None) -> dict:
+    """The columns of a row that belong to the metric; numbers with six decimal places, "" for None."""
     low, high = metrics.interval(draws)
     numbers = {"value": value, "low": low, "high": high, "chance": chance}
     written = {key: "" if number is None else f"{number:.6f}" for key, number in numbers.items()}
@@ -145,18 +151,18 @@ def _entry(level: str, name: str, metric: str, value: float, draws, n: int, chan
 
 
 def _check(job: EvaluateJob) -> None:
-    """Raise `UserError` for what a typed job can still get wrong."""
+    """Raise `UserError` for errors that the types of the job do not catch."""
     known = f"use {', '.join(SPECS)}"
     if unknown := [task for task in job.tasks if task not in SPECS]:
         raise UserError(f"unknown tasks {', '.join(unknown)}; {known}")
     lengths = job.generation.max_new_tokens or {}
     if unknown := [task for task in lengths if task not in SPECS and task != "default"]:
-        raise UserError(f"generation.max_new_tokens names {', '.join(unknown)}; {known} or default")
+        raise UserError(f"generation.max_new_tokens: unknown tasks {', '.join(unknown)}; {known} or default")
     for what, names in (("task", job.tasks), ("model", [model.name for model in job.models])):
         if not names:
             raise UserError(f"the job has no {what}; name at least one")
         if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise UserError(f"{what} {', '.join(repeated)} is named twice")
+            raise UserError(f"the job names {what} {', '.join(repeated)} twice; name each once")
     if min(job.bootstrap_draws, job.batch_size, job.max_prompt_tokens) < 1 or min(job.shots, job.max_model_tokens) < 0:
         raise UserError(
             "bootstrap_draws, batch_size and max_prompt_tokens must be 1 or more, shots and max_model_tokens 0 or more"
@@ -164,19 +170,17 @@ def _check(job: EvaluateJob) -> None:
     for model in job.models:
         folder = Path(model.path)
         if not (folder / "config.json").is_file() and not _is_calibrated(folder):
-            raise UserError(
-                f"{folder} holds no model (no config.json); the path of {model.name} must be a model folder"
-            )
+            raise UserError(f"{folder} has no config.json; the path of {model.name} must be a model folder")
 
 
 def _is_calibrated(folder: Path) -> bool:
-    from lep.models.adapter import is_calibrated  # brings torch, which joining parts does without
+    from lep.models.adapter import is_calibrated  # imports torch, which joining parts does not need
 
     return is_calibrated(folder)
 
 
 def _slice(job: EvaluateJob) -> dict:
-    """What decides the answers of the models, without places."""
+    """The settings that decide the answers, without paths."""
     keys = (
         "tasks", "shots", "chat", "limit", "backend", "batch_size", "max_prompt_tokens", "max_model_tokens", "dtype",
     )  # fmt: skip
@@ -186,12 +190,13 @@ def _slice(job: EvaluateJob) -> dict:
 
 
 def _identity(job: EvaluateJob, model: Model) -> str:
-    """Hash that a kept result must have to be used again."""
+    """Hash of everything that decides the answers of a model; a saved result with another hash is not reused."""
     states = [_state(Path(place)) for place in (model.path, job.data) if place]
     return sha256_json([RECIPE_VERSION, _slice(job), job.seed, job.device, states])
 
 
 def _state(folder: Path) -> object:
+    """What identifies the content of a folder: the hash of its manifest, else names, sizes and times of its files."""
     if (folder / MANIFEST).is_file():
         return sha256_file(folder / MANIFEST)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -199,7 +204,7 @@ def _state(folder: Path) -> object:
 
 
 def _run(job: EvaluateJob, model: Model) -> dict:
-    """All answers of one model: samples, shots and version by task, and what did not fit into the context."""
+    """Run one model on all tasks: its `samples` by task, and its `FACTS` (`template_hash` is None without template)."""
     from lm_eval.evaluator import evaluate as run_harness
 
     from lep.compute.determinism import prepare_torch
@@ -207,7 +212,7 @@ def _run(job: EvaluateJob, model: Model) -> dict:
     with ordinary_folder(Path(model.path), Path(job.work)) as folder:
         lm = load_lm(folder, job)
         tasks = load_tasks(folder, job)
-        prepare_torch(job.threads, job.seed)  # sampling starts anew with each model
+        prepare_torch(job.threads, job.seed)  # again for each model: sampling does not depend on the models before
         found = run_harness(
             lm,
             tasks,
@@ -228,7 +233,7 @@ def _run(job: EvaluateJob, model: Model) -> dict:
 
 
 def _line(task: str, sample: dict) -> dict:
-    """One line of samples.jsonl, without the model."""
+    """One line of `samples.jsonl`, without the model's name."""
     value = dict(sample[metrics.SCORE])
     item = value.pop("item")
     kind, doc = SPECS[task].kind, sample["doc"]
@@ -249,6 +254,7 @@ def _line(task: str, sample: dict) -> dict:
 
 
 def _read_kept(path: Path, identity: str) -> dict | None:
+    """The saved result of a model; None if there is none or it has another identity."""
     if not path.is_file():
         return None
     with gzip.open(path, "rt", encoding="utf-8") as file:
@@ -257,7 +263,7 @@ def _read_kept(path: Path, identity: str) -> dict | None:
 
 
 def _write_gzip(path: Path, text: str) -> None:
-    """Write by rename; the same text gives the same bytes."""
+    """Write a gzip file by rename; equal text gives equal bytes."""
     with (
         written_by_rename(path) as partial,
         open(partial, "wb") as raw,

@@ -1,4 +1,4 @@
-"""What lm-evaluation-harness is given: the settings of an evaluation job, its models and its tasks."""
+"""Settings of an evaluation job, and the models and tasks that lm-evaluation-harness runs for it."""
 
 import logging
 import tempfile
@@ -19,66 +19,60 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class Model:
-    """A model to score: its name and its folder. `step` of a checkpoint: else what its manifest says, if anything."""
+    """A model to score."""
 
-    name: str
-    path: str
-    step: int | None = None
+    name: str  # as in the tables, such as llama/extended/conversion
+    path: str  # its folder
+    step: int | None = None  # training step of a checkpoint; None = as in its manifest, if it has one
 
 
 @dataclass(frozen=True, config=STRICT)
 class Generation:
-    """How answers are generated. The paper sampled (temperature 0.1, top-k 40, top-p 0.9); greedy has no noise.
+    """How answers are generated. The paper samples (temperature 0.1, top-k 40, top-p 0.9); greedy has no noise."""
 
-    `max_new_tokens` gives lengths by task (without prefix) or `default`; other tasks keep the paper's.
-    """
-
-    do_sample: bool = False
-    temperature: float | None = None
+    do_sample: bool = False  # False = greedy
+    temperature: float | None = None  # None = default of the backend, also below
     top_k: int | None = None
     top_p: float | None = None
-    max_new_tokens: dict[str, int] | None = None
+    max_new_tokens: dict[str, int] | None = None  # longest answer by task or `default`; tasks without: the paper's
 
     def settings(self) -> dict:
-        """Keyword arguments of `generate`, those that are given."""
+        """Keyword arguments of `generate`, without those that are None."""
         given = {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
         return {"do_sample": self.do_sample, **{key: value for key, value in given.items() if value is not None}}
 
 
 @dataclass(frozen=True, config=STRICT)
 class EvaluateJob:
-    """One evaluation: `models` on `tasks` with `shots` examples, under the chat template if `chat`.
+    """Settings of one evaluation: models x tasks.
 
-    `data` is a folder `{subset}/{split}.jsonl`, None reads the hub. `limit` keeps the first records of each task
-    (0 or None: all). `max_prompt_tokens` is the longest prompt with shots, without its answer; `max_model_tokens` the
-    longest with it (0: as many as the model has positions). `backend`, `batch_size` and `dtype` decide the rounding, so
-    compare scores only at equal ones. `work` survives kills, `output` is published.
+    `backend`, `batch_size` and `dtype` decide the rounding: compare only scores with equal ones.
     """
 
     models: list[Model]
-    work: str
-    output: str
-    tasks: list[str]
+    work: str  # folder of the answers of finished models; a restarted job continues from it
+    output: str  # folder to publish
+    tasks: list[str]  # names of `darumeru.specs.SPECS`, without prefix
     recipe_version: int
-    shots: int = 0
-    chat: bool = False
-    data: str | None = None
-    limit: int | None = None
-    backend: Literal["hf", "vllm"] = "hf"
-    batch_size: int = 16
-    max_prompt_tokens: int = 4096
-    max_model_tokens: int = 0
-    dtype: str = "bfloat16"
-    device: str = "auto"
-    threads: int = 1
-    seed: int = 42
+    shots: int = 0  # examples in a prompt
+    chat: bool = False  # prompts under the model's chat template
+    data: str | None = None  # folder with `{subset}/{split}.jsonl`; None = the hub
+    limit: int | None = None  # first records of each task; 0 or None = all
+    backend: Literal["hf", "vllm"] = "hf"  # transformers or vLLM
+    batch_size: int = 16  # prompts computed at once; unused by vllm
+    max_prompt_tokens: int = 4096  # longest prompt with shots, without the answer
+    max_model_tokens: int = 0  # longest prompt with the answer; 0 = positions of the model
+    dtype: str = "bfloat16"  # number type of weights and computation
+    device: str = "auto"  # cpu, cuda or auto; unused by vllm
+    threads: int = 1  # CPU threads of torch
+    seed: int = 42  # of sampling and of the bootstrap
     generation: Generation = Generation()
-    bootstrap_draws: int = 1000
+    bootstrap_draws: int = 1000  # draws behind each interval
 
 
 @contextmanager
 def ordinary_folder(folder: Path, work: Path) -> Iterator[Path]:
-    """The folder itself or, of a calibrated model, a merged one that is gone afterwards."""
+    """Context with an ordinary model folder: `folder`, or for a calibrated model a temporary merged copy."""
     from lep.models.adapter import is_calibrated, merge
 
     if not is_calibrated(folder):
@@ -91,7 +85,7 @@ def ordinary_folder(folder: Path, work: Path) -> Iterator[Path]:
 
 
 def load_lm(folder: Path, job: EvaluateJob) -> "TemplateLM":
-    """The model of a folder as the harness's model class, with nothing left of its own generation settings."""
+    """A model folder as the harness's model class, without the generation settings of the folder."""
     from darumeru.task import load_tokenizer
 
     tokenizer = load_tokenizer(str(folder))
@@ -112,18 +106,18 @@ def _transformers(folder: Path, job: EvaluateJob, tokenizer: "PreTrainedTokenize
     model.generation_config = GenerationConfig(
         eos_token_id=_ends(tokenizer, job.chat), pad_token_id=pad, bos_token_id=tokenizer.bos_token_id
     )
-    context = job.max_model_tokens or None  # None: the model's own
+    context = job.max_model_tokens or None  # None = positions of the model
     return PrefixLM(pretrained=model, tokenizer=tokenizer, batch_size=job.batch_size, max_length=context)
 
 
 def _vllm(folder: Path, job: EvaluateJob) -> "TemplateLM":
-    """The harness's vLLM class; it schedules the batches itself and knows nothing of `batch_size` and `device`."""
+    """The harness's vLLM class. vLLM makes its own batches and finds its device: two settings of the job are unused."""
     try:
         from lm_eval.models.vllm_causallms import VLLM
     except ImportError as error:
         raise UserError(
             f"evaluation.backend vllm needs the packages of envs/vllm.yaml ({error}); run Snakemake with "
-            "`--sdm conda`, or choose hf"
+            "`--sdm conda`, or use hf"
         ) from None
     return VLLM(
         pretrained=str(folder),
@@ -131,18 +125,19 @@ def _vllm(folder: Path, job: EvaluateJob) -> "TemplateLM":
         max_length=job.max_model_tokens or None,
         seed=job.seed,
         batch_size="auto",
-        generation_config="vllm",  # nothing of the folder's own generation settings
+        generation_config="vllm",  # ignore the generation settings of the folder
     )
 
 
 def _ends(tokenizer: "PreTrainedTokenizerFast", chat: bool) -> list[int]:
+    """Ids of the tokens that end an answer."""
     from lep.models.chat import end_of_turn_ids
 
     return end_of_turn_ids(tokenizer) if chat else [tokenizer.eos_token_id]
 
 
 def load_tasks(folder: Path, job: EvaluateJob) -> dict:
-    """The tasks of a job as the harness loads them, set to its shots and lengths."""
+    """Load the tasks of a job for the harness, with the job's shots, lengths and generation settings."""
     from darumeru.records import DataError
     from darumeru.task import FOLDER, load_tokenizer
     from lm_eval.tasks import TaskManager
@@ -156,7 +151,7 @@ def load_tasks(folder: Path, job: EvaluateJob) -> dict:
         "darumeru_data": job.data,
         "darumeru_limit": job.limit or None,
         "darumeru_max_new_tokens": job.generation.max_new_tokens or {},
-        "darumeru_draws": 0,  # intervals are ours, from the samples
+        "darumeru_draws": 0,  # no standard errors: `evaluate` computes intervals from the samples
     }
     manager = TaskManager(include_path=str(FOLDER), include_defaults=False, metadata=metadata)
     try:
@@ -167,7 +162,7 @@ def load_tasks(folder: Path, job: EvaluateJob) -> dict:
     if job.backend == "vllm":
         generation["stop_token_ids"] = _ends(load_tokenizer(str(folder)), job.chat)
     for task in loaded["tasks"].values():
-        if task.get_config("num_fewshot") != 0:
+        if task.get_config("num_fewshot") != 0:  # 0 in the YAML file: the task has no shots at all
             task.set_config("num_fewshot", job.shots)
         if task.get_config("output_type") == "generate_until":
             task.set_config("generation_kwargs", generation)

@@ -1,4 +1,4 @@
-"""Scores and paired bootstrap differences from the values of single items."""
+"""Scores and paired bootstrap differences of two models, from item values."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from lep.names import COLUMNS, TASKS
 
 
 def score(samples: TaskValues, name: str) -> float:
-    """The score of a task, a group or `micro_avg`."""
+    """Score of a task, a group or `micro_avg`."""
     tasks = metrics.tasks_of(name)
     return sum(metrics.aggregate(task, samples[task])[metrics.SCORE] for task in tasks) / len(tasks)
 
@@ -18,15 +18,16 @@ def score(samples: TaskValues, name: str) -> float:
 def paired_difference(
     samples_a: TaskValues, samples_b: TaskValues, name: str, draws: int = 1000, seed: int = 42
 ) -> tuple[float, float, float]:
-    """Score of B less that of A with its 95 % interval: (difference, low, high).
+    """(difference, low, high): score of B minus score of A, with the 95 % interval over `draws` bootstrap draws.
 
-    `name` is a task (without prefix), a group or `micro_avg`. Raises `UserError` where a task is missing or the two
-    models were not scored on the same items.
+    `name` is a task (without prefix), a group or `micro_avg`. Raises `UserError` if a task is missing or the two models
+    were scored on different items.
     """
     try:
         tasks = metrics.tasks_of(name)
     except KeyError:
         raise UserError(f"unknown metric {name!r}; use one of {', '.join((*COLUMNS, *TASKS))}") from None
+    # Both models are resampled with the same seed, so with the same items in each draw: the difference is paired.
     difference, resampled = 0.0, 0.0
     for task in tasks:
         a, b = _same_items(task, samples_a, samples_b)
@@ -39,7 +40,7 @@ def paired_difference(
 
 def _same_items(task: str, samples_a: TaskValues, samples_b: TaskValues) -> tuple[Sequence[Mapping], Sequence[Mapping]]:
     if task not in samples_a or task not in samples_b:
-        raise UserError(f"task {task} was not evaluated for both models; evaluate it or compare another metric")
+        raise UserError(f"task {task} is missing for one of the models; evaluate it or compare another metric")
     a, b = samples_a[task], samples_b[task]
     if [value["item"] for value in a] != [value["item"] for value in b]:
         raise UserError(f"task {task}: the two models were scored on different items; evaluate both on the same data")

@@ -1,4 +1,4 @@
-"""The same prompts answered by the original model, after LEP, and after calibration (Figure 3 of the paper).
+"""Sample answers to the same prompts: original model, after LEP, and after calibration (Figure 3 of the paper).
 
 python -m lep.evaluation.sample_answers --config job.json
 """
@@ -24,16 +24,16 @@ RECIPE_VERSION = 1
 
 @dataclass(frozen=True, config=STRICT)
 class SampledModel:
-    """A model to ask: its name, its folder (in the store, or calibrated), its label in the figure."""
+    """A model that answers."""
 
     name: str
-    path: Path
-    label: Literal["original", "LEP", "LEP + calibration"]
+    path: Path  # folder of the model store, or of a calibrated model
+    label: Literal["original", "LEP", "LEP + calibration"]  # in the figure
 
 
 @dataclass(frozen=True, config=STRICT)
 class SampledFamily:
-    """The models of one family, in the order of the figure."""
+    """The models of one family, in the order of Figure 3."""
 
     family: str
     models: list[SampledModel]
@@ -41,22 +41,22 @@ class SampledFamily:
 
 @dataclass(frozen=True, config=STRICT)
 class SampleJob:
-    """Greedy answers of all `families` to `drawn` prompts of the `instructions`, chosen by seed, as JSONL `output`."""
+    """Settings of one job: greedy answers of all families to the same prompts."""
 
     families: list[SampledFamily]
-    instructions: Path
-    drawn: int
-    output: Path
-    max_new_tokens: int
-    threads: int
+    instructions: Path  # file or folder of conversations that the prompts come from
+    drawn: int  # number of prompts, drawn by `seed`
+    output: Path  # JSONL file to write
+    max_new_tokens: int  # longest answer
+    threads: int  # CPU threads of torch
     seed: int
-    device: str
-    dtype: str
+    device: str  # cpu, cuda or auto
+    dtype: str  # number type of the weights of uncalibrated models
     recipe_version: int = RECIPE_VERSION
 
 
 def sample(job: SampleJob) -> None:
-    """Write `{"family", "prompt", "answers": [{"model", "label", "text"}]}`, one line per family and prompt."""
+    """Write one line `{"family", "prompt", "answers": [{"model", "label", "text"}]}` per family and prompt."""
     prompts = [messages[-1]["content"] for messages in choose_prompts(job.instructions, job.drawn, job.seed)]
     prepare_torch(job.threads, job.seed)
     lines = []
@@ -78,7 +78,7 @@ def _ask(entry: SampledModel, prompts: list[str], job: SampleJob) -> list[str]:
     else:
         model, tokenizer = load_model(entry.path, job.dtype, device), load_tokenizer(entry.path)
     texts = []
-    for prompt in prompts:  # one by one: an answer must not depend on its neighbours
+    for prompt in prompts:  # one by one: in a batch, the rounding would depend on the other prompts
         ids = encode_prompt(tokenizer, [{"role": "user", "content": prompt}])
         texts += greedy_answers(model, tokenizer, [ids], job.max_new_tokens)
     return texts

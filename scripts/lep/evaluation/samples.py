@@ -1,4 +1,4 @@
-"""The kept answers of an evaluation, item by item."""
+"""Reading the answers of an evaluation, item by item."""
 
 import gzip
 import json
@@ -8,11 +8,11 @@ from pathlib import Path
 from lep.config import UserError
 
 SAMPLES = "samples.jsonl.gz"
-TaskValues = Mapping[str, Sequence[Mapping]]  # task -> item values
+TaskValues = Mapping[str, Sequence[Mapping]]  # item values by task
 
 
 def read_lines(path: str | Path) -> Iterator[dict]:
-    """Lines of a `samples.jsonl.gz`: one answer each. `UserError` where the file is missing or another."""
+    """Lines of a `samples.jsonl.gz`, one per answer. `UserError` if the file is missing or has another form."""
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             for line in map(json.loads, file):
@@ -22,7 +22,7 @@ def read_lines(path: str | Path) -> Iterator[dict]:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; evaluate the models first") from None
     except (gzip.BadGzipFile, EOFError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} is no {SAMPLES} of an evaluation: {error!r}") from None
+        raise UserError(f"{path} is not a {SAMPLES} of an evaluation ({error!r}); evaluate the models again") from None
 
 
 def load_samples(path: str | Path) -> dict[str, dict[str, list[dict]]]:

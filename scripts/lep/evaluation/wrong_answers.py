@@ -1,4 +1,4 @@
-"""Wrong answers, a few of each task, as a table: the labels of the benchmark are open, so errors can be read."""
+"""Table of wrong answers, a few per task. The labels of the benchmark are public, so errors can be shown."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,19 +10,19 @@ from lep.evaluation.samples import read_lines
 from lep.files import write_csv, write_text
 
 COLUMNS = ("model", "task", "item", "score", "question", "target", "output")
-LENGTH = 120  # characters of a text in the table
+LENGTH = 120  # longest text in the table, in characters
 EMPTY = "(empty)"
-# Letters of our languages and common punctuation; everything else is written as its code point.
+# Latin, Cyrillic and common punctuation; other characters are written as code points.
 _DRAWN = frozenset(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x180), *range(0x400, 0x460)])) | frozenset("–—‘’“”„…№")
 
 
 def list_wrong_answers(
     samples: Sequence[Path], models: Sequence[str], per_task: int, outputs: dict[str, Path], run: str = ""
 ) -> None:
-    """Write the worst answers of `models`, `per_task` of each task, as `outputs["csv"]` and `outputs["md"]`.
+    """Write the worst answers of `models`, at most `per_task` per task, as `outputs["csv"]` and `outputs["md"]`.
 
-    `samples` are `samples.jsonl.gz` files. An answer that is right is never listed; of equal scores the earlier item
-    is taken. Summaries and rankings are seldom all right, so theirs are the lowest.
+    `samples` are `samples.jsonl.gz` files. Right answers (score 1) are never listed; among equal scores the earlier
+    item comes first.
     """
     lines = [line for path in samples for line in read_lines(path) if line["model"] in models]
     rows = [row for model in models for row in worst((x for x in lines if x["model"] == model), per_task)]
@@ -34,7 +34,7 @@ def list_wrong_answers(
 
 
 def worst(lines: Iterable[dict], per_task: int) -> list[dict[str, str]]:
-    """Rows of the table: of each task, the lines of `samples.jsonl` with the lowest score below 1."""
+    """Rows of the table: per task, the `per_task` lines of `samples.jsonl` with the lowest scores below 1."""
     wrong: dict[str, list[tuple[float, int, dict]]] = {task: [] for task in SPECS}
     for number, line in enumerate(lines):
         score = metrics.item_score(line["task"], line["value"])
@@ -54,7 +54,10 @@ def worst(lines: Iterable[dict], per_task: int) -> list[dict[str, str]]:
 
 
 def shortened(text: str, length: int = LENGTH) -> str:
-    """One line of at most `length` characters: line ends as ` / `, the middle left out, foreign signs by code point."""
+    """The text as one line of `length` characters at most.
+
+    Line ends become ` / `, the middle of a long text becomes ` … `, characters of other scripts become code points.
+    """
     text = " / ".join(line.strip() for line in text.strip().splitlines() if line.strip()) or EMPTY
     if len(text) > length:
         half = (length - 3) // 2

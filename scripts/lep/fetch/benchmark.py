@@ -15,8 +15,8 @@ RECIPE_VERSION = 1
 def fetch_benchmark(output: Path, data_dir: Path | None = None, datasets: Mapping | None = None) -> None:
     """Write the records of Darumeru as `output/{subset}/{split}.jsonl`, each checked, and publish the folder.
 
-    They come from the local folder `data_dir` (JSONL or Parquet), else from the hub; `datasets` overrides repository
-    and revision by name. Raises `UserError` naming file and field where a record is not as expected.
+    They come from the local folder `data_dir` (JSONL or Parquet), else from the hub. `datasets` replaces repository and
+    revision of a data set by its name. Raises `UserError` with file and field for a record in another form.
     """
     from darumeru.data import read_records
     from darumeru.records import DataError

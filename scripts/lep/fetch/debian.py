@@ -1,4 +1,4 @@
-"""Fetching Debian packages as data: downloaded and checked by apt, never installed; their licences kept beside them."""
+"""Fetch Debian packages as data: apt downloads and checks them, nothing is installed; their licences are kept."""
 
 import os
 import shutil
@@ -19,8 +19,9 @@ RECIPE_VERSION = 1
 def fetch_debian(packages: Sequence[str], recorded: Mapping[str, Mapping], local_dir: Path, output: Path) -> None:
     """Publish the folder `output` with the packages' `.deb` files and `licences/{package}.txt`.
 
-    A package that lies in `local_dir` is not fetched again. The release of this machine decides the versions; the
-    manifest's facts name them. `recorded` are the rows of the table of sources. Raises `UserError` without apt.
+    A package that is already in `local_dir` is not downloaded again. The versions are those of this machine's release;
+    the manifest's facts name them. `recorded`: rows of the table of sources by package. Raises `UserError` for a
+    package that is not in this table, and without apt.
     """
     if unknown := [name for name in packages if name not in recorded]:
         raise UserError(f"{', '.join(unknown)} not in the table of sources; record origin and licence there first")
@@ -49,20 +50,20 @@ def _download(packages: Sequence[str], local_dir: Path) -> None:
         if not shutil.which(tool):
             raise UserError(
                 f"Debian packages need {tool}: use a Debian or Ubuntu machine, put {', '.join(packages)} as .deb files "
-                f"into {local_dir}, or take these sources out of corpus.sources"
+                f"into {local_dir}, or remove these sources from corpus.sources"
             )
     with tempfile.TemporaryDirectory(dir=local_dir) as folder:
         logger.info("downloading %s", " ".join(packages))
         result = subprocess.run(["apt-get", "download", *packages], cwd=folder, capture_output=True, text=True)
         found = [next(Path(folder).glob(f"{name}_*.deb"), None) for name in packages]
         if result.returncode or None in found:
-            reason = ([line for line in result.stderr.splitlines() if line.startswith("E:")] or ["no file came"])[0]
+            reason = ([line for line in result.stderr.splitlines() if line.startswith("E:")] or ["no file arrived"])[0]
             raise UserError(f"apt-get could not download {' '.join(packages)} ({reason}); try `apt-get update` first")
         for file in found:
             os.replace(file, local_dir / file.name)
 
 
 def _copyright(package: Path, name: str) -> bytes:
-    """The package's own statement of its licence; empty where another package holds it."""
+    """The copyright file of a package; empty if another package has it."""
     place = PurePosixPath("usr/share/doc", name, "copyright")
     return b"".join(content for _, content in read_members(package, place.__eq__))

@@ -1,4 +1,4 @@
-"""Models and data sets of the hub: fetched at a commit, checked against the hashes that the hub names."""
+"""Fetch models and data sets from the hub at a fixed commit, and check them against the hub's hashes."""
 
 import contextlib
 import hashlib
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
 
 RECIPE_VERSION = 1
-# Never pickle, never code: what a model or data set is read from.
+# The file types that are fetched: never pickles, never code.
 PATTERNS = {
     "model": ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"],
     "dataset": ["*.parquet", "*.jsonl", "*.jsonl.gz", "*.jsonl.zst", "*.json", "*.md"],
@@ -27,9 +27,9 @@ PATTERNS = {
 def fetch_hub(kind: str, repository: str, revision: str, output: Path) -> None:
     """Download a model or data set repository at `revision` (`unpinned`: the newest) and publish it with its hashes.
 
-    Files that an interrupted attempt has finished are kept beside `output` and not fetched again. Each file must have
-    the hash that the hub names for it. Raises `UserError` for gated, missing and misnamed repositories, broken
-    connections, a model without safetensors and a data set without any file that is read.
+    Complete files of an interrupted attempt are kept beside `output` and not fetched again. Each file must have the
+    hash that the hub lists. Raises `UserError` for gated, missing and misspelt repositories, broken connections, a
+    model without safetensors and a data set without any readable file.
     """
     from huggingface_hub import HfApi, snapshot_download
 
@@ -46,7 +46,7 @@ def fetch_hub(kind: str, repository: str, revision: str, output: Path) -> None:
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.relative_to(folder).as_posix() not in files:
-            path.unlink()  # of an earlier attempt, when the newest commit was another
+            path.unlink()  # left by an earlier attempt at another commit
     publish(
         folder,
         output,
@@ -58,13 +58,14 @@ def fetch_hub(kind: str, repository: str, revision: str, output: Path) -> None:
 
 
 class HubUnreachableError(UserError):
-    """No connection to the hub: nothing can be said of a single repository."""
+    """No connection to the hub, whatever the repository."""
 
 
 def check_access(kind: str, repository: str, revision: str) -> None:
-    """Ask the hub for the head of one file of a repository; raises `UserError` where it cannot be fetched from here.
+    """Request the header of one file of a repository; raises `UserError` if the file cannot be fetched from here.
 
-    A gated repository tells everybody what it holds, but gives its files only to those who were granted access.
+    Listing the files would not show it: a gated repository lists them to everybody, but only accounts with access can
+    download them.
     """
     from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
 
@@ -77,7 +78,7 @@ def check_access(kind: str, repository: str, revision: str) -> None:
 
 
 def _chosen(kind: str, repository: str, siblings: Sequence["RepoSibling"]) -> dict[str, "RepoSibling"]:
-    """The files of a repository that are fetched, by name."""
+    """The files of a repository to fetch, by name."""
     from huggingface_hub.utils import filter_repo_objects
 
     chosen = filter_repo_objects(siblings, allow_patterns=PATTERNS[kind], key=lambda file: file.rfilename)
@@ -88,29 +89,29 @@ def _chosen(kind: str, repository: str, siblings: Sequence["RepoSibling"]) -> di
             "safetensors, or convert it where you trust it (save_pretrained) and name that folder as `path`"
         )
     if kind == "dataset" and all(name.endswith(".md") for name in files):
-        raise UserError(f"{repository} has none of the files that are read: {', '.join(PATTERNS[kind])}")
+        raise UserError(f"{repository} has no file of a readable type: {', '.join(PATTERNS[kind])}")
     return files
 
 
 def _checked_sha256(path: Path, file: "RepoSibling") -> str:
-    """The sha256 of a fetched file, which must be as the hub describes it; a file that is not is deleted."""
+    """The sha256 of a fetched file; a file that does not have the hub's hash is deleted and raises `UserError`."""
     sha256 = sha256_file(path)
     if file.lfs:
         found, named = sha256, file.lfs.sha256
-    else:  # a small file is known by the hash of its git blob
+    else:  # for a small file the hub only lists the hash of its git blob
         data = path.read_bytes()
         found, named = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest(), file.blob_id
     if found != named:
         path.unlink()
         raise UserError(
-            f"{file.rfilename} arrived with hash {found}, the hub names {named}; run again to fetch it anew"
+            f"{file.rfilename} arrived with hash {found}, but the hub lists {named}; run again to fetch it again"
         )
     return sha256
 
 
 @contextlib.contextmanager
 def _hub_errors(kind: str, repository: str, revision: str) -> Iterator[None]:
-    """Failures of the hub as one message each, which never holds a token."""
+    """Turn each failure of the hub into one message, which never contains a token."""
     import httpx2
     from huggingface_hub.constants import ENDPOINT
     from huggingface_hub.errors import GatedRepoError, HFValidationError
@@ -133,9 +134,9 @@ def _hub_errors(kind: str, repository: str, revision: str) -> Iterator[None]:
 
 
 def lock_sources(references: Sequence[str], lock: Path) -> None:
-    """Write the newest commit of each reference that `lock` does not hold yet; what it holds is kept.
+    """Add the newest commit of each reference that is not in the file `lock` yet; existing entries stay.
 
-    Raises `UserError` naming the references that could not be looked up; the others are written.
+    Raises `UserError` with the references that could not be looked up, after the others are written.
     """
     from huggingface_hub import HfApi
 
@@ -151,6 +152,6 @@ def lock_sources(references: Sequence[str], lock: Path) -> None:
         except UserError as error:
             failed.append(str(error))
     write_json(lock, known)
-    logger.info("%s holds %d revisions", lock, len(known))
+    logger.info("%s has %d revisions", lock, len(known))
     if failed:
-        raise UserError("\n".join(["the other revisions are written, but not these:", *failed]))
+        raise UserError("\n".join(["these revisions could not be looked up (the others are written):", *failed]))

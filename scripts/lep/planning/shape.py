@@ -1,37 +1,37 @@
-"""Disk that models take, from their shapes alone, before anything is fetched or made."""
+"""Sizes of models, from their shapes alone, before anything is fetched or trained."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lep.config import UserError
 
-# Tensors of these kinds are counted right; others have more (biases, experts).
+# Model types whose tensors are all counted below; other types have more (biases, experts).
 _KINDS = ("llama", "mistral")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What of a model does not change with its vocabulary, and the bytes of a number."""
+    """The properties of a model that do not depend on its vocabulary, and its number type."""
 
-    body_parameters: int
+    body_parameters: int  # parameters without input embeddings and head
     hidden_size: int
-    tied: bool
-    itemsize: int
+    tied: bool  # head and input embeddings are one matrix
+    itemsize: int  # bytes per number
 
     def derived_bytes(self, rows: int) -> int:
-        """Bytes of the matrices with `rows` rows: what a derived model adds, beside tokenizer and configuration."""
+        """Bytes of input embeddings and head with `rows` rows: the weights that a derived model stores."""
         return (1 if self.tied else 2) * rows * self.hidden_size * self.itemsize
 
     def full_bytes(self, rows: int) -> int:
-        """Bytes of all weights of a model with `rows` rows, as a full copy would take."""
+        """Bytes of all weights of a model with `rows` rows."""
         return self.body_parameters * self.itemsize + self.derived_bytes(rows)
 
 
 def read_shape(settings: Mapping, itemsize: int = 2) -> Shape:
-    """The shape of the model that a `config.json` describes; raises `UserError` for other kinds than Llama's."""
+    """The shape of the model that a `config.json` describes; `UserError` unless its type is llama or mistral."""
     if settings.get("model_type") not in _KINDS:
         raise UserError(
-            f"the size of a model of type {settings.get('model_type')!r} is not known; known are {', '.join(_KINDS)}"
+            f"cannot compute the size of a model of type {settings.get('model_type')!r}; use {', '.join(_KINDS)}"
         )
     width, heads = settings["hidden_size"], settings["num_attention_heads"]
     head = settings.get("head_dim") or width // heads

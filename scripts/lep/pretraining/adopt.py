@@ -1,9 +1,9 @@
-"""Take a published model for the outcome of an embedding pre-training, instead of training (`donor: published`).
+"""Use a published model as the result of an embedding pre-training, instead of training (`donor: published`).
 
     python -m lep.pretraining.adopt --config job.json
 
-The model must be the base with another vocabulary and other matrices: its body is compared tensor by tensor. It
-becomes the run's only checkpoint, scored on the held-out text as a trained one is, beside the initial model.
+The model must be the base with another vocabulary and other matrices: its body is compared tensor by tensor. It becomes
+the only checkpoint of the run. As in a training, checkpoint and initial model are scored on the held-out text.
 """
 
 import shutil
@@ -29,29 +29,26 @@ CHECKPOINT = "cpt-100"
 
 @dataclass(frozen=True, config=STRICT)
 class AdoptJob:
-    """One published model. `model` is the initialised model of the same vocabulary, `base` the model it was made from.
+    """Settings of one published model."""
 
-    `steps` of the published training (0: not known) and `tokens` of one step give the checkpoint its place in figures.
-    """
-
-    base: Path
-    model: Path
-    donor: Path
-    validation: Path
-    models: Path
-    output: Path
+    base: Path  # source model with the original vocabulary
+    model: Path  # initialised model with the donor's vocabulary
+    donor: Path  # the published model
+    validation: Path  # JSONL file of held-out documents
+    models: Path  # folder to write the checkpoint to
+    output: Path  # folder to write the facts of the run to
     validation_recipe: ValidationRecipe
-    steps: int
-    tokens_per_step: int
+    steps: int  # of the published training, for its place in figures; 0 = not known
+    tokens_per_step: int  # of the published training
     seed: int
-    threads: int
-    device: str
-    dtype: str
+    threads: int  # CPU threads of torch
+    device: str  # auto, cpu or cuda
+    dtype: str  # number type of the model, a torch name
     recipe_version: int = RECIPE_VERSION
 
 
 def adopt_donor(job: AdoptJob) -> None:
-    """Publish the checkpoint and the facts of the run that it stands for; raises `UserError` for another body."""
+    """Publish the checkpoint and the facts of its run; raises `UserError` if its body is not the base's."""
     prepare_torch(job.threads, job.seed)
     check_body(job.donor, job.base, job.dtype)
     kind = parse_dtype(job.dtype)
@@ -69,7 +66,7 @@ def adopt_donor(job: AdoptJob) -> None:
     trained = sum(matrix.numel() for matrix in embeddings.matrices().values())
     facts = {"steps": job.steps, "trained_tokens": scores[1]["trained_tokens"], "trained_parameters": trained}
     folder = staging(job.output)
-    write_text(folder / "log.jsonl", "")  # its training was elsewhere
+    write_text(folder / "log.jsonl", "")  # empty: it was trained elsewhere
     write_json(folder / "metrics.json", {**facts, "checkpoints": scores})
     publish(folder, job.output, facts=facts, config={"donor": "published"}, **common)
 
@@ -87,20 +84,23 @@ def adopt_vocabulary(donor: Path, kind: str, target: Path) -> None:
 
 
 def check_body(donor: Path, base: Path, dtype: str) -> None:
-    """Refuse a model whose body differs from the base's, converted to the number type of the store."""
+    """Raise `UserError` if the bodies of donor and base differ, both converted to `dtype`."""
     theirs, ours = ({n: f for n, f in weight_map(m).items() if n not in (INPUT, HEAD)} for m in (donor, base))
     if set(theirs) != set(ours):
         names = sorted(set(theirs) ^ set(ours))[:3]
-        raise UserError(f"{donor} has another architecture than {base}: {', '.join(names)} is in one of them alone")
+        raise UserError(
+            f"{donor} has another architecture than {base}: only one of them has {', '.join(names)}; name another "
+            "model, or set `donor: trained`"
+        )
     kind = parse_dtype(dtype)
     for name in sorted(ours):
         with open_weights(donor / theirs[name]) as their_file, open_weights(base / ours[name]) as our_file:
             if not torch.equal(their_file.get_tensor(name).to(kind), our_file.get_tensor(name).to(kind)):
                 raise UserError(
-                    f"{donor}: the body differs from that of {base} ({name}), so it is no donor, of which only the "
-                    "matrices were trained; name another model, or `donor: trained`"
+                    f"{donor}: the body differs from the body of {base} ({name}), but only the matrices of a donor may "
+                    "be trained; name another model, or set `donor: trained`"
                 )
-    logger.info("the body of %s is that of %s", donor, base)
+    logger.info("%s has the same body as %s", donor, base)
 
 
 def _set_matrices(causal: torch.nn.Module, embeddings: Embeddings) -> None:

@@ -1,4 +1,4 @@
-"""The checkpoint of a pre-training run whose matrices are propagated: the best by Micro-Avg (paper section 3.2)."""
+"""Choose the checkpoint of a pre-training run that is propagated: the best by Micro-Avg (paper section 3.2)."""
 
 import csv
 from pathlib import Path
@@ -13,9 +13,11 @@ RECIPE_VERSION = 1
 def select_donor(scores: Path | None, models: Path, target: Path) -> None:
     """Publish the checkpoint `models`/cpt-NNN with the best Micro-Avg of `scores` as `target`.
 
-    Of equal scores the later checkpoint wins. Without scores (no benchmark asks in the language) it is the last one,
-    cpt-100. The folder's files are hard links to the checkpoint's; the facts add the choice and, where there are
-    scores, its own and that of the last checkpoint.
+    - With equal scores the later checkpoint is taken; without scores (no benchmark in the language) the last, cpt-100.
+    - The files are hard links to the checkpoint's.
+    - The facts are the checkpoint's, its name and, with scores, its score and the score of the last checkpoint.
+
+    Raises `UserError` if the table has no score of a checkpoint.
     """
     name, choice = _best(scores) if scores else ("cpt-100", {})
     chosen = models / name

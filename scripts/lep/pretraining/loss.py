@@ -1,4 +1,4 @@
-"""Cross-entropy over a large vocabulary without ever holding all logits, and the hidden states it is made from."""
+"""Cross-entropy over a large vocabulary, with the logits of a few positions at a time; and the final hidden states."""
 
 import functools
 import importlib.util
@@ -11,7 +11,7 @@ from lep.pretraining.memory import positions_at_once
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Sum of -log softmax(hidden @ weight.T)[target]; the gradients are made in the forward pass, chunk by chunk."""
+    """Sum of -log softmax(hidden @ weight.T)[target]; the forward pass also computes the gradients, chunk by chunk."""
 
     @staticmethod
     def forward(ctx, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, chunk: int) -> torch.Tensor:
@@ -47,14 +47,14 @@ def chunked_cross_entropy(
 ) -> torch.Tensor:
     """Summed cross-entropy in nats of `targets` (n,) under the head `weight` (V, d) at `hidden` (n, d).
 
-    Targets that are `IGNORED` add nothing. `chunk` positions have logits at a time.
+    `IGNORED` targets add nothing. The logits of `chunk` positions exist at a time; None = as many as suit the device.
     """
     chunk = chunk or positions_at_once(hidden.device)
     return _ChunkedCrossEntropy.apply(hidden, weight, targets, chunk)
 
 
 def summed_cross_entropy(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """As `chunked_cross_entropy`; on a GPU by Liger's kernel where that package is installed."""
+    """As `chunked_cross_entropy`; on a GPU by Liger's kernel if that package is installed."""
     if hidden.is_cuda and (liger := _liger()):
         return liger(weight, hidden, targets)
     return chunked_cross_entropy(hidden, weight, targets)
@@ -70,15 +70,15 @@ def _liger():
 
 
 def body_dtype(model: torch.nn.Module) -> torch.dtype:
-    """The number type that the body of a causal language model computes in."""
+    """The number type of the body of a causal language model."""
     return model.base_model.norm.weight.dtype
 
 
 def final_hidden(model: torch.nn.Module, ids: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
     """Hidden states in front of the head, (batch, length, d), of ids (batch, length), in the body's number type.
 
-    The matrices may be wider than the body (float32 beside bfloat16). `positions` that start anew at a document
-    keep the attention inside it.
+    The matrices may have more bits than the body (float32 and bfloat16). `positions` that restart at each document keep
+    the attention inside it.
     """
     embedded = functional.embedding(ids, model.get_input_embeddings().weight).to(body_dtype(model))
     return model.base_model(inputs_embeds=embedded, position_ids=positions, use_cache=False).last_hidden_state

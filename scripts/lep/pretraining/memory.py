@@ -1,4 +1,4 @@
-"""Memory that an embedding pre-training takes on one device, estimated from shapes before the first step."""
+"""Estimate the memory of an embedding pre-training on one device from shapes, before the first step."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,21 +15,21 @@ POSITIONS_ON_GPU = 2048  # 2 GB of float32 logits at 256,000 rows
 
 @dataclass(frozen=True)
 class Load:
-    """What decides the memory: parameters, bytes of a number in body and matrices, and the tokens of a micro-batch."""
+    """The sizes that determine the memory."""
 
-    body: int
-    trained: int
+    body: int  # parameters of the body, which do not train
+    trained: int  # parameters of both matrices (of one if tied)
     head: int  # parameters of the head
-    rows: int
+    rows: int  # of the head
     layers: int
-    hidden: int
-    intermediate: int
-    body_bytes: int
-    matrix_bytes: int
-    tokens: int
-    checkpointing: bool
+    hidden: int  # hidden size
+    intermediate: int  # hidden size of the MLP
+    body_bytes: int  # per number of the body
+    matrix_bytes: int  # per number of the matrices
+    tokens: int  # of a micro-batch
+    checkpointing: bool  # activation checkpointing
     processes: int
-    chunk: int  # positions of the loss that have logits at a time
+    chunk: int  # positions whose logits exist at a time
 
     def parts(self) -> dict[str, int]:
         """Bytes by purpose."""
@@ -70,19 +70,19 @@ def load_of(causal: "torch.nn.Module", tokens: int, checkpointing: bool, process
 
 
 def positions_at_once(device: "torch.device") -> int:
-    """Positions of a loss whose logits exist at a time."""
+    """Number of positions whose logits exist at a time."""
     return POSITIONS_ON_GPU if device.type == "cuda" else POSITIONS_ON_CPU
 
 
 def check_memory(load: Load, device: "torch.device") -> None:
-    """Log the estimate; raise `UserError` with advice where the device has less."""
+    """Log the estimate; raises `UserError` with advice if the device has less memory."""
     parts = load.parts()
     needed, present = sum(parts.values()), device_memory(device)
     listed = ", ".join(f"{name} {size / 1e9:.2f}" for name, size in parts.items())
     logger.info("memory: about %.2f of %.1f GB (%s)", needed / 1e9, present / 1e9, listed)
     if needed > present:
         raise UserError(
-            f"a step takes about {needed / 1e9:.1f} GB, the device has {present / 1e9:.1f} GB ({listed}, in GB); "
+            f"a step needs about {needed / 1e9:.1f} GB, but the device has {present / 1e9:.1f} GB ({listed}, in GB); "
             + advice(load, present)
         )
 

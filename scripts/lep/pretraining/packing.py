@@ -1,9 +1,10 @@
-"""From documents to training blocks (paper section 2.4.1): each block starts at a document or a paragraph.
+"""Pack documents into training blocks (paper section 2.4.1): each block starts at a document or a paragraph.
 
-A document becomes BOS + text + EOS. All documents form one stream. A block starts at the first
-position that follows BOS, EOS or a newline token and is not itself EOS or a newline token, and takes
-exactly `block_size` tokens. The search goes on behind it, so the tokens up to the next paragraph are
-dropped, and counted. Text is read as a stream and blocks lie in memory-mapped files, so that memory is constant.
+- A document becomes BOS + text + EOS; all documents form one stream of tokens.
+- A block has exactly `block_size` tokens. It starts at the first position that follows BOS, EOS or a newline token and
+  is not itself EOS or a newline token.
+- The search for the next block starts after it: the tokens up to the next paragraph are dropped, and counted.
+- Memory is constant: text is streamed, blocks are memory-mapped files.
 """
 
 import dataclasses
@@ -35,15 +36,18 @@ class SpecialIds:
 
     bos: int
     eos: int
-    newline: frozenset[int]
+    newline: frozenset[int]  # ids whose text begins or ends with a newline
 
 
 def pack_corpus(documents: Path, tokenizer: Path, target: Path, recipe: PackingRecipe, threads: int = 1) -> None:
     """Encode the documents of a JSONL file with the tokenizer of a folder and publish `target/blocks-NNNNN.npy`.
 
-    Each file has shape (blocks, block_size), uint16 where the ids fit, else uint32, little-endian. Memory does not
-    grow with the text. A packing that was killed goes on behind its last whole file. The manifest's facts count
-    documents, characters, tokens, and what was left out: reserved and unused text, dropped tokens.
+    - Each file has shape (blocks, block_size), uint16 if the ids fit, else uint32, little-endian.
+    - A killed packing continues after its last complete file.
+    - The manifest's facts count documents, characters, tokens, and what was left out: reserved and unused text, dropped
+      tokens.
+
+    Raises `UserError` if the documents do not fill one block.
     """
     from lep.models.folder import tokenizer_sha256
 
@@ -59,7 +63,7 @@ def pack_corpus(documents: Path, tokenizer: Path, target: Path, recipe: PackingR
     counts = _pack(documents, tokenizer, work, recipe, selection)
     if not counts["blocks"]:
         raise UserError(
-            f"{documents} gives no block of {recipe.block_size} tokens; add text or set a smaller "
+            f"{documents} fills no block of {recipe.block_size} tokens; add text or set a smaller "
             "pretraining.block_size"
         )
     folder = staging(target)
@@ -83,12 +87,13 @@ def pack_corpus(documents: Path, tokenizer: Path, target: Path, recipe: PackingR
 
 
 def _pack(documents: Path, tokenizer: Path, work: Path, recipe: PackingRecipe, selection: Selection) -> Counter:
-    """Write the files that `work` lacks; returns the counts of all."""
+    """Write the files of blocks that are missing in `work`; returns the counts over all files."""
     encoder, special = load_encoder(tokenizer)
     dtype = numpy.dtype("<u2" if encoder.get_vocab_size() <= 2**16 else "<u4")
     counts: Counter = Counter(documents=0, characters=0, tokens=0, blocks=0)
     position, number = (0, 0), 0  # (pass over the file, byte offset), file
     while position is not None:
+        # The record of a file is written after it: a file without record was interrupted and is written again.
         record = work / f"{number:05d}.json"
         if not record.is_file():
             batches = encode_documents(selected(documents, selection, position), encoder, special)
@@ -105,11 +110,11 @@ def _pack(documents: Path, tokenizer: Path, work: Path, recipe: PackingRecipe, s
 def _write_shard(
     path: Path, batches: Iterator["Batch"], packer: "Packer", dtype: numpy.dtype, recipe: PackingRecipe
 ) -> dict:
-    """Blocks of the next documents, at most about `shard_tokens`; what was counted, and where the next file begins."""
+    """Write the next blocks, about `shard_tokens` at most; returns the counts and where the next file begins."""
     counts: Counter = Counter()
     following = None
     with written_by_rename(path) as partial, open(partial, "wb") as file:
-        _write_header(file, 0, recipe.block_size, dtype)
+        _write_header(file, 0, recipe.block_size, dtype)  # again below, when the number of blocks is known
         for batch in batches:
             counts.update(documents=batch.documents, characters=batch.characters)
             file.write(packer.add(batch.tokens).astype(dtype).tobytes())
@@ -123,7 +128,7 @@ def _write_shard(
 
 
 def open_shards(target: Path, identity: dict) -> Path:
-    """The folder beside `target` where a packing keeps its files until it is complete; another packing's is emptied."""
+    """The work folder beside `target` of an unfinished packing; files of a packing of another identity are deleted."""
     work = target.with_name(f".{target.name}.shards")
     path, wanted = work / "identity", sha256_json(identity)
     if not path.is_file() or path.read_text(encoding="utf-8") != wanted:
@@ -151,14 +156,14 @@ class Blocks:
 
 
 def open_blocks(folder: Path) -> Blocks:
-    """The blocks of a packed folder."""
+    """The blocks of a packed folder; raises `UserError` if there are none or they are damaged."""
     paths = sorted(folder.glob(_SHARDS))
     if not paths:
-        raise UserError(f"{folder} holds no packed blocks; run the packing again")
+        raise UserError(f"{folder} has no packed blocks; run the packing again")
     try:
         return Blocks([numpy.load(path, mmap_mode="r", allow_pickle=False) for path in paths])
     except ValueError as error:
-        raise UserError(f"{folder} holds damaged blocks ({error}); run the packing again") from None
+        raise UserError(f"{folder} has damaged blocks ({error}); run the packing again") from None
 
 
 class Packer:
@@ -168,26 +173,28 @@ class Packer:
         self.block_size = block_size
         self.blocks = 0
         self.tokens = 0
-        self._opens = numpy.array(sorted({special.bos, special.eos, *special.newline}))
-        self._skipped = numpy.array(sorted({special.eos, *special.newline}))
+        self._opens = numpy.array(sorted({special.bos, special.eos, *special.newline}))  # a block may start after these
+        self._skipped = numpy.array(sorted({special.eos, *special.newline}))  # but not with these
         self._rest = numpy.empty(0, numpy.int64)
         self._before = special.eos  # the token in front of `_rest`
 
     @property
     def dropped(self) -> int:
-        """Tokens seen so far that are in no block, those that still wait for one included."""
+        """Tokens seen so far that are in no block, including those that wait for more tokens."""
         return self.tokens - self.blocks * self.block_size
 
     def add(self, tokens: numpy.ndarray) -> numpy.ndarray:
         """Take the next tokens (any length); returns the blocks they complete, shape (k, block_size)."""
         self.tokens += len(tokens)
         stream = numpy.concatenate([self._rest, tokens])
+        # All positions where a block may start ...
         before = numpy.concatenate([[self._before], stream[:-1]]) if len(stream) else stream
         starts = numpy.flatnonzero(numpy.isin(before, self._opens) & ~numpy.isin(stream, self._skipped))
+        # ... and of these the first one after each block.
         chosen, position = [], 0
         while True:
             index = int(numpy.searchsorted(starts, position))
-            if index == len(starts):  # nothing more can start here
+            if index == len(starts):  # no block can start in the rest, so it is dropped
                 position = len(stream)
                 break
             position = int(starts[index])
@@ -203,12 +210,15 @@ class Packer:
 
 
 def load_encoder(folder: Path) -> tuple[Tokenizer, SpecialIds]:
-    """The tokenizer of a folder, set to read special tokens in a text as plain text, and its special ids."""
+    """The tokenizer of a folder, which encodes special tokens in a text as plain text, and its special ids.
+
+    Raises `UserError` if there is no usable tokenizer, or it names no BOS or EOS.
+    """
     try:
         encoder = Tokenizer.from_file(str(folder / "tokenizer.json"))
         settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     except Exception as error:  # the Rust library raises plain Exception
-        raise UserError(f"{folder} holds no usable tokenizer ({error}); give a folder with tokenizer.json") from None
+        raise UserError(f"{folder} has no usable tokenizer ({error}); give a folder with tokenizer.json") from None
     encoder.encode_special_tokens = True
     encoder.no_padding()
     encoder.no_truncation()
@@ -237,18 +247,18 @@ def encode_document(document: dict, encoder: Tokenizer, special: SpecialIds) -> 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """The token stream of a few documents; `end` is the position behind them."""
+    """The token stream of a few documents."""
 
-    tokens: numpy.ndarray
+    tokens: numpy.ndarray  # (tokens,), int64
     documents: int
     characters: int
-    end: tuple[int, int]
+    end: tuple[int, int]  # position after them: pass over the file, byte offset
 
 
 def encode_documents(
     documents: Iterable[tuple[dict, tuple[int, int]]], encoder: Tokenizer, special: SpecialIds
 ) -> Iterator[Batch]:
-    """The token stream of documents, given with the position behind each, in batches."""
+    """Encode documents, each given with the position after it, in batches."""
     texts: list[str] = []
     end = (0, 0)
     for document, end in documents:

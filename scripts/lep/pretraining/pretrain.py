@@ -3,13 +3,14 @@
     python -m lep.pretraining.pretrain --config train.json [--minutes 230]
     python -m lep.compute.launch --processes 8 lep.pretraining.pretrain --config train.json
 
-The work folder keeps everything needed to go on after a kill; the artefacts are published at the end. SIGTERM,
-SIGUSR1 and the end of `--minutes` end the process with a checkpoint and the exit code `lep.compute.stop.REQUEUE`:
+The work folder has everything that is needed to continue after a kill; the artefacts are published at the end. On
+SIGTERM, on SIGUSR1 and after `--minutes` the process writes a restart point and exits with `lep.compute.stop.REQUEUE`:
 run it again.
 """
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import shutil
@@ -47,36 +48,32 @@ RECIPE_VERSION = 2
 
 @dataclass(frozen=True, config=STRICT)
 class PretrainJob:
-    """One training run.
+    """Settings of one training run."""
 
-    `model` is the initialised model, `data` a folder of packed blocks, `validation` a JSONL file of
-    documents. At each of `fractions` of the run the held-out text is scored, and the checkpoint becomes
-    `models`/cpt-NNN (per cent), or nothing where `models` is null; the run's facts go to `output`.
-    """
-
-    model: Path
-    data: Path
-    validation: Path
-    work: Path
-    output: Path
+    model: Path  # initialised model
+    data: Path  # folder of packed blocks
+    validation: Path  # JSONL file of held-out documents
+    work: Path  # folder for restart points and results that are not published yet
+    output: Path  # folder to write the facts of the run to
     optimisation: Optimisation
     validation_recipe: ValidationRecipe
-    fractions: list[float]
+    fractions: list[float]  # of the steps, rising to 1: where a checkpoint is scored and published
     seed: int
-    threads: int
-    device: str
-    dtype: str
-    models: Path | None = None
+    threads: int  # CPU threads of torch
+    device: str  # auto, cpu or cuda
+    dtype: str  # number type of the model, a torch name
+    models: Path | None = None  # folder to write the checkpoints to, as cpt-NNN (per cent); None = not published
     execution: Execution = dataclasses.field(default_factory=Execution)
-    log_steps: int = 10
-    save_steps: int = 100
+    log_steps: int = 10  # steps in a line of the log
+    save_steps: int = 100  # steps between restart points
     recipe_version: int = RECIPE_VERSION
 
 
 def pretrain(job: PretrainJob) -> None:
-    """Train, or go on training, and publish the checkpoints and the run's facts.
+    """Train, or continue a training, and publish the checkpoints and the facts of the run.
 
-    A run that has finished is published again without training. Of several processes the main one publishes.
+    A finished run is published again without training. Only the main process publishes. Raises `UserError` for data of
+    another tokenizer, a bad batch size or bad fractions, and too little memory or disk.
     """
     prepare_torch(job.threads, job.seed)
     device = resolve_device(job.device)
@@ -84,23 +81,23 @@ def pretrain(job: PretrainJob) -> None:
     _check_vocabulary(job)
     blocks = open_blocks(job.data)
     steps = count_steps(len(blocks), blocks.block_size, job.optimisation)
-    visits = checkpoint_steps(steps, job.fractions)
+    checkpoints = checkpoint_steps(steps, job.fractions)
     resume = open_work(job.work, _identity(job))
     finished = job.work / "finished.json"
     if not distributed.from_main(finished.is_file()):
-        result = _train(job, blocks, steps, visits, resume, device)
+        result = _train(job, blocks, steps, checkpoints, resume, device)
         if distributed.is_main():
             write_json(finished, result)
     if distributed.is_main():
-        _publish(job, visits, json.loads(finished.read_text(encoding="utf-8")))
-        for checkpoint in job.work.glob("checkpoint-*"):
+        _publish(job, checkpoints, json.loads(finished.read_text(encoding="utf-8")))
+        for checkpoint in job.work.glob("checkpoint-*"):  # restart points, large and no longer needed
             shutil.rmtree(checkpoint)
 
 
 def _train(
-    job: PretrainJob, blocks: Blocks, steps: int, visits: dict[str, int], resume: str | None, device: str
+    job: PretrainJob, blocks: Blocks, steps: int, checkpoints: dict[str, int], resume: str | None, device: str
 ) -> dict:
-    """Train to the end; returns what there is to publish beside the light checkpoints in the work folder."""
+    """Train to the end; returns facts, log and speed to publish. The work folder has the checkpoints' matrices."""
     causal = load_model(job.model, job.dtype, device)
     padding = read_manifest(job.model)["facts"]["padded_rows"]
     model = TrainedEmbeddings(causal, job.optimisation.float32_weights, padding)
@@ -112,8 +109,8 @@ def _train(
         job.work,
         log_steps=job.log_steps,
         save_steps=job.save_steps,
-        visit_steps={0, *visits.values()},
-        visit=Visitor(job, texts, {step: name for name, step in visits.items()}),
+        visit_steps={0, *checkpoints.values()},
+        visit=functools.partial(evaluate_checkpoint, job, texts, {0: "init"} | {s: n for n, s in checkpoints.items()}),
         tokens_per_step=job.optimisation.batch_size * blocks.block_size,
         bits_per_nat=packed["tokens"] / packed["characters"] / math.log(2),
     )
@@ -146,32 +143,35 @@ def _check_memory(job: PretrainJob, causal: torch.nn.Module, block_size: int) ->
     check_memory(load, next(causal.parameters()).device)
 
 
-class Visitor:
-    """At a checkpoint: keep the trained matrices in the work folder, measure the validation loss."""
+def evaluate_checkpoint(
+    job: PretrainJob, texts: list[ScoredText], names: dict[int, str], model: TrainedEmbeddings, step: int
+) -> None:
+    """Keep the trained matrices of a checkpoint in the work folder, and score it on the held-out texts.
 
-    def __init__(self, job: PretrainJob, texts: list[ScoredText], names: dict[int, str]) -> None:
-        self.job, self.texts, self.names = job, texts, {0: "init", **names}
-
-    def __call__(self, model: TrainedEmbeddings, step: int) -> None:
-        name, causal = self.names[step], model.causal
-        if step and self.job.models:
-            path = self.job.work / f"{name}.safetensors"
-            with writing(self.job.work, f"the matrices of {name}"), written_by_rename(path) as partial:
-                save_file(embedding_tensors(causal, body_dtype(causal)), partial)
-        # Held-out texts have many lengths, and each would be compiled.
-        eager = torch.compiler.set_stance("force_eager") if self.job.execution.compile else contextlib.nullcontext()
-        with eager:
-            scores = validate(causal, self.texts, self.job.validation_recipe)
-        scores = {key: round(value, 6) for key, value in scores.items()}
-        write_json(self.job.work / f"{name}.json", {"name": name, "step": step, **scores})
-        logger.info(
-            "%s (step %d): %.4f bits per character, loss per token %.4f",
-            *(name, step, scores["bits_per_character"], scores["loss_per_token"]),
-        )
+    `names`: name of the checkpoint at each step; the initial model (step 0) is scored, but not kept.
+    """
+    name, causal = names[step], model.causal
+    if step and job.models:
+        path = job.work / f"{name}.safetensors"
+        with writing(job.work, f"the matrices of {name}"), written_by_rename(path) as partial:
+            save_file(embedding_tensors(causal, body_dtype(causal)), partial)
+    # Held-out texts have many lengths, and each would be compiled.
+    eager = torch.compiler.set_stance("force_eager") if job.execution.compile else contextlib.nullcontext()
+    with eager:
+        scores = validate(causal, texts, job.validation_recipe)
+    scores = {key: round(value, 6) for key, value in scores.items()}
+    write_json(job.work / f"{name}.json", {"name": name, "step": step, **scores})
+    logger.info(
+        "%s (step %d): %.4f bits per character, loss per token %.4f",
+        *(name, step, scores["bits_per_character"], scores["loss_per_token"]),
+    )
 
 
 def checkpoint_steps(steps: int, fractions: list[float]) -> dict[str, int]:
-    """Step of each checkpoint by name: fraction 0.25 of 300 steps is `cpt-025` at step 75."""
+    """Step of each checkpoint by name: fraction 0.25 of 300 steps is `cpt-025` at step 75.
+
+    Raises `UserError` for fractions that do not rise to 1, and for more checkpoints than steps.
+    """
     if not fractions or fractions[-1] != 1 or sorted(set(fractions)) != list(fractions) or fractions[0] <= 0:
         raise UserError(f"pretraining.fractions must rise from above 0 to 1, found {fractions}; for example [0.5, 1.0]")
     found = {checkpoint_name(fraction): max(1, math.floor(steps * fraction + 0.5)) for fraction in fractions}
@@ -186,7 +186,10 @@ def checkpoint_name(fraction: float) -> str:
 
 
 def _identity(job: PretrainJob) -> dict:
-    """What two runs must share for one to go on from the other's checkpoint: not the number of processes."""
+    """What two runs must have in common, so that one can continue from the other's restart point.
+
+    The number of processes and other settings of the execution are not part of it.
+    """
     values = dataclasses.asdict(job)
     for name in ("model", "data", "work", "models", "output", "validation", "execution", "save_steps"):
         del values[name]
@@ -201,20 +204,20 @@ def _identity(job: PretrainJob) -> dict:
 def _check_vocabulary(job: PretrainJob) -> None:
     if read_manifest(job.data)["facts"]["tokenizer_sha256"] != tokenizer_sha256(job.model):
         raise UserError(
-            f"{job.data} was packed with another tokenizer than that of {job.model}; "
+            f"{job.data} was packed with another tokenizer than {job.model} has; "
             "pack the corpus with this model's tokenizer"
         )
 
 
-def _publish(job: PretrainJob, visits: dict[str, int], result: dict) -> None:
+def _publish(job: PretrainJob, checkpoints: dict[str, int], result: dict) -> None:
     facts = result["facts"]
     config = {k: v for k, v in _identity(job).items() if k not in ("model", "data", "validation")}
     parents = {"model": job.model, "data": job.data}
     common = {"recipe_version": job.recipe_version, "parents": parents, "seed": job.seed, "config": config}
-    scores = [json.loads((job.work / f"{name}.json").read_text(encoding="utf-8")) for name in ("init", *visits)]
+    scores = [json.loads((job.work / f"{name}.json").read_text(encoding="utf-8")) for name in ("init", *checkpoints)]
     for entry in scores:
         entry["trained_tokens"] = entry["step"] * facts["trained_tokens"] // facts["steps"]
-    for name, entry in zip(visits if job.models else (), scores[1:], strict=False):
+    for name, entry in zip(checkpoints if job.models else (), scores[1:], strict=False):
         tensors = load_file(job.work / f"{name}.safetensors")
         embeddings = Embeddings(tensors["input"], tensors.get("head"))
         derive_model(job.model, embeddings, job.model, job.models / name, facts=entry, **common)

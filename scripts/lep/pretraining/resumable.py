@@ -1,9 +1,10 @@
-"""What embedding pre-training and calibration share: a `transformers.Trainer` that survives any kill.
+"""A `transformers.Trainer` that survives any kill, for embedding pre-training and calibration.
 
-A checkpoint in the work folder holds the trained tensors (safetensors), the optimiser, the schedule,
-the random states and the position; a file `complete` is written last. A restart removes what lacks it
-and goes on from the newest whole checkpoint, with bit-equal results on one device. A training that is
-asked to stop (`lep.compute.stop`) writes a checkpoint after its step and exits with `lep.compute.stop.REQUEUE`.
+- A checkpoint (restart point) in the work folder has the trained tensors (safetensors), optimiser, schedule, random
+  states and position. The file `complete` is written last.
+- A restart deletes checkpoints without that file and continues from the newest one, with equal bits on one device.
+- When asked to stop (`lep.compute.stop`), a training writes a checkpoint after its step and exits with
+  `lep.compute.stop.REQUEUE`.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ _TRAINED = "trained.safetensors"
 
 
 class ResumableMixin:
-    """Mixed into a `Trainer`: checkpoints hold the trained tensors alone, data come in their own order."""
+    """Mixed into a `Trainer`: checkpoints have only the trained tensors, and data come in the order of the data set."""
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
@@ -56,12 +57,12 @@ class ResumableMixin:
         return torch.utils.data.SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
 
     def floating_point_ops(self, inputs: dict) -> int:
-        return 0  # counts every parameter at every step for a number nobody reads
+        return 0  # the Trainer's own would count all parameters at every step, for a number that nobody reads
 
 
 @contextmanager
 def writing(work: Path, what: str, partial: Path | None = None) -> Iterator[None]:
-    """Turn a failed writing (a full disk, a quota) into a `UserError`; `partial` is removed, older files stay."""
+    """Turn a failed write (full disk, quota) into a `UserError`; the folder `partial` is removed, older files stay."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -69,16 +70,16 @@ def writing(work: Path, what: str, partial: Path | None = None) -> Iterator[None
             shutil.rmtree(partial, ignore_errors=True)
         raise UserError(
             f"{what} could not be written to {work} ({error}; {shutil.disk_usage(work).free / 1e9:.1f} GB are free); "
-            "make room and run the same command again: it goes on from its last restart point"
+            "make room and run the same command again: it continues from its last restart point"
         ) from error
 
 
 class Schedule(TrainerCallback):
-    """Decides when to log and save, writes the log as it grows, shows progress, and calls `visit` at fixed steps.
+    """Decides when to log and save, writes the log as it grows, shows progress, and calls `visit` at `visit_steps`.
 
-    The Trainer reports every step, and the lines of the log are means over `log_steps` of them, so that they do not
-    depend on where a run was interrupted. `bits_per_nat` turns a loss per token into bits per character of the
-    training text: tokens per character / ln 2; 0 where that is not known.
+    The Trainer reports every step; a line of the log is the mean over `log_steps` of them, so that the log does not
+    depend on interruptions. `bits_per_nat` converts a loss per token into bits per character of the training text:
+    tokens per character / ln 2 (0 = not known).
     """
 
     def __init__(
@@ -142,13 +143,13 @@ class Schedule(TrainerCallback):
         self._bar.set_postfix(self.shown(entry["loss"]), refresh=False)
 
     def on_save(self, args, state, control, **kwargs) -> None:
-        distributed.barrier()  # every process has written its random states
+        distributed.barrier()  # until every process has written its random states
         if distributed.is_main():
             write_text(checkpoint_folder(Path(args.output_dir), state.global_step) / COMPLETE, "")
         if self._stopping:
             self._bar.close()
             logger.info(
-                "stopped after step %d (%s): run the same command again to go on; exit code %d",
+                "stopped after step %d (%s): run the same command again to continue; exit code %d",
                 *(state.global_step, stop.requested() or "another process was asked", stop.REQUEUE),
             )
             distributed.barrier()
@@ -159,7 +160,7 @@ class Schedule(TrainerCallback):
         self._bar.close()
 
     def shown(self, loss: float) -> dict[str, str]:
-        """What the progress bar says beside steps and the time left."""
+        """The values in the progress bar, besides steps and time left."""
         shown = {"loss": f"{loss:.3f}"}
         if self.bits_per_nat:
             shown["bits/char"] = f"{loss * self.bits_per_nat:.3f}"
@@ -173,11 +174,11 @@ class Schedule(TrainerCallback):
 
     @property
     def tokens_per_second(self) -> float:
-        """Speed of this run of the program in training tokens, saving and validation not counted."""
+        """Training tokens per second of this process, without the time for saving and validation."""
         return self.steps_done * self.tokens_per_step / max(self.training_seconds, 1e-9)
 
     def speed(self) -> dict[str, float]:
-        """What this run of the program did and how fast, for `run.json`."""
+        """Steps and speed of this process, for `run.json`."""
         return {
             "steps_in_this_process": self.steps_done,
             "tokens_per_second": round(self.tokens_per_second),
@@ -187,7 +188,7 @@ class Schedule(TrainerCallback):
 
 
 def quiet_arguments() -> dict:
-    """Trainer settings that both trainings share: no reporting, own saving and logging, no needless work."""
+    """Trainer settings of both trainings: no reporting, saving and logging by `Schedule`, no needless work."""
     return {
         "report_to": "none",
         "disable_tqdm": True,
@@ -203,7 +204,7 @@ def quiet_arguments() -> dict:
 
 
 def trained_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The parameters that train, by name; a shared one once."""
+    """The parameters that train, by name; a shared parameter once."""
     return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
 
 
@@ -220,9 +221,9 @@ def hash_frozen(model: torch.nn.Module) -> str:
 
 
 def open_work(work: Path, identity: dict) -> str | None:
-    """Prepare a work folder for the run that `identity` describes; returns the checkpoint to go on from.
+    """Prepare a work folder for the run of this `identity`; returns the checkpoint to continue from, or None.
 
-    A folder of another run is emptied, an unfinished checkpoint removed: by the main process, for all.
+    The main process empties the folder of another run, and deletes incomplete checkpoints.
     """
     return distributed.from_main(_open_work(work, identity) if distributed.is_main() else None)
 
@@ -232,7 +233,7 @@ def _open_work(work: Path, identity: dict) -> str | None:
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     if found != {"sha256": sha256_json(identity)}:
         if work.exists() and any(work.iterdir()):
-            logger.info("%s holds another run; starting anew", work)
+            logger.info("%s belongs to another run: it is emptied, and training starts at step 0", work)
             shutil.rmtree(work)
         write_json(path, {"sha256": sha256_json(identity)})
     whole = []
@@ -254,12 +255,12 @@ def checkpoint_folder(work: Path, step: int) -> Path:
 
 
 def ends_window(step: int, every: int, last: int) -> bool:
-    """Whether a line of the log ends at `step`: the first, each `every`-th, the last."""
+    """Whether a line of the log ends at `step`: at the first, each `every`-th and the last step."""
     return step == 1 or step % every == 0 or step == last
 
 
 def windows(history: Iterable[dict], every: int, last: int) -> Iterator[list[dict]]:
-    """The Trainer's entries of steps, in the lists that become one line each. Runs forwards or backwards."""
+    """The Trainer's entries of steps, grouped by line of the log; `history` may run forwards or backwards."""
     window: list[dict] = []
     for entry in history:
         if "loss" not in entry:
@@ -273,7 +274,7 @@ def windows(history: Iterable[dict], every: int, last: int) -> Iterator[list[dic
 
 
 def log_line(window: list[dict], bits_per_nat: float = 0.0) -> str:
-    """One JSON line with fixed digits: the mean loss of the steps, learning rate and gradient norm of the last one."""
+    """One JSON line, rounded: mean loss of the steps, learning rate and gradient norm of the last step."""
     loss = sum(entry["loss"] for entry in window) / len(window)
     line = {"step": window[-1]["step"], "loss": round(loss, 6)}
     if bits_per_nat:
@@ -284,6 +285,6 @@ def log_line(window: list[dict], bits_per_nat: float = 0.0) -> str:
 
 
 def log_lines(history: list[dict], every: int = 1, last: int = 0, bits_per_nat: float = 0.0) -> str:
-    """The log of the finished windows of a history."""
+    """The log of the complete windows of a history."""
     found = windows(history, every, last)
     return "".join(log_line(w, bits_per_nat) for w in found if ends_window(w[-1]["step"], every, last))

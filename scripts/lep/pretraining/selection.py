@@ -1,4 +1,4 @@
-"""Which documents of a corpus are trained on, and how often: shares of languages, weights of domains, a reserve."""
+"""Choose the documents to train on, and how often: shares of languages, weights of domains, a reserve."""
 
 import dataclasses
 import hashlib
@@ -14,46 +14,40 @@ from pydantic.dataclasses import dataclass
 from lep.config import STRICT, UserError
 from lep.files import fraction
 
-_PLACES = 2**16  # steps of the limit that decides which documents are used
+_PLACES = 2**16  # resolution of the limits
 
 
 @dataclass(frozen=True, config=STRICT)
 class PackingRecipe:
-    """What decides the blocks.
+    """What determines the blocks, besides documents and tokenizer."""
 
-    `block_size` in tokens. `language_weights` are the wanted shares of characters by language; as many
-    documents are used as the scarcest language allows. Empty: every document. `domain_weights` say how often the
-    documents of a domain are read (2: twice, 0.5: half of them; others once). A share of `reserve` of the
-    groups of documents is left out, for the copy task of the calibration. A file holds about `shard_tokens`.
-    """
-
-    block_size: int
-    language_weights: dict[str, float] | None = None
-    domain_weights: dict[str, float] | None = None
-    reserve: float = 0.05
-    seed: int = 42
-    shard_tokens: int = 2**28
+    block_size: int  # tokens of a block
+    language_weights: dict[str, float] | None = None  # shares of characters by language; None, {} = all documents
+    domain_weights: dict[str, float] | None = None  # how often: 2 = twice, 0.5 = half of them; 1 if not listed
+    reserve: float = 0.05  # share of the groups that is left out, for the copy task of the calibration; 0 = none
+    seed: int = 42  # of the choice of documents
+    shard_tokens: int = 2**28  # tokens of a file, about
 
 
 def is_reserved(group: str, share: float, seed: int) -> bool:
-    """True for the groups of documents that pre-training never sees: a hash of seed and group decides."""
+    """Whether pre-training never sees a group of documents, by a hash of seed and group."""
     return fraction(f"{seed}/reserve/{group}") < share
 
 
 @dataclasses.dataclass
 class Selection:
-    """Which documents are packed, and how often; the choice of one does not depend on the others but by the limits.
+    """Which documents are packed, and how often.
 
-    A document's place is a hash of seed, id and language in [0, 1). It is used where its place lies below the limit of
-    its language, and repeated as its domain's weight says.
+    The place of a document is a hash of seed, id and language in [0, 1). The document is used if its place is below the
+    limit of its language. Each document is chosen independently; only the limits depend on the whole corpus.
     """
 
     recipe: PackingRecipe
-    limits: dict[str, float] = dataclasses.field(default_factory=dict)
-    counts: Counter = dataclasses.field(default_factory=Counter)
+    limits: dict[str, float] = dataclasses.field(default_factory=dict)  # by language; {} = all documents are used
+    counts: Counter = dataclasses.field(default_factory=Counter)  # documents and characters that are left out
 
     def copies(self, document: dict) -> int:
-        """How often a document is in the whole text: its domain's weight, the broken part by a hash."""
+        """How often a document is read: the weight of its domain; a hash decides about the fraction."""
         weight = (self.recipe.domain_weights or {}).get(document.get("domain", ""), 1.0)
         return math.floor(weight) + (self.place(document, "copies") < weight % 1)
 
@@ -62,6 +56,7 @@ class Selection:
         return self.place(document) < self.limits.get(document["language"], 1.0 if not self.limits else 0.0)
 
     def place(self, document: dict, kind: str = "") -> float:
+        """A hash of the document in [0, 1); another `kind` gives an independent one."""
         key = f"{self.recipe.seed}/{document['id']}/{document['language']}{kind}".encode()
         return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) / 2**64
 
@@ -69,10 +64,11 @@ class Selection:
 def select_documents(path: Path, recipe: PackingRecipe) -> Selection:
     """Read all documents once and set the limits that give each language its share of characters.
 
-    As many documents are used as the scarcest language allows. The shares are exact up to one part in 65,536 of the
-    places, or to one document.
+    As many documents are used as the scarcest language allows. The shares are exact up to 1/65,536 of the places or up
+    to one document. Raises `UserError` if a language with a weight has no text.
     """
     selection = Selection(recipe)
+    # Characters of each language by place: their running sum gives the limit for any number of characters.
     characters: dict[str, numpy.ndarray] = defaultdict(lambda: numpy.zeros(_PLACES, numpy.int64))
     for document, _ in _read_from(path, 0):
         size = sum(len(paragraph["text"]) for paragraph in document["paragraphs"])
@@ -92,9 +88,9 @@ def select_documents(path: Path, recipe: PackingRecipe) -> Selection:
 
 
 def selected(path: Path, selection: Selection, start: tuple[int, int]) -> Iterator[tuple[dict, tuple[int, int]]]:
-    """The documents to pack from a position on, (pass, byte offset), each with the position behind it.
+    """The documents to pack from a position on (pass over the file, byte offset), with the position after each.
 
-    One pass over the file uses a document once, so that its copies lie far apart.
+    One pass over the file uses a document once, so that its copies are far apart.
     """
     recipe = selection.recipe
     passes = math.ceil(max([1.0, *(recipe.domain_weights or {}).values()]))
@@ -121,7 +117,7 @@ def _budgets(present: dict[str, int], weights: dict[str, float], path: Path) -> 
 
 
 def _read_from(path: Path, offset: int) -> Iterator[tuple[dict, int]]:
-    """Documents of a JSONL file from a byte offset on, each with the offset behind it."""
+    """Documents of a JSONL file from a byte offset on, with the offset after each."""
     with open(path, "rb") as file:
         file.seek(offset)
         for line in file:

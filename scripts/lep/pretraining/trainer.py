@@ -1,4 +1,4 @@
-"""Training of the input embeddings and the LM head alone: model, data order and optimiser (paper section 2.4.1)."""
+"""Train only the input embeddings and the LM head: model, order of the data, optimiser (paper section 2.4.1)."""
 
 import functools
 import math
@@ -21,43 +21,36 @@ from lep.pretraining.resumable import ResumableMixin, Schedule, quiet_arguments
 
 @dataclass(frozen=True, config=STRICT)
 class Optimisation:
-    """Hyper-parameters; the defaults are the paper's.
+    """Hyper-parameters; the defaults are the paper's."""
 
-    A step takes `batch_size` sequences, whatever the number of processes. `max_steps` null: one epoch (the last
-    incomplete step is left out); more steps than an epoch: the data again, in another order. `token_budget` and
-    `share` (of the steps) shorten that. `head_learning_rate` null: that of the input embeddings. `packing` masked:
-    attention stays inside a document. `float32_weights`: the matrices and their optimiser state in float32 beside a
-    body of fewer bits.
-    """
-
-    learning_rate: float
-    batch_size: int = 256
-    head_learning_rate: float | None = None
-    max_steps: int | None = None
-    token_budget: int | None = None
-    share: float = 1.0
-    warmup_steps: int = 100
-    schedule: str = "cosine"
-    weight_decay: float = 0.1
-    betas: tuple[float, float] = (0.9, 0.95)
-    epsilon: float = 1e-5
-    max_gradient_norm: float = 1.0
-    packing: Literal["paper", "masked"] = "paper"
-    float32_weights: bool = False
+    learning_rate: float  # peak, after the warm-up
+    batch_size: int = 256  # sequences of a step, over all processes
+    head_learning_rate: float | None = None  # None = as the input embeddings
+    max_steps: int | None = None  # None, 0 = one epoch of whole steps; beyond an epoch the data repeat in another order
+    token_budget: int | None = None  # training tokens at most; None, 0 = no limit
+    share: float = 1.0  # of these steps that are trained; 1 = all
+    warmup_steps: int = 100  # but at most half of the run; 0 = none
+    schedule: str = "cosine"  # of the learning rate, a name of transformers
+    weight_decay: float = 0.1  # 0 = off
+    betas: tuple[float, float] = (0.9, 0.95)  # of Adam
+    epsilon: float = 1e-5  # of Adam
+    max_gradient_norm: float = 1.0  # 0 = no clipping
+    packing: Literal["paper", "masked"] = "paper"  # masked = attention stays inside a document
+    float32_weights: bool = False  # matrices and their optimiser state in float32, whatever the body's number type
 
 
 @dataclass(frozen=True, config=STRICT)
 class Execution:
-    """How a step is computed: time and memory, no number beyond rounding. `micro_batch_size`: sequences at a time."""
+    """How a step is computed: this changes time and memory, but no number beyond rounding."""
 
-    micro_batch_size: int = 4
-    attention: Literal["sdpa", "flash_attention_2"] = "sdpa"
-    compile: bool = False
-    activation_checkpointing: bool = False
+    micro_batch_size: int = 4  # sequences of a forward pass, at most
+    attention: Literal["sdpa", "flash_attention_2"] = "sdpa"  # kernel of transformers
+    compile: bool = False  # torch.compile of the body
+    activation_checkpointing: bool = False  # compute activations again in the backward pass: less memory, more time
 
 
 class TrainedEmbeddings(torch.nn.Module):
-    """A causal language model of which only the two matrices train (one where they are tied).
+    """A causal language model that trains only its two matrices (one if they are tied).
 
     The loss is part of `forward`, so that the processes of a distributed training exchange its gradients.
     """
@@ -65,7 +58,7 @@ class TrainedEmbeddings(torch.nn.Module):
     accepts_loss_kwargs = True  # the Trainer counts a step's targets and passes their number
 
     def __init__(self, causal: torch.nn.Module, float32_weights: bool = False, padding: int = 0) -> None:
-        """`padding` rows at the end of the matrices belong to no token and stay as they are."""
+        """`padding`: rows at the end of the matrices that belong to no token and never change."""
         super().__init__()
         self.causal = causal
         freeze_body(causal)
@@ -77,7 +70,7 @@ class TrainedEmbeddings(torch.nn.Module):
 
     @torch.no_grad()
     def restore_padding(self, *_: object) -> None:
-        """Undo what a step did to the rows of no token: the softmax and the decay move them."""
+        """Restore the padding rows after each step; softmax gradients and weight decay change them."""
         for matrix, rows in self._padding:
             matrix[-len(rows) :] = rows
 
@@ -88,7 +81,10 @@ class TrainedEmbeddings(torch.nn.Module):
         position_ids: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Loss in nats over `num_items_in_batch` targets (a step's; default: those of this batch)."""
+        """Loss in nats per target, over `num_items_in_batch` targets (None: the targets of this batch).
+
+        `input_ids`, `labels` and `position_ids` are (batch, length).
+        """
         hidden = final_hidden(self.causal, input_ids, position_ids)
         head = self.causal.get_output_embeddings().weight.to(hidden.dtype)
         total = summed_cross_entropy(hidden.reshape(-1, hidden.shape[-1]), head, labels.reshape(-1))
@@ -96,7 +92,7 @@ class TrainedEmbeddings(torch.nn.Module):
 
 
 def freeze_body(model: torch.nn.Module) -> None:
-    """Let nothing train but the input embeddings and the LM head (one matrix where they are tied)."""
+    """Let only the input embeddings and the LM head train (one matrix if they are tied)."""
     model.requires_grad_(False)
     model.get_input_embeddings().weight.requires_grad_(True)
     model.get_output_embeddings().weight.requires_grad_(True)
@@ -111,10 +107,10 @@ def embedding_tensors(model: torch.nn.Module, dtype: torch.dtype) -> dict[str, t
 
 
 class BlockDataset(torch.utils.data.Dataset):
-    """The sequences of a whole run in their order: each epoch a new permutation of the blocks, by seed.
+    """The sequences of a whole run in their order: each epoch is another permutation of the blocks, by seed.
 
-    An index is a position in the run, so that going on needs no replay and the number of processes
-    does not change which sequences a step takes.
+    An index is a position in the run. So a restart needs no replay, and the number of processes does not change the
+    sequences of a step.
     """
 
     def __init__(self, blocks: Blocks, length: int, seed: int) -> None:
@@ -138,10 +134,10 @@ class BlockDataset(torch.utils.data.Dataset):
 
 
 def collate(blocks: numpy.ndarray, document_start: int | None = None) -> dict[str, torch.Tensor]:
-    """Blocks (batch, block_size) as inputs and labels: of each position the next token, of the last none.
+    """Blocks (batch, block_size) as inputs and labels of this shape; a label is the next token, `IGNORED` at the end.
 
-    With `document_start`, the id that begins a document, positions start anew there, which keeps the attention inside
-    a document, and this id is no target: what stands before it is another document.
+    With `document_start`, the id that begins a document, positions restart at this id, which keeps the attention inside
+    a document, and the id is no target, since it follows another document.
     """
     ids = torch.from_numpy(numpy.asarray(blocks).astype(numpy.int64))
     labels = torch.full_like(ids, IGNORED)
@@ -155,12 +151,12 @@ def collate(blocks: numpy.ndarray, document_start: int | None = None) -> dict[st
 
 
 class EmbeddingTrainer(ResumableMixin, Trainer):
-    """The stock Trainer with light, safe checkpoints, a fixed order of data, and a rate of its own for the head."""
+    """The stock Trainer with light, safe checkpoints, a fixed order of the data, and a learning rate for the head."""
 
     head_learning_rate: float | None = None
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """The Trainer's optimiser over the matrices, each of which decays."""
+        """AdamW over the matrices only, with weight decay on both."""
         if self.optimizer is None:
             causal = self.model.causal
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
@@ -185,7 +181,10 @@ def make_trainer(
     seed: int,
     document_start: int,
 ) -> EmbeddingTrainer:
-    """The Trainer of a run of `steps`. Only the given schedule reports; nothing leaves the machine."""
+    """The Trainer of a run of `steps`. Only `schedule` logs; nothing is sent to a tracking service.
+
+    Raises `UserError` for a batch that the processes cannot share, and a head rate for a tied model.
+    """
     _prepare(model.causal, recipe, execution)
     micro, accumulation = split_batch(recipe.batch_size, execution.micro_batch_size, distributed.processes())
     logger.info(
@@ -230,9 +229,10 @@ def _prepare(causal: torch.nn.Module, recipe: Optimisation, execution: Execution
 
 
 def split_batch(batch: int, micro: int, processes: int) -> tuple[int, int]:
-    """(sequences at a time, accumulated micro-batches) that make a step of `batch` sequences in `processes`.
+    """(sequences of a micro-batch, micro-batches) per process, for a step of `batch` sequences in all `processes`.
 
-    At most `micro` at a time, fewer where they would not divide the step.
+    A micro-batch has at most `micro` sequences, and divides the step. Raises `UserError` if the processes cannot share
+    the step evenly.
     """
     share, rest = divmod(batch, processes)
     if rest or not share:
@@ -244,7 +244,7 @@ def split_batch(batch: int, micro: int, processes: int) -> tuple[int, int]:
 
 
 def count_steps(blocks: int, block_size: int, recipe: Optimisation) -> int:
-    """Optimiser steps of a run over `blocks` sequences."""
+    """Optimiser steps of a run over `blocks` sequences; raises `UserError` if there is not one."""
     whole = recipe.max_steps or blocks // recipe.batch_size
     if recipe.token_budget:
         whole = min(whole, recipe.token_budget // (recipe.batch_size * block_size))

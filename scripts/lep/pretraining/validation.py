@@ -20,26 +20,29 @@ _POSITIONS_AT_ONCE = 2048  # positions whose logits exist at a time
 
 @dataclass(frozen=True, config=STRICT)
 class ValidationRecipe:
-    """Which text is scored: whole documents of `languages`, up to about `characters` in each language."""
+    """Which text is scored, and how."""
 
     languages: list[str]
-    characters: int
+    characters: int  # of each language, about: whole documents are scored
     window: int  # tokens
-    batch_size: int = 16
-    seed: int = 42
+    batch_size: int = 16  # windows
+    seed: int = 42  # of the choice of documents
 
 
 @dataclass(frozen=True, config=STRICT)
 class ScoredText:
-    """Token ids of documents (BOS first) with what turns their likelihood into bits per character."""
+    """Encoded documents of one language."""
 
     language: str
-    ids: list[list[int]]
-    characters: int
+    ids: list[list[int]]  # token ids of each document, BOS first, without EOS
+    characters: int  # of all documents, for bits per character
 
 
 def load_validation(documents: Path, tokenizer: Path, recipe: ValidationRecipe) -> list[ScoredText]:
-    """The validation documents, encoded. The choice depends on the text alone, never on the tokenizer."""
+    """The validation documents, encoded. Their choice does not depend on the tokenizer.
+
+    Raises `UserError` if a language has no document.
+    """
     encoder, special = load_encoder(tokenizer)
     by_language: dict[str, list[dict]] = defaultdict(list)
     for document in read_jsonl(documents):
@@ -92,7 +95,7 @@ def _negative_log_likelihood(model: torch.nn.Module, windows: list[list[int]], b
     device = next(model.parameters()).device
     head = model.get_output_embeddings().weight.to(body_dtype(model))
     total = 0.0
-    windows = sorted(windows, key=len, reverse=True)  # little padding
+    windows = sorted(windows, key=len, reverse=True)  # similar lengths in a batch: little padding
     for start in range(0, len(windows), batch_size):
         batch = windows[start : start + batch_size]
         ids = torch.zeros(len(batch), len(batch[0]), dtype=torch.long)
@@ -101,7 +104,7 @@ def _negative_log_likelihood(model: torch.nn.Module, windows: list[list[int]], b
             ids[row, : len(window)] = torch.tensor(window)
             valid[row, : len(window)] = True
         ids, valid = ids.to(device), valid.to(device)[:, 1:]
-        # Padding stands behind the text, where causal attention never looks.
+        # Padding follows the text, where causal attention does not reach.
         hidden = final_hidden(model, ids)[:, :-1][valid]
         for part, targets in zip(
             hidden.split(_POSITIONS_AT_ONCE), ids[:, 1:][valid].split(_POSITIONS_AT_ONCE), strict=True

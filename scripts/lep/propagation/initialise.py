@@ -1,4 +1,4 @@
-"""Mean initialisation of new embeddings (paper section 2.1.2): a new row averages the rows of its old tokens."""
+"""Mean initialisation of new embeddings (paper section 2.1.2): a new row is the mean of the rows of its old tokens."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ from lep.config import UserError
 from lep.manifest import with_manifest
 from lep.models.folder import Embeddings, read_embeddings
 from lep.models.store import derive_model
-from lep.propagation.operator import Operator, read_operator
+from lep.propagation.averaging import Operator, read_operator
 from lep.propagation.sparse import BLOCK_ROWS, sparse_product
 
 RECIPE_VERSION = 1
-EMPTY_NORM = 1e-12  # rows below are replaced by the mean row (Llama 3 has rows of zeros)
+EMPTY_NORM = 1e-12  # rows with a smaller norm are replaced by the mean row (Llama 3 has rows of zeros)
 
 
 def apply_operator(operator: Operator, old: torch.Tensor) -> torch.Tensor:
     """The initial new matrix (new tokens, d) in the old one's dtype (paper equations 1 and 2).
 
-    `old` is (rows, d) with at least one row per old token; padding rows behind them are not used.
-    Averages in float64; rows without counterpart, or with a norm below 1e-12, become the mean of
-    the old tokens' rows.
+    `old` is (rows, d) with at least one row per old token; padding rows after them are not used. Averages are computed
+    in float64. Rows without old tokens, or with a norm below 1e-12, become the mean of the old tokens' rows. Raises
+    `UserError` if `old` has too few rows.
     """
     rows, tokens = operator.matrix.shape
     if old.shape[0] < tokens:
@@ -40,7 +40,7 @@ def apply_operator(operator: Operator, old: torch.Tensor) -> torch.Tensor:
 
 
 def initialise_embeddings(base: Path, operator: Path, vocabulary: Path, target: Path, seed: int | None = None) -> None:
-    """Publish `base` with the new vocabulary: both matrices, each averaged from its own old one (tied: one)."""
+    """Publish `base` with the new vocabulary; each matrix is averaged from its own old one (a tied model has one)."""
     base, vocabulary = Path(base), Path(vocabulary)
     averaging = read_operator(operator)
     averaging.check(base, vocabulary)

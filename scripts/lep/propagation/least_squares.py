@@ -1,9 +1,10 @@
 """Least squares of tall matrices: argmin over P of |A P - B| (Frobenius), in float64, in blocks of rows.
 
-The rows of A and B are weighted sums of rows of two stored matrices. Well-conditioned problems are
-solved by normal equations, which need one pass and memory for d x d matrices only. Others (fewer
-rows than dimensions, near-dependent columns) go through a blocked QR and a singular value
-decomposition, which give the rank and the solution of least norm.
+The rows of A and B are weighted sums of rows of two stored matrices.
+
+- Well-conditioned problems are solved by normal equations: one pass, and memory only for d x d matrices.
+- Others (fewer rows than dimensions, near-dependent columns) are solved by a blocked QR and a singular value
+  decomposition, which give the rank and the solution of least norm.
 """
 
 import math
@@ -18,23 +19,20 @@ from lep.config import UserError
 from lep.log import logger
 from lep.propagation.sparse import BLOCK_ROWS, sparse_product
 
-# Normal equations square the condition: up to this one they keep about eight digits.
+# Normal equations square the condition number: up to this value about eight digits of the solution are correct.
 NORMAL_CONDITION = 1e4
 HELD_OUT = 5  # one row in five
-_PANELS = 4  # of the Gram matrix: more save arithmetic (half of it at most), fewer run nearer to the processor's rate
+_PANELS = 4  # of the Gram matrix: more panels save arithmetic (at most half), fewer run closer to peak speed
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """The stored rows of each token: X is the start of `base`, Y the rows `instruct_ids` (tokens,) of `instruct`.
+    """The rows of each base token in two stored matrices, X and Y; only the rows in use are read."""
 
-    Both matrices are (at least tokens, d), of any dtype; only rows that are asked for are read.
-    """
-
-    base: torch.Tensor
-    instruct: torch.Tensor
-    instruct_ids: np.ndarray
-    device: str = "cpu"
+    base: torch.Tensor  # (at least tokens, d), any dtype; X is its first rows
+    instruct: torch.Tensor  # (rows, d), any dtype; Y is its rows `instruct_ids`
+    instruct_ids: np.ndarray  # (tokens,)
+    device: str = "cpu"  # of the products
 
     def products(self, weights: csr_matrix) -> tuple[torch.Tensor, torch.Tensor]:
         """`weights` (k, tokens) times X and Y: both (k, d), float64."""
@@ -44,48 +42,47 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """P of shape (d, d), float64, and how good it is.
+    """A fitted P, and how good it is. A residual is |A P - B| / |B|."""
 
-    `residual` is |A P - B| / |B| on all rows. `heldout_residual` is the same on a random fifth of the
-    rows for a P fitted on the others, `identity_residual` on that fifth for P = identity; both are
-    None without held-out rows. `condition` is the ratio of the extreme singular values within `rank`.
-    """
-
-    projection: torch.Tensor
-    rows: int
-    rank: int
-    condition: float
-    residual: float
-    heldout_residual: float | None
-    identity_residual: float | None
+    projection: torch.Tensor  # P, (d, d), float64
+    rows: int  # of A
+    rank: int  # of A
+    condition: float  # largest over smallest singular value of A, within the rank
+    residual: float  # on all rows
+    heldout_residual: float | None  # on a random fifth of the rows, for a P fitted on the others; None = too few rows
+    identity_residual: float | None  # on that fifth, for P = identity; None = too few rows
 
     def facts(self, prefix: str) -> dict[str, float | int | None]:
-        """The numbers under `prefix`_name, with six digits."""
+        """The numbers as {`prefix`_name: value}, with six digits."""
         names = ("residual", "heldout_residual", "identity_residual", "rank", "condition", "rows")
         values = {name: getattr(self, name) for name in names}
         return {f"{prefix}_{k}": six_digits(v) if isinstance(v, float) else v for k, v in values.items()}
 
 
 def six_digits(value: float) -> float:
-    """As it is recorded: rounding beyond differs between machines."""
+    """Round to the digits that are recorded; further digits differ between machines."""
     return float(f"{value:.6g}")
 
 
 def hold_out(rows: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the rows to fit on and of a random fifth to measure on, both sorted (int64)."""
+    """Indices of the rows to fit on, and of a random fifth to measure on; both sorted, int64."""
     drawn = np.random.default_rng(seed or 0).permutation(rows)
     return np.sort(drawn[rows // HELD_OUT :]), np.sort(drawn[: rows // HELD_OUT])
 
 
 def fit_projection(weights: csr_matrix, pairs: Pairs, seed: int | None, name: str) -> Fit:
-    """Fit P on all rows of A = W X and B = W Y, and without a fifth of them, drawn by `seed`, to measure it there.
+    """Fit P on all rows of A = W X and B = W Y; a second fit, without a fifth of the rows, is measured on that fifth.
 
-    `weights` is W, (rows, tokens); `name` says in messages what is fitted. Raises `UserError` without
-    rows or with a row that is not finite.
+    - `weights`: W, (rows, tokens)
+    - `seed`: draws the fifth
+    - `name`: what is fitted, for messages
+
+    Raises `UserError` without rows, and with a row that is not finite.
     """
     train, test = (weights[rows] for rows in hold_out(weights.shape[0], seed))
     if not train.shape[0]:
         raise UserError(f"{name}: the vocabularies share no token to fit on; use the method swap")
+    # The moments of both parts add up to the moments of all rows: one pass over the rows is enough for both fits.
     partly = _moments(train, pairs, name)
     held = _moments(test, pairs, name) if test.shape[0] else None
     whole = partly + held if held else partly
@@ -99,6 +96,7 @@ def fit_projection(weights: csr_matrix, pairs: Pairs, seed: int | None, name: st
         )  # fmt: skip
     heldout = unchanged = None
     if held:
+        # If all rows together are far from singular, four fifths of them are too: skip the test of their condition.
         trusted = rank == dimensions and condition <= NORMAL_CONDITION and partly.rows >= 2 * dimensions
         partial = _cholesky(partly) if trusted else _solve(partly, train, pairs)[0]
         heldout, unchanged = held.residual(partial), held.residual(None)
@@ -106,7 +104,10 @@ def fit_projection(weights: csr_matrix, pairs: Pairs, seed: int | None, name: st
 
 
 def residuals_on(weights: csr_matrix, pairs: Pairs, fit: Fit, name: str) -> tuple[float, float]:
-    """|A P - B| / |B| on other rows than those of a fit: for its P, and for the best P there. Arguments as above."""
+    """|A P - B| / |B| on rows that `fit` was not made for: of its P, and of the best P for these rows.
+
+    Arguments as in `fit_projection`.
+    """
     moments = _moments(weights, pairs, name)
     best, _, _ = _solve(moments, weights, pairs)
     return moments.residual(fit.projection), moments.residual(best)
@@ -114,11 +115,11 @@ def residuals_on(weights: csr_matrix, pairs: Pairs, fit: Fit, name: str) -> tupl
 
 @dataclass(frozen=True, eq=False)
 class _Moments:
-    """Sums over rows: gram A'A (d, d), cross A'B (d, d), the squares of B."""
+    """Sums over rows of A and B, float64."""
 
-    gram: torch.Tensor
-    cross: torch.Tensor
-    squares: float
+    gram: torch.Tensor  # A'A, (d, d)
+    cross: torch.Tensor  # A'B, (d, d)
+    squares: float  # |B|^2
     rows: int
 
     def __add__(self, other: "_Moments") -> "_Moments":
@@ -126,21 +127,21 @@ class _Moments:
         return _Moments(*(mine + theirs for mine, theirs in pairs))
 
     def residual(self, projection: torch.Tensor | None) -> float:
-        """|A P - B| / |B|, good to eight digits; None stands for the identity."""
+        """|A P - B| / |B|, correct to eight digits; None means P = identity."""
         if projection is None:
             change = self.gram.trace() - 2 * self.cross.trace()
         else:
             change = (projection * (self.gram @ projection - 2 * self.cross)).sum()
         square = max(0.0, float(change) + self.squares)
-        # Rounding leaves about 1e-16 of the squares' sum where the residual is nothing.
+        # For an exact fit rounding leaves about 1e-16 of the sum of squares.
         return math.sqrt(square / self.squares) if square > 1e-14 * self.squares else 0.0
 
 
 def _moments(weights: csr_matrix, pairs: Pairs, name: str) -> _Moments:
     """The sums over the rows `weights` x X and `weights` x Y.
 
-    As A'A = X' (W'W X) and A'B = X' (W'W Y), a pass over the tokens that the rows are made of does
-    as well as one over the rows. The shorter of the two is taken: new tokens outnumber their pieces.
+    Since A'A = X' (W'W X) and A'B = X' (W'W Y), a pass over the tokens in the rows gives the same sums as a pass over
+    the rows. The shorter pass is taken: there may be more rows (new tokens) than tokens in them (their pieces).
     """
     left, right = _factors(weights)
     width = pairs.base.shape[1]
@@ -153,15 +154,15 @@ def _moments(weights: csr_matrix, pairs: Pairs, name: str) -> _Moments:
         _add_upper_gram(gram, x, a)
         cross.addmm_(x.T, b)
         squares += float((y * b).sum())
-    for panel in _panels(len(gram)):  # what lies below the diagonal
+    for panel in _panels(len(gram)):  # mirror the upper half
         gram[panel.stop :, panel] = gram[panel, panel.stop :].T
     if not torch.isfinite(gram).all() or not torch.isfinite(cross).all():
-        raise UserError(f"{name}: a matrix holds NaN or infinite numbers; use an intact model")
+        raise UserError(f"{name}: a matrix contains NaN or infinite numbers; use an intact model")
     return _Moments(gram, cross, squares, weights.shape[0])
 
 
 def _factors(weights: csr_matrix) -> tuple[csr_matrix, csr_matrix]:
-    """Two matrices L and R with L'R = W'W, of as few rows as W has, or tokens in it."""
+    """Two matrices L and R with L'R = W'W; their rows are those of W or the tokens in it, whichever are fewer."""
     used = np.unique(weights.indices)
     if len(used) >= weights.shape[0]:
         return weights, weights
@@ -169,7 +170,7 @@ def _factors(weights: csr_matrix) -> tuple[csr_matrix, csr_matrix]:
 
 
 def _add_upper_gram(gram: torch.Tensor, x: torch.Tensor, a: torch.Tensor) -> None:
-    """gram += X'A in the panels of the upper half, which save nearly half of the arithmetic: the sum is symmetric."""
+    """gram += X'A, only in the upper half: the sum is symmetric, so this saves nearly half of the arithmetic."""
     for panel in _panels(len(gram)):
         gram[panel, panel.start :].addmm_(x[:, panel].T, a[:, panel.start :])
 
@@ -184,7 +185,7 @@ def _cholesky(moments: _Moments) -> torch.Tensor:
 
 
 def _solve(moments: _Moments, weights: csr_matrix, pairs: Pairs) -> tuple[torch.Tensor, int, float]:
-    """(P, rank, condition), by normal equations where their accuracy suffices, else from the rows once more."""
+    """(P, rank, condition) by normal equations if they are accurate enough, else by QR, which reads the rows again."""
     dimensions = len(moments.gram)
     if moments.rows >= dimensions:
         values = torch.linalg.eigvalsh(moments.gram)
@@ -194,7 +195,7 @@ def _solve(moments: _Moments, weights: csr_matrix, pairs: Pairs) -> tuple[torch.
 
 
 def _solve_by_qr(weights: csr_matrix, pairs: Pairs, dimensions: int) -> tuple[torch.Tensor, int, float]:
-    """Rank-revealing: the triangle R of [A B] = Q R, then the least-norm solution of R's columns."""
+    """(P, rank, condition) by the triangle R of [A B] = Q R, and the least-norm solution from its singular values."""
     triangle = None
     for start in range(0, weights.shape[0], BLOCK_ROWS):
         rows = torch.cat(pairs.products(weights[start : start + BLOCK_ROWS]), dim=1)

@@ -1,9 +1,11 @@
-"""Learned Embedding Propagation: carry adapted matrices of a base model to its instruct model (paper section 2.2).
+"""Learned Embedding Propagation: transfer adapted matrices from a base to its instruct model (paper section 2.2).
 
-For input embeddings and head alike: new rows = rows of the donor (the adapted base) times a d x d
-matrix P = argmin |A P - B|, with A from the base and B from the instruct model:
-`swap` P = identity; `overlap` rows of the shared tokens; `conversion` T x base and T x instruct, T the averaging
-operator, by the bytes of the tokens or as the published code makes it.
+For both matrices, new rows = rows of the donor (the adapted base) x P, with P (d, d) = argmin |A P - B|:
+
+- `swap`: P = identity
+- `overlap`: A and B are the rows of the shared tokens in base and instruct model
+- `conversion`: A = T x base, B = T x instruct, with the averaging operator T, of the tokens' bytes or as published
+
 The body is the instruct model's, unchanged.
 
     python -m lep.propagate --base DIR --instruct DIR --donor DIR --method conversion --out DIR
@@ -35,8 +37,8 @@ from lep.models.folder import (
 )
 from lep.models.store import derive_model
 from lep.names import METHODS
+from lep.propagation.averaging import TOKEN_TEXTS, Operator, build_operator, read_operator
 from lep.propagation.least_squares import Fit, Pairs, fit_projection, residuals_on, six_digits
-from lep.propagation.operator import TOKEN_TEXTS, Operator, build_operator, read_operator
 from lep.propagation.sparse import BLOCK_ROWS
 from lep.propagation.tokenizer import merge_tokenizers
 from lep.vocabulary.byte_view import ByteView
@@ -46,18 +48,18 @@ RECIPE_VERSION = 4
 
 @dataclass(frozen=True, eq=False)
 class _Inputs:
-    """All that the methods and matrices share: where rows come from and go to, placement."""
+    """The inputs that all methods and both matrices share."""
 
     base: Path
     instruct: Path
     donor: Path
-    operator: Operator | None
-    instruct_ids: np.ndarray  # (base tokens,) the instruct's id of each base token, -1 where it has none
-    copied: tuple[np.ndarray, np.ndarray]  # new ids and the instruct ids whose rows they take over
+    operator: Operator | None  # None: only swap is asked for
+    instruct_ids: np.ndarray  # (base tokens,): the instruct model's id of each base token, -1 if it has none
+    copied: tuple[np.ndarray, np.ndarray]  # new ids, and the instruct ids whose rows they get
     tokens: int  # size of the new tokenizer
-    device: str
-    seed: int | None
-    token_text: str  # of conversion
+    device: str  # of the fits
+    seed: int | None  # of the held-out rows
+    token_text: str  # of conversion: one of TOKEN_TEXTS
 
 
 def propagate(
@@ -73,14 +75,16 @@ def propagate(
 ) -> None:
     """Publish `instruct` with the donor's vocabulary and propagated matrices (paper equations 3 to 7).
 
-    `base` and `instruct` have the original vocabulary, `donor` is the base with the new vocabulary
-    and trained matrices. `operator` is the published averaging operator of the tokenizers of base
-    and donor (None: made on the way). `targets` names the folder to write for each method. Rows of
-    all added tokens that the instruct model has by name are copied from it unchanged; its special
-    roles and chat template move along. `seed` draws the held-out rows of the quality report, nothing
-    else. `token_text` is what conversion splits of a token: its `bytes`, or its string as the `published` code does;
-    residuals for the bytes are then reported too. Raises `UserError` for an unknown method or text, unequal tying or
-    width, an operator of other tokenizers, and ids without a row.
+    - `base`, `instruct`: models with the original vocabulary
+    - `donor`: the base with the new vocabulary and trained matrices
+    - `operator`: published averaging operator of the tokenizers of base and donor; None = built here
+    - `targets`: folder to write for each method
+    - `seed`: draws the held-out rows of the quality report, nothing else
+    - `token_text`: conversion splits the `bytes` of a token, or its string as the `published` code does; then the
+      residuals for the bytes are reported too
+
+    Added tokens of the instruct model keep their rows, special roles and chat template. Raises `UserError` for an
+    unknown method or text, models of different tying or width, an operator of other tokenizers, and ids without a row.
     """
     base, instruct, donor = Path(base), Path(instruct), Path(donor)
     for method in targets:
@@ -114,9 +118,9 @@ def propagate(
 
 
 def align(base: Path, instruct: Path) -> np.ndarray:
-    """The instruct's id of each base token, by name, (base tokens,); -1 for special tokens that it renamed.
+    """The instruct model's id of each base token, by name, (base tokens,); -1 for special tokens that it renamed.
 
-    Raises `UserError` where the instruct model lacks an ordinary token: then it is not a relative of the base.
+    Raises `UserError` if the instruct model lacks an ordinary token: it then was not made from this base.
     """
     old, ids_of = byte_view(base), byte_view(instruct).ids
     ids = np.array([-1 if token is None else ids_of.get(token, -1) for token in old.tokens], dtype=np.int64)
@@ -132,14 +136,14 @@ def align(base: Path, instruct: Path) -> np.ndarray:
 
 
 def added_rows(instruct: ByteView, new: ByteView) -> tuple[np.ndarray, np.ndarray]:
-    """Added tokens of the new tokenizer that the instruct model has by name: new ids and instruct ids, both (n,)."""
+    """New ids and instruct ids, both (n,), of the added tokens of the new tokenizer that the instruct model has."""
     pairs = [(index, instruct.ids[name]) for name, index in sorted(new.added.items()) if name in instruct.ids]
     found = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
     return found[:, 0], found[:, 1]
 
 
 def _propagated(plan: _Inputs, method: str) -> tuple[Embeddings, dict]:
-    """The new matrices by one method, and what is known of them."""
+    """The new matrices by one method, and facts about them."""
     names = ("input",) if is_tied(plan.instruct) else ("input", "head")
     facts = {"method": method, "copied": len(plan.copied[0]), **_operator_facts(plan.operator)}
     matrices = []
@@ -153,9 +157,10 @@ def _propagated(plan: _Inputs, method: str) -> tuple[Embeddings, dict]:
 def _fit(plan: _Inputs, method: str, which: str) -> tuple[Fit, dict]:
     """The fit of one matrix, and its facts.
 
-    Of published texts also the residual of the map on the rows of the bytes, and the least that is possible there.
+    With published token texts also the residual of this map on the rows of the bytes, and the least possible one there.
     """
     instruct = read_matrix(plan.instruct, which)
+    # Rows of renamed tokens (id -1) are never read: the weights leave these tokens out.
     pairs = Pairs(read_matrix(plan.base, which), instruct, np.maximum(plan.instruct_ids, 0), plan.device)
     weights = _shared_rows(plan) if method == "overlap" else _converted_rows(plan, plan.token_text)
     shared = f" ({weights.shape[0]} shared tokens)" if method == "overlap" else ""
@@ -170,19 +175,21 @@ def _fit(plan: _Inputs, method: str, which: str) -> tuple[Fit, dict]:
 
 
 def _propagate_matrix(plan: _Inputs, which: str, fit: Fit | None) -> torch.Tensor:
-    """The new matrix (rows, d) in the instruct model's dtype; without a fit the donor's rows as they are."""
+    """The new matrix (rows, d) in the instruct model's dtype; without a fit the donor's rows, unchanged."""
     donor, instruct = read_matrix(plan.donor, which), read_matrix(plan.instruct, which)
+    # The donor may have padding rows, the new tokenizer may have added tokens of the instruct model.
     new = instruct.new_zeros((max(plan.tokens, len(donor)), donor.shape[1]))
     _project(donor, fit.projection if fit else None, new, plan.device)
+    # Added tokens (chat markers) keep the rows that the instruct model has learned for them.
     new_ids, instruct_ids = (torch.from_numpy(ids) for ids in plan.copied)
     new[new_ids] = instruct[instruct_ids]
     if not all(torch.isfinite(rows).all() for rows in new.split(BLOCK_ROWS)):
-        raise UserError(f"{plan.donor}: the {which} matrix holds NaN or infinite numbers; use an intact donor")
+        raise UserError(f"{plan.donor}: the {which} matrix contains NaN or infinite numbers; use an intact donor")
     return new
 
 
 def _project(donor: torch.Tensor, projection: torch.Tensor | None, new: torch.Tensor, device: str) -> None:
-    """new[:len(donor)] = donor x P, multiplied in float32 (donors of float64: in float64)."""
+    """new[:len(donor)] = donor x P, computed in float32 (in float64 for a donor of float64)."""
     if projection is None:
         new[: len(donor)] = donor.to(new.dtype)
         return
@@ -194,15 +201,15 @@ def _project(donor: torch.Tensor, projection: torch.Tensor | None, new: torch.Te
 
 
 def _shared_rows(plan: _Inputs) -> csr_matrix:
-    """The rows that `overlap` fits on, as weights of the base's tokens, (rows, base tokens)."""
+    """The rows that `overlap` is fitted on, as weights of the base's tokens, (rows, base tokens)."""
     known = plan.instruct_ids >= 0
     return identity(len(known), format="csr")[plan.operator.shared[known[plan.operator.shared]]]
 
 
 def _converted_rows(plan: _Inputs, token_text: str) -> csr_matrix:
-    """The rows that `conversion` fits on, as weights of the base's tokens, (rows, base tokens).
+    """The rows that `conversion` is fitted on, as weights of the base's tokens, (rows, base tokens).
 
-    Rows that average nothing, or a token that the instruct model has not, say nothing about the map.
+    Rows that average nothing, or a token that the instruct model lacks, are dropped: they do not constrain the map.
     """
     matrix = plan.operator.of(token_text)
     usable = np.diff(matrix.indptr) > 0
@@ -212,12 +219,12 @@ def _converted_rows(plan: _Inputs, token_text: str) -> csr_matrix:
 
 
 def _check_models(base: Path, instruct: Path, donor: Path) -> None:
-    """Everything that can be refused before any work."""
+    """All checks that need no fit; raises `UserError`."""
     tying = {str(folder): is_tied(folder) for folder in (base, instruct, donor)}
     if len(set(tying.values())) > 1:
         raise UserError(
-            f"models of equal tying (tie_word_embeddings) are needed, found {tying}; "
-            "take base, instruct and donor of one family"
+            f"base, instruct and donor must have the same tie_word_embeddings, found {tying}; "
+            "use three models of one family"
         )
     shapes = {}
     for folder in (base, instruct, donor):
@@ -227,9 +234,12 @@ def _check_models(base: Path, instruct: Path, donor: Path) -> None:
         check_ids(load_tokenizer(folder), len(matrix), folder)
         shapes[str(folder)] = matrix.shape[1], matrix.dtype
     if len({width for width, _ in shapes.values()}) > 1:
-        raise UserError(f"models of one width are needed, found (hidden size, dtype) {shapes}")
+        raise UserError(
+            f"base, instruct and donor must have the same hidden size, found (hidden size, dtype) {shapes}; "
+            "use three models of one family"
+        )
     if shapes[str(donor)][1] != shapes[str(instruct)][1]:
-        logger.warning("the donor's matrices are %s and are cast to the instruct's %s", *(
+        logger.warning("the donor's matrices are %s and are cast to the instruct model's %s", *(
             shapes[str(folder)][1] for folder in (donor, instruct)
         ))  # fmt: skip
 

@@ -11,16 +11,16 @@ from lep.models.safetensors_header import read_json
 from lep.models.store import TEMPLATES
 
 _EXTRA = ("additional_special_tokens", "extra_special_tokens")
-# From the donor's settings: what names tokens by id, or is the instruct model's to say.
+# Settings that are not taken from the donor: they name tokens by id, or come from the instruct model.
 _DROPPED = ("added_tokens_decoder", "chat_template", *_EXTRA)
 
 
 def merge_tokenizers(donor: Path, instruct: Path, target: Path) -> Path:
-    """Write the new tokenizer into the folder `target` and return it.
+    """Write the new tokenizer into the folder `target` and return that folder.
 
-    Ids of the donor's tokens stay; added tokens of the instruct tokenizer that the donor lacks get
-    the next free ids in the order of their ids there. Special roles (bos, eos, ...), longest input
-    and chat template are the instruct model's.
+    - The donor's tokens keep their ids.
+    - Added tokens of the instruct model that the donor lacks get the next free ids, in the order of their ids there.
+    - Special roles (bos, eos, ...), longest input and chat template are the instruct model's.
     """
     template = load_tokenizer(instruct)
     missing = _missing(template, Tokenizer.from_file(str(tokenizer_file(donor))))

@@ -1,1 +1,1 @@
-"""What readers look at: tables, figures, claims, integrity checks and the PDF. Reads result files, never models."""
+"""Tables, figures, claims, integrity checks, model cards and the PDF, all from result files; no model is loaded."""

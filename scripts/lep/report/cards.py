@@ -1,6 +1,6 @@
-"""Model cards: the README.md of each adapted model's folder, in the hub's form (YAML front matter, then Markdown).
+"""Model cards: README.md in the folder of each adapted model, in the form of the hub (YAML, then Markdown).
 
-A card is written beside the manifest, not into it: scores come after the model.
+A card is not listed in the manifest of its folder: it has scores, which exist only after the model is published.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ PAPER = "Tikhomirov and Chernyshev (2024), https://arxiv.org/abs/2412.21140"
 
 @dataclass(frozen=True)
 class Source:
-    """A model that others are made from: where it comes from and the licence that its card states."""
+    """A source model."""
 
-    path: str
+    path: str  # folder or hub id
     revision: str
-    licence: str
+    licence: str  # as its own card states it
 
     def __str__(self) -> str:
         return f"`{self.path}` (revision {self.revision}; licence {self.licence})"
@@ -33,16 +33,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Origin:
-    """Parents of one family's models, and what they were trained on."""
+    """Source models and training data of one family."""
 
     base: Source
     instruct: Source
-    corpus: list[str]
-    instructions: str
+    corpus: list[str]  # text sources of the embedding pre-training
+    instructions: str  # instruction data of the calibrations
 
 
 def parse_origins(values: Mapping[str, Mapping]) -> dict[str, Origin]:
-    """The origins of each family's models, from the configuration."""
+    """Origins by family, from the configuration."""
     return {family: parse_job(Origin, value, f"origins of {family}") for family, value in values.items()}
 
 
@@ -53,9 +53,11 @@ def write_cards(
     scores: Scores | None,
     languages: Sequence[str],
 ) -> None:
-    """Write `README.md` into the folder of each model, by name (`family/vocabulary/donor` and so on).
+    """Write `README.md` into the folder of each model.
 
-    `scores` is None where no benchmark asks in the language that models are adapted to, the first of `languages`.
+    - `models`: folders by model name, such as `llama/bpe/donor`
+    - `scores`: None if the benchmark is not in the language that models are adapted to
+    - `languages`: of the corpus; models are adapted to the first
     """
     known = {family.name: family for family in families}
     for text, folder in models.items():
@@ -67,9 +69,9 @@ def write_cards(
 def card(
     name: ModelName, folder: Path, family: Family, origin: Origin, scores: Scores | None, languages: Sequence[str]
 ) -> str:
-    """The card's text. Raises `UserError` where the folder has no manifest or the model no scores."""
+    """Text of one card. Raises `UserError` if the folder has no manifest or the model has no scores."""
     manifest = read_manifest(folder)
-    is_donor = name.step == "donor"
+    is_donor = name.step == "donor"  # a donor has the scores of the checkpoint that it links to
     scored = replace(name, step=manifest["facts"]["checkpoint"]) if is_donor else name
     parents = _parents(name, origin)
     front = {
@@ -162,7 +164,7 @@ def _evaluation(scores: Scores | None, scored: str, family: Family, role: str) -
 
 
 def _scores(mine: Mapping[str, Score], original: Mapping[str, Score], title: str) -> str:
-    """Headline scores with 95 % intervals beside those of the model it was made from."""
+    """Table of headline scores with 95 % intervals, next to those of the original model."""
     shots = next(iter(mine.values())).shots
     rows = [f"| {shots}-shot, with 95 % interval | this model | {title} |", "|---|---|---|"]
     for name in COLUMNS:

@@ -1,6 +1,6 @@
-"""Integrity checks of a finished run, written as JUnit XML. Every check runs, even after one failed.
+"""Integrity checks of a finished run, written as JUnit XML. All checks run, also after a failure.
 
-A check is a plain function that raises `CheckError` with what is wrong; unlike a claim it must hold.
+A check is a function that raises `CheckError` with a message. Unlike a claim, a check must hold.
 """
 
 import re
@@ -18,31 +18,30 @@ from lep.report.published import Published, read_published
 from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_scores
 from lep.report.special_rows import differing_rows
 
-ROUNDING = 0.001  # the paper's values have three digits
-OVERLAP_FROM = 40  # characters; shorter paragraphs may recur by chance, such as names and greetings
+ROUNDING = 0.001  # the paper's values have three decimal places
+OVERLAP_FROM = 40  # characters; shorter paragraphs, such as names and greetings, may occur twice by chance
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class CheckError(Exception):
-    """A property that a finished run must have does not hold."""
+    """An integrity check failed."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that the checks look at. `models` were evaluated; folders are of published artefacts, `propagated`
-    maps a model to its instruct model, `donors` maps `family/vocabulary` to the donor's folder."""
+    """Everything that the checks read."""
 
     families: list[Family]
-    models: Sequence[str]
+    models: Sequence[str]  # names of all models that the workflow evaluates
     scores: Scores
     metrics: Metrics
-    published: list[Published]
-    training: list[Path]
-    heldout: list[Path]
-    manifests: list[Path]
-    propagated: dict[Path, Path]
-    donors: dict[str, Path]
-    tables: list[Path]
+    published: list[Published]  # the paper's rows
+    training: list[Path]  # JSONL files of training documents
+    heldout: list[Path]  # JSONL files of held-out documents
+    manifests: list[Path]  # folders of published artefacts
+    propagated: dict[Path, Path]  # folder of a LEP model -> folder of its instruct model
+    donors: dict[str, Path]  # family/vocabulary -> folder of the donor
+    tables: list[Path]  # tables as Markdown
 
 
 def run_checks(
@@ -60,11 +59,9 @@ def run_checks(
     tables: Paths = (),
     run: str = "",
 ) -> None:
-    """Run all checks and write `target`. Raises `UserError` with every failure where one failed.
+    """Run all checks and write the JUnit XML `target`. Raises one `UserError` that lists all failures.
 
-    `models` are the names of all models that the workflow evaluates, `training` and `heldout` JSONL files of documents,
-    `manifests` published folders or their manifest.json, `tables` rendered tables (Markdown); `propagated` maps folders
-    of LEP models to those of their instruct models, `donors` vocabularies (`family/vocabulary`) to the donors' folders.
+    The arguments are as in `Facts`; a folder may also be given by its manifest.json.
     """
     facts = Facts(
         parse_families(families), models, read_scores(scores), read_metrics(metrics), read_published(published),
@@ -81,7 +78,7 @@ def run_checks(
 
 
 def junit(failures: dict[str, str | None], run: str = "") -> str:
-    """JUnit XML of named checks; a value is the message of a failure, None where the check passed."""
+    """JUnit XML of checks; `failures` maps each name to its failure message, or to None if the check passed."""
     count = sum(failure is not None for failure in failures.values())
     suite = ElementTree.Element(
         "testsuite", name="integrity", tests=str(len(failures)), failures=str(count), errors="0"
@@ -97,14 +94,14 @@ def junit(failures: dict[str, str | None], run: str = "") -> str:
 
 
 def check_rows_complete(facts: Facts) -> None:
-    """Every model that the workflow evaluates has a score for each task, each group and the Micro-Avg."""
+    """Each evaluated model has a score for every task and group, and the Micro-Avg."""
     for model in facts.models:
         missing = [name for name in (*TASKS, *COLUMNS) if not facts.scores.get(model, name)]
         _require(not missing, f"{model} has no {', '.join(missing)}")
 
 
 def check_micro_formula(facts: Facts) -> None:
-    """Group scores are the means of their tasks and the Micro-Avg that of all 17."""
+    """A group score is the mean over its tasks, and the Micro-Avg the mean over all 17."""
     for model, scores in facts.scores.entries.items():
         parts = [(name, tasks) for name, tasks in {**GROUPS, MICRO: TASKS}.items() if name in scores]
         for name, tasks in parts:
@@ -113,36 +110,36 @@ def check_micro_formula(facts: Facts) -> None:
 
 
 def check_micro_formula_published(facts: Facts) -> None:
-    """The paper's Micro-Avg is the mean of its group scores, weighted by tasks, to its rounding."""
+    """The paper's Micro-Avg is the mean of its group scores, weighted by number of tasks, up to rounding."""
     for row in facts.published:
         mean = micro_average({name: row.values[name] for name in GROUPS})
         _require(
             abs(mean - row.values[MICRO]) < ROUNDING,
-            f"Table {row.table}, {row.model} {row.vocabulary}: {row.values[MICRO]} against {mean:.4f}",
+            f"Table {row.table}, {row.model} {row.vocabulary}: Micro-Avg {row.values[MICRO]}, but the mean is {mean:.4f}",
         )
 
 
 def check_no_overlap(facts: Facts) -> None:
-    """No group of documents and no longer paragraph of held-out text is in the training text."""
+    """Training and held-out text share no group of documents and no paragraph of `OVERLAP_FROM` characters or more."""
     groups: set[str] = set()
     paragraphs: dict[str, str] = {}
     for document in _documents(facts.heldout):
         groups.add(document["group"])
         paragraphs |= dict.fromkeys(_paragraphs(document), document["id"])
     for document in _documents(facts.training):
-        _require(document["group"] not in groups, f"{document['id']}: its group is both held out and training text")
+        _require(document["group"] not in groups, f"{document['id']}: its group is in both training and held-out text")
         for text in _paragraphs(document):
             _require(text not in paragraphs, f"{document['id']} repeats held-out {paragraphs.get(text)}: {text[:60]!r}")
 
 
 def check_manifests(facts: Facts) -> None:
-    """Every file of every artefact has the hash of its manifest."""
+    """Every file of every artefact has the hash that the manifest states."""
     for folder in facts.manifests:
         verify(folder)
 
 
 def check_validation_improves(facts: Facts) -> None:
-    """Embedding pre-training lowers the bits per character of held-out text, for every vocabulary."""
+    """Embedding pre-training lowers the bits per character of held-out text for every vocabulary."""
     name = "bits_per_character"
     for family in facts.families:
         for vocabulary in family.vocabularies:
@@ -153,14 +150,14 @@ def check_validation_improves(facts: Facts) -> None:
 
 
 def check_special_rows(facts: Facts) -> None:
-    """Rows of added tokens are the instruct model's own, bit for bit, in input embeddings and head."""
+    """Rows of added tokens equal those of the instruct model bit for bit, in input embeddings and head."""
     for model, instruct in facts.propagated.items():
         differing = differing_rows(model, instruct)
         _require(not differing, f"{model}: rows of {', '.join(differing[:5])} differ from {instruct}")
 
 
 def check_counts_and_chance(facts: Facts) -> None:
-    """Every score has its chance level, and both lie in the range that their metric can take."""
+    """Chance levels are between 0 and 1, scores between -1 and 1."""
     for model, scores in facts.scores.entries.items():
         for name, score in scores.items():
             _require(0 <= score.chance <= 1, f"line {score.line}: chance of {model}, {name} is {score.chance}")
@@ -168,7 +165,7 @@ def check_counts_and_chance(facts: Facts) -> None:
 
 
 def check_same_items(facts: Facts) -> None:
-    """Models that are compared were scored on equally many items of each task."""
+    """Models with equal shots were scored on equally many items of each task."""
     for name in TASKS:
         for shots in {score[name].shots for score in facts.scores.entries.values() if name in score}:
             found = {m: s[name].n for m, s in facts.scores.entries.items() if name in s and s[name].shots == shots}
@@ -176,7 +173,7 @@ def check_same_items(facts: Facts) -> None:
 
 
 def check_donors(facts: Facts) -> None:
-    """The donor that LEP used is the checkpoint that Table 2 shows as best."""
+    """The donor of LEP is the best checkpoint of Table 2."""
     for name, folder in facts.donors.items():
         used = read_manifest(folder)["facts"].get("checkpoint")
         best = facts.scores.donor(*name.split("/")).rsplit("/", 1)[-1]
@@ -184,7 +181,7 @@ def check_donors(facts: Facts) -> None:
 
 
 def check_stand_ins_declared(facts: Facts) -> None:
-    """A stand-in is called so in every title, and in the tables."""
+    """Stand-ins are named as such in every title and in the tables."""
     for family in facts.families:
         titles = family.base_title, family.instruct_title
         named = all(STAND_IN in title for title in titles)
@@ -217,7 +214,7 @@ def _failure(check: Callable[[Facts], None], facts: Facts) -> str | None:
         check(facts)
     except (CheckError, UserError) as error:
         return str(error)
-    except Exception as error:  # damaged data must not keep the other checks from running
+    except Exception as error:  # the other checks must run even on damaged data
         return f"the check stopped with {error!r}"
     return None
 

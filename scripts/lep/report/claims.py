@@ -1,6 +1,6 @@
-"""The paper's qualitative claims, each computed as *holds*, *does not hold* or *undecided* from paired intervals.
+"""Verdicts on the paper's claims, from paired intervals: *holds*, *does not hold* or *undecided*.
 
-A claim is a difference of scores with what must be true of it. It never passes or fails a run.
+A claim is a condition on differences of scores. A claim that does not hold is a result: it fails no run.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,14 +23,14 @@ Difference = tuple[float, float, float]  # value, low, high
 
 @dataclass(frozen=True)
 class Result:
-    """A claim's outcome. `low` and `high` are None where the difference is exact (symbols per token)."""
+    """Outcome of a claim."""
 
     claim: Claim
-    ours: float
-    low: float | None
+    ours: float  # difference of this run
+    low: float | None  # 95 % interval; None = the difference is exact (symbols per token)
     high: float | None
     verdict: str
-    n: int | None
+    n: int | None  # scored items, the smallest number of its comparisons; None = exact
 
 
 def write_claims(
@@ -45,9 +45,9 @@ def write_claims(
     run: str = "",
     methods: Sequence[str] = tuple(METHODS),
 ) -> None:
-    """Compute all claims and write them as CSV.
+    """Judge all claims and write them as CSV.
 
-    `samples` are the evaluations' `samples.jsonl.gz`, `methods` the LEP methods that were run.
+    `samples` are the `samples.jsonl.gz` of all evaluations, `methods` the LEP methods of the run.
     """
     table = read_scores(scores)
     claims = list_claims(parse_families(families), table, read_published(published), parse_methods(methods))
@@ -63,7 +63,7 @@ def write_claims(
 
 
 def load_needed(paths: Iterable[Path], models: set[str]) -> dict[str, TaskValues]:
-    """Item values of the named models; `UserError` for one that no file has."""
+    """Item values of `models` by model; `UserError` for a model that is in no file."""
     values: dict[str, TaskValues] = {}
     for path in paths:
         values |= {model: tasks for model, tasks in load_samples(path).items() if model in models}
@@ -73,7 +73,7 @@ def load_needed(paths: Iterable[Path], models: set[str]) -> dict[str, TaskValues
 
 
 def judge(claim: Claim, compare: Callable[[Comparison], Difference], scores: Scores, metrics: Metrics) -> Result:
-    """The verdict of one claim."""
+    """Judge one claim: it fails if one of its comparisons fails, and is undecided if one is undecided."""
     if claim.kind == "exact":
         ours = _exact(claim, metrics)
         return Result(claim, ours, None, None, HOLDS if ours > 0 else FAILS, None)
@@ -88,9 +88,10 @@ def judge(claim: Claim, compare: Callable[[Comparison], Difference], scores: Sco
 
 
 def verdict(difference: Difference, relation: str, margin: float = 0.0) -> str:
-    """Whether a 95 % interval settles `relation`: above, below, at least, at most (0) or within (±margin).
+    """Verdict on one difference from its 95 % interval; `relation` as in `Claim`.
 
-    Undecided as long as the interval holds values for and against. A difference of 0 without width is a tie.
+    Undecided if the interval contains values that satisfy the relation and values that do not. An interval of 0 without
+    width is a tie, which is not "above" or "below".
     """
     _, low, high = difference
     within = {
@@ -105,7 +106,7 @@ def verdict(difference: Difference, relation: str, margin: float = 0.0) -> str:
 
 
 def _hardest(differences: Sequence[Difference], relation: str) -> Difference:
-    """Of the comparisons that decide a claim, the one nearest to failing: its interval shows the verdict."""
+    """The difference that is nearest to failing, of those that decide the claim; it is shown with the verdict."""
     keys: dict[str, Callable[[Difference], float]] = {
         "above": lambda d: d[0],
         "at least": lambda d: d[0],
@@ -117,7 +118,7 @@ def _hardest(differences: Sequence[Difference], relation: str) -> Difference:
 
 
 def _difference_of(first: Difference, second: Difference) -> Difference:
-    """second - first; the interval takes both at their worst, so it is never too narrow."""
+    """second - first. The interval assumes the worst case of both, so it is never too narrow."""
     return second[0] - first[0], second[1] - first[2], second[2] - first[1]
 
 

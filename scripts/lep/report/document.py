@@ -1,4 +1,7 @@
-"""The PDF: facts, tables and figures laid beside the Typst source and compiled (no TeX, no network, fixed bytes)."""
+"""The PDF report: Typst source, facts, tables and figures in one folder, compiled without TeX and network.
+
+Equal input gives equal bytes.
+"""
 
 import csv
 import shutil
@@ -31,12 +34,18 @@ def build_report(
     errors: Path | None = None,
     sweep: Paths = (),
 ) -> None:
-    """Write the report's PDF.
+    """Write the report as the PDF `target`.
 
-    `source` is the folder of the Typst files, `tables` the Typst fragments table1.typ to table4.typ, `figures` the
-    PDFs of the figures, where wanted training.pdf as well; `manifests` the artefacts to list by hash, named
-    relative to the parent of `target`'s folder, `errors` the table of wrong answers, `sweep` that of learning rates.
-    Raises `UserError` for a missing number, a failed check or an error in the source.
+    - `settings`: see `collect_facts`
+    - `source`: folder of the Typst files
+    - `tables`: Typst fragments table1.typ to table4.typ
+    - `figures`: PDFs of the figures; training.pdf is optional
+    - `claims`, `checks`: claims.csv, and the JUnit XML of the integrity checks
+    - `manifests`: artefacts to list by hash, named relative to the folder above that of `target`
+    - `requirements`: requirements.txt, for the software versions
+    - `errors`, `sweep`: CSV tables of wrong answers and of learning rates
+
+    Raises `UserError` for a missing number, a failed check or an error in the Typst source.
     """
     facts = collect_facts(sources, settings, read_claims(claims))
     facts |= {
@@ -56,7 +65,7 @@ def build_report(
 
 
 def lay_out(root: Path, source: Path, tables: list[Path], figures: list[Path], facts: dict) -> None:
-    """Everything that the source refers to, under `root`: *.typ, facts.json, tables/, figures/."""
+    """Copy everything that the source refers to into `root`: *.typ, facts.json, tables/, figures/."""
     sources = sorted(Path(source).glob("*.typ"))
     if Path(source) / MAIN not in sources:
         raise UserError(f"{source} has no {MAIN}; give the folder of the report's Typst source")
@@ -70,9 +79,9 @@ def lay_out(root: Path, source: Path, tables: list[Path], figures: list[Path], f
 
 
 def compile_document(root: Path, output: Path, **options: object) -> None:
-    """Compile the main file under `root` with the fonts that the package brings, none of the system's.
+    """Compile the main file in `root` with the fonts of the typst package alone, so that all systems agree.
 
-    A warning (a font or character that is missing) is an error too. `options` go to typst (format, ppi).
+    A warning (a missing font or character) is an error too. `options` are passed to typst (format, ppi).
     """
     try:
         _, warnings = typst.compile_with_warnings(
@@ -85,22 +94,24 @@ def compile_document(root: Path, output: Path, **options: object) -> None:
 
 
 def passed_checks(path: Path) -> list[str]:
-    """Names of the integrity checks; `UserError` where one failed or none was made."""
+    """Names of the integrity checks; `UserError` if one failed or none ran."""
     try:
         cases = ElementTree.parse(path).getroot().findall("testcase")
     except ElementTree.ParseError as error:
-        raise UserError(f"{path} is no JUnit XML ({error}); run the integrity checks again") from None
+        raise UserError(f"{path} is not JUnit XML ({error}); run the integrity checks again") from None
     failed = [case.get("name") for case in cases if any(case.find(tag) is not None for tag in ("failure", "error"))]
     if failed or not cases:
-        raise UserError(f"{path}: the integrity checks {', '.join(failed) or 'were not run'}; no report is made")
+        what = f"the integrity checks {', '.join(failed)} failed" if failed else "no integrity check was run"
+        raise UserError(f"{path}: {what}, so there is no report; repair the run and check it again")
     return [case.get("name").replace("_", " ") for case in cases]
 
 
 def read_errors(path: Path) -> list[dict[str, str]]:
-    """Rows of the table of wrong answers."""
+    """Rows of a CSV table, such as that of wrong answers."""
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def _without(root: Path, message: str) -> str:
+    """A message of typst without the path of the temporary folder."""
     return message.replace(str(root), "").strip()

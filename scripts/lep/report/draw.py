@@ -1,6 +1,6 @@
-"""Tables and figures from scores alone, without the workflow and without models.
+"""Tables and figures from scores alone, without workflow and models.
 
-Run: `python -m lep.report.draw --source published`, or `--scores FILE` for your own scores; `make figures` does it.
+Run: `python -m lep.report.draw --source published`, or `--scores FILE` for your own scores (`make figures`).
 """
 
 import argparse
@@ -24,12 +24,12 @@ EXTENSIONS = {"csv": "csv", "tidy": "tidy.csv", "md": "md", "tex": "tex", "typ":
 
 
 def draw_published(published: Path, out: Path) -> None:
-    """Tables 1 to 4 and the figures from the paper's numbers alone; nothing is read off an image or made up."""
+    """Write Tables 1 to 4 and the figures from the numbers of the paper; no number is read off an image."""
     rows = read_published(published)
     run = identify_run("published", {published.name: published}, out / RUN_ID)
     families, comparators = published_families(rows), published_comparators(rows)
     _draw(read_sources(families, published, comparators=comparators, run=run), out)
-    logger.info("Figure 2 shows the paper's levels as marks: it gives no score of a training step as a number")
+    logger.info("Figure 2 has one mark per vocabulary: the paper gives no scores of training steps as numbers")
     logger.info("Figure 3 is left out: the paper shows its answers as a picture, not as text")
     logger.info("written to %s", out)
 
@@ -37,15 +37,14 @@ def draw_published(published: Path, out: Path) -> None:
 def draw_scores(
     scores: Path, settings: dict, published: Path, out: Path, metrics: Path | None = None, samples: Path | None = None
 ) -> None:
-    """Tables 1 to 4 and the figures from a `scores.csv` in the columns of the workflow's.
+    """Write Tables 1 to 4 and the figures from a `scores.csv` with the columns of the workflow.
 
-    `settings` is a configuration; only its `families`, `comparators` and `propagation.methods` are used. A model that
-    the file lacks is a visible gap; rows that cannot be right stop everything before a file is written (see
-    `lep.report.scores`).
+    `settings` is a configuration; only `families`, `comparators` and `propagation.methods` are used. A missing model is
+    a visible gap. An invalid row is an error before any file is written (`lep.report.scores`).
     """
     given = [path for path in (scores, metrics, samples) if path]
     if missing := [str(path) for path in given if not path.is_file()]:
-        raise UserError(f"{', '.join(missing)} does not exist; name a file of scores, metrics or samples")
+        raise UserError(f"{', '.join(missing)} does not exist; give an existing file of scores, metrics or samples")
     comparators = settings.get("comparators", ())
     methods = settings.get("propagation", {}).get("methods", tuple(METHODS))
     sources = read_sources(settings["families"], published, scores, metrics, comparators, methods=methods)
@@ -54,18 +53,18 @@ def draw_scores(
     if samples:
         plot_figure3(sources.families, samples, _figure(out, "figure3"), run)
     else:
-        logger.info("Figure 3 is left out: no samples.jsonl lies beside %s", scores)
+        logger.info("Figure 3 is left out: there is no samples.jsonl next to %s", scores)
     logger.info("written to %s", out)
 
 
 def merge_settings(paths: list[Path]) -> dict:
-    """Configuration files merged as Snakemake merges them: mappings key by key, anything else is replaced."""
+    """Merge configuration files as Snakemake does: mappings key by key, other values are replaced."""
     merged: dict = {}
     for path in paths:
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{path} does not exist; name a configuration file") from None
+            raise UserError(f"{path} does not exist; give an existing configuration file") from None
         except yaml.YAMLError as error:
             raise UserError(f"{path} is not YAML: {error}") from None
         merged = _merge(merged, values or {})
@@ -103,7 +102,7 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--source", choices=["published"], help="the paper's own numbers")
     what.add_argument(
-        "--scores", type=Path, metavar="FILE", help="a scores.csv; metrics.csv and samples.jsonl beside it are used"
+        "--scores", type=Path, metavar="FILE", help="a scores.csv; metrics.csv and samples.jsonl in its folder are used"
     )
     parser.add_argument(
         "--configfile", type=Path, nargs="+", default=[], help="overlays of config.yaml with the families"

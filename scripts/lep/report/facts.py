@@ -1,4 +1,4 @@
-"""The numbers of the report's text, from the result files; a number that is missing stops the report."""
+"""Numbers in the text of the report, from the result files. A missing number is an error."""
 
 import csv
 import re
@@ -30,12 +30,14 @@ from lep.report.tables import Sources, build_table
 TITLE = "Learned Embedding Propagation for Russian: a reproduction"
 PAPER = {"id": "arXiv 2412.21140", "url": "https://arxiv.org/abs/2412.21140"}
 HASH_DIGITS = 16
-COUNTS = ("no", "one", "two", "three", "four", "five")  # how the text counts the LEP methods
+COUNTS = ("no", "one", "two", "three", "four", "five")  # words for the number of LEP methods
 
 
 def collect_facts(sources: Sources, settings: dict, claims: list[dict]) -> dict:
-    """Everything that the report's text shows of the scores. `settings` needs scale, seed, bootstrap_draws and
-    sample_tokens; what else it has is listed in the report."""
+    """All facts in the text of the report, except checks and provenance.
+
+    `settings` needs scale, seed, bootstrap_draws and sample_tokens; the report lists all of its keys.
+    """
     needed = ("scale", "seed", "bootstrap_draws", "sample_tokens")
     if missing := [key for key in needed if settings.get(key) is None]:
         raise UserError(f"the report's settings lack {', '.join(missing)}; pass them from the configuration")
@@ -78,7 +80,7 @@ def artefact_hashes(manifests: list[Path], root: Path) -> list[dict]:
 
 
 def read_pins(path: Path) -> list[dict]:
-    """The exact versions that requirements.txt explains (those with a comment, not what they bring in)."""
+    """Exact versions of the direct requirements: the lines of requirements.txt with a comment."""
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     found = [re.match(r"([\w.-]+)==([\w.]+)\s+#", line) for line in lines]
     return [{"name": match[1], "version": match[2]} for match in found if match]
@@ -148,8 +150,9 @@ def _first(sources: Sources, table: Table, family: Family) -> dict:
 
 def _second(sources: Sources, table: Table, family: Family) -> dict:
     scores, metrics = sources.scores, sources.metrics
+    # The table may have a gap here, the text may not.
     for vocabulary in (ORIGINAL, *family.vocabularies):
-        metrics.need("vocabulary", f"{family.name}/{vocabulary}", SYMBOLS)  # a gap in the table, but not in the text
+        metrics.need("vocabulary", f"{family.name}/{vocabulary}", SYMBOLS)
     rows = dict(zip((ORIGINAL, *family.vocabularies), [r for r in table.rows if r.peers == family.name], strict=True))
     best = max(family.vocabularies, key=lambda v: scores.need(rows[v].model, MICRO).value)
     most = max(family.vocabularies, key=lambda v: rows[v].cells[SYMBOLS].value)

@@ -16,9 +16,9 @@ from lep.report.tables import Sources, build_table
 
 
 def plot_figure1(sources: Sources, outputs: dict[str, Path]) -> None:
-    """Draw Figure 1: our models with their intervals in one panel, the paper's values in another; axes are apart.
+    """Draw Figure 1: one panel with our models and their intervals, one with the paper's values.
 
-    Without scores the paper's values alone.
+    Each panel has its own axes. Without scores, only the paper's values are drawn.
     """
     table = build_table(1, sources)
     ours = [row for row in table.rows if MICRO in row.cells]
@@ -41,11 +41,10 @@ def plot_figure1(sources: Sources, outputs: dict[str, Path]) -> None:
 
 
 def plot_figure2(sources: Sources, outputs: dict[str, Path]) -> None:
-    """Draw Figure 2: Micro-Avg over training steps by vocabulary, a panel per family, the donor ringed.
+    """Draw Figure 2: Micro-Avg over training steps by vocabulary; a panel per family, a ring around the donor.
 
-    Points are moved a little sideways, so that none hides another; the CSV has the steps.
-
-    Without scores only the paper's levels, as marks: it gives the steps of no vocabulary as numbers.
+    Points are shifted sideways so that none hides another; the CSV has the true steps. Without scores, the paper's
+    values are drawn as marks without steps, which it does not give as numbers.
     """
     draw = _panel if sources.scores else _published_panel
     rows: list[tuple] = []
@@ -70,18 +69,18 @@ def plot_figure2(sources: Sources, outputs: dict[str, Path]) -> None:
 
 
 def used_vocabularies(families: list[Family]) -> list[str]:
-    """The original vocabulary and those that a family has, in the order of the register."""
+    """The original vocabulary and the vocabularies of all families, in the order of the register."""
     return [v for v in VOCABULARIES if v == ORIGINAL or any(v in family.vocabularies for family in families)]
 
 
 def _legend(families: list[Family], lines: bool) -> list[Line2D]:
-    """A handle for each vocabulary; without `lines` marks alone."""
+    """Legend handles of the vocabularies; without `lines`, marks only."""
     used = used_vocabularies(families)
     style = {v: SERIES[v] if lines or v == ORIGINAL else SERIES[v] | {"linestyle": ""} for v in used}
     return [Line2D([], [], label=VOCABULARIES[v].title, **style[v]) for v in used]
 
 
-_DODGE = 0.018  # of the run: how far the points of neighbouring vocabularies stand apart
+_DODGE = 0.018  # distance between the points of neighbouring vocabularies, as a share of the run
 _RING = {
     "linestyle": "", "marker": "o", "markersize": 10, "markerfacecolor": "none", "markeredgecolor": "black",
     "markeredgewidth": 0.9,

@@ -1,6 +1,6 @@
-"""Figure 3: one prompt, answered by the original model, after LEP, and after LEP and calibration, as a text figure.
+"""Figure 3 as text: answers to one prompt by the original model, after LEP, and after LEP and calibration.
 
-Text is wrapped by its measured width and never cut; what the font cannot draw is written as its code point.
+Text is wrapped by its measured width and never cut. Characters that the font cannot draw are written as code points.
 """
 
 import unicodedata
@@ -19,7 +19,8 @@ from lep.report.figure_style import GREY, WIDTH, figure_style, save
 from lep.report.scores import read_samples
 
 LABELS = ("original", "LEP", "LEP + calibration")
-_SIZE, _LINE, _PAD, _GAP, _LABEL = 7.5, 0.145, 0.075, 0.13, 1.25  # points; then inches
+# Font size in points; line height, padding, gap between samples and width of the label column in inches.
+_SIZE, _LINE, _PAD, _GAP, _LABEL = 7.5, 0.145, 0.075, 0.13, 1.25
 _COLOURS = {"original": "0.45", "LEP": "#D55E00", "LEP + calibration": "#0072B2"}
 EMPTY = "(empty answer)"
 
@@ -40,6 +41,7 @@ def plot_figure3(families: Sequence[dict | Family], samples: Path, outputs: dict
     rows, lines, boxes, top = [], [], [], 0.02
     with figure_style():
         measure = _measurer()
+        # First lay out all lines and boxes: the height of the figure follows from them.
         for sample in read_samples(samples):
             if sample["family"] not in parsed:
                 raise UserError(f"{samples} has the unknown family {sample['family']!r}; use {', '.join(parsed)}")
@@ -54,6 +56,7 @@ def plot_figure3(families: Sequence[dict | Family], samples: Path, outputs: dict
                 rows.append((family.name, sample["prompt"], answer["label"], answer["model"], answer["text"]))
             boxes.append((start, top + _PAD, "none"))
             top += _PAD + _GAP
+        # Then draw them; positions are inches from the top, matplotlib counts shares from the bottom.
         height = top - _GAP + 0.02
         figure = pyplot.figure(figsize=(WIDTH, height))
         for upper, lower, colour in boxes:
@@ -72,6 +75,7 @@ def plot_figure3(families: Sequence[dict | Family], samples: Path, outputs: dict
 
 
 def _in_order(sample: dict, path: Path) -> list[dict]:
+    """The answers of a sample in the order of `LABELS`."""
     by_label = {answer["label"]: answer for answer in sample["answers"]}
     missing = [label for label in LABELS if label not in by_label]
     if missing or len(by_label) != len(sample["answers"]) or len(by_label) != len(LABELS):
@@ -101,8 +105,10 @@ def _answer(lines: list[_Line], answer: dict, top: float, measure: Callable[[str
 
 
 def wrap(text: str, width: float, measure: Callable[[str], float]) -> list[str]:
-    """Lines no wider than `width` by `measure`; words break only where one alone is too wide. No character is lost
-    but the spaces and newlines at breaks."""
+    """Wrap a text into lines of at most `width`, as given by `measure`.
+
+    A word is broken only if it is too wide for a line. No character is lost except spaces and newlines at breaks.
+    """
     lines = []
     for paragraph in text.split("\n"):
         current = None
@@ -123,7 +129,7 @@ def wrap(text: str, width: float, measure: Callable[[str], float]) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """The text with every character that the font cannot draw written as <U+4E00>, tabs as a space."""
+    """The text with tabs as spaces, and characters that the font cannot draw as code points, such as <U+4E00>."""
     font = _font()
     text = text.replace("\t", " ").replace("\r\n", "\n").strip("\n")
 
@@ -138,7 +144,7 @@ def _font() -> FT2Font:
 
 
 def _measurer() -> Callable[[str], float]:
-    """Width of a text in inches, unhinted and in the figure's size."""
+    """Function that gives the width of a text in inches, unhinted and in the font size of the figure."""
     font = _font()
 
     def measure(text: str) -> float:

@@ -1,4 +1,4 @@
-"""The data card of the corpus as a figure: text by domain and language, and what was dropped for which reason."""
+"""Figure of the corpus data card: text by domain and language, and dropped text by reason."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from lep.corpus.data_card import REASONS
 from lep.corpus.languages import language_name
 from lep.report.figure_style import BARS, GREY, WIDTH, figure_style, save
 
-_BARS = (BARS["ours"], BARS["original"], BARS["comparator"])  # of the languages, in their order
-_LINE = 0.19  # inches of height for a bar
+_BARS = (BARS["ours"], BARS["original"], BARS["comparator"])  # styles of the first, second and third language
+_LINE = 0.19  # height of a bar in inches
 _DOCUMENTS = {"color": "#E69F00", "edgecolor": "black"}
 
 
 def plot_data_card(card: Path, languages: Sequence[str], outputs: dict[str, Path]) -> None:
-    """Draw `data_card.json` of a corpus in `languages` into `pdf`, `png` and, with the plotted numbers, `csv`."""
+    """Draw the `data_card.json` of a corpus in `languages` as `pdf` and `png`, with the plotted numbers as `csv`."""
     content = json.loads(Path(card).read_text(encoding="utf-8"))
     domains, dropped = content["by_domain"], content["dropped"]
     rows = [

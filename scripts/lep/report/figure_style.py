@@ -1,4 +1,4 @@
-"""The one look of all figures: colour-blind-safe colours that differ in grey as well, embedded fonts, fixed bytes."""
+"""Style of all figures: colour-blind-safe colours that also differ in grey, embedded fonts, reproducible bytes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from lep.files import write_csv
 
 WIDTH = 7.0  # inches: the text width of the report
 GREY = "0.45"
-# Colours of Okabe and Ito in an order of rising lightness; marks and dashes differ too.
+# Colours of Okabe and Ito, sorted by lightness; marks and dashes differ too.
 SERIES = {
     "original": {"color": "black", "marker": "", "linestyle": (0, (5, 2))},
     "bpe": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
@@ -51,7 +51,7 @@ _SETTINGS = {
 
 
 class ScoreFormatter(ScalarFormatter):
-    """Ticks with as many digits as tell them apart, without a leading zero, as in the tables."""
+    """Tick labels with as many digits as needed, without a leading zero, as in the tables."""
 
     def __init__(self) -> None:
         super().__init__(useOffset=False)
@@ -63,7 +63,7 @@ class ScoreFormatter(ScalarFormatter):
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """The figures' settings, on top of matplotlib's defaults whatever the user's own are."""
+    """Context with matplotlib's defaults plus our settings; a user's own settings are ignored."""
     with pyplot.rc_context():
         matplotlib.rcdefaults()
         pyplot.switch_backend("agg")
@@ -74,7 +74,7 @@ def figure_style() -> Iterator[None]:
 def save(
     figure: Figure, outputs: dict[str, Path], header: Sequence[str], rows: Sequence[Sequence[object]], run: str = ""
 ) -> None:
-    """Write `pdf`, `png` and `csv` (the plotted data), each with the run's id; equal data gives equal bytes."""
+    """Write the figure as `pdf` and `png` and its data as `csv`, each with the run id; equal data give equal bytes."""
     for path in outputs.values():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(outputs["pdf"], metadata={"CreationDate": None, "Keywords": run})

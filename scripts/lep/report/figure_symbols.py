@@ -1,4 +1,4 @@
-"""A figure that the paper has not: symbols per token against Micro-Avg."""
+"""Figure S1, which is not in the paper: Micro-Avg over symbols per token."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from lep.report.tables import Sources, build_table
 
 
 def plot_symbols(sources: Sources, outputs: dict[str, Path]) -> None:
-    """Micro-Avg of Table 2 over symbols per token: a panel per family for this run, and one for the paper's values.
+    """Draw the Micro-Avg of Table 2 over symbols per token: for each family a panel of this run and one of the paper.
 
-    Without scores and metrics the paper's values alone.
+    Without scores and metrics, only the paper's values are drawn.
     """
     table = build_table(2, sources)
     families = sources.families

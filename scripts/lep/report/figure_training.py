@@ -1,4 +1,4 @@
-"""Curves of the embedding pre-training (paper section 2.4.1)."""
+"""Training curves of the embedding pre-training (paper section 2.4.1)."""
 
 import json
 from collections.abc import Mapping
@@ -18,10 +18,13 @@ _HEADER = ("run", "series", "step", "bits_per_character")
 
 
 def plot_training(families: list[dict], runs: Mapping[str, Path], outputs: Mapping[str, Mapping[str, Path]]) -> None:
-    """Draw `outputs["all"]`, a panel per family, and a figure of each run: bits per character over training steps.
+    """Draw bits per character over training steps: one figure with a panel per family, and one figure per run.
 
-    `runs` maps FAMILY/VOCABULARY to the folder of its run, and so do the other `outputs` (`pdf`, `png`, `csv`). Thin
-    lines are the training text, marks the held-out text. Both are in bits per character, so that vocabularies compare.
+    - `runs`: FAMILY/VOCABULARY -> folder of the pre-training run
+    - `outputs`: "all" or FAMILY/VOCABULARY -> files by format (`pdf`, `png`, `csv`)
+
+    Thin lines are the training text, marks the held-out text. Bits per character are comparable between vocabularies,
+    losses per token are not.
     """
     parsed = {family.name: family for family in parse_families(families)}
     curves = {run: read_curves(folder) for run, folder in runs.items()}
@@ -46,7 +49,7 @@ def plot_training(families: list[dict], runs: Mapping[str, Path], outputs: Mappi
 
 
 def read_curves(folder: Path) -> list[tuple[str, str, int, float]]:
-    """Rows (run, `training` or `held-out`, step, bits per character) of a run's folder."""
+    """Rows (run, `training` or `held-out`, step, bits per character) from the folder of a run."""
     folder = Path(folder)
     run = "/".join(folder.parts[-2:])
     training = read_jsonl(folder / "log.jsonl")

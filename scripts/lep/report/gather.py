@@ -1,4 +1,4 @@
-"""`scores.csv` and `metrics.csv` of a whole run, from the files of its steps."""
+"""`scores.csv` and `metrics.csv` of a whole run, joined from the files of its steps."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from lep.report.scores import METRIC_COLUMNS, SCORE_COLUMNS, Paths, as_paths
 
 
 def gather_scores(scores: Paths, target: Path) -> None:
-    """Join the `scores.csv` of all evaluations, in the order given."""
+    """Join the `scores.csv` of all evaluations, in the given order."""
     rows = []
     for path in as_paths(scores):
         with open(path, encoding="utf-8", newline="") as file:
@@ -24,9 +24,9 @@ def gather_scores(scores: Paths, target: Path) -> None:
 
 
 def gather_metrics(artefacts: Mapping[str, Mapping[str, Path]], vocabularies: Path, target: Path) -> None:
-    """Write the numeric facts of published artefacts, {kind: {model: folder}}, behind the rows of `vocabularies`.
+    """Write the rows of the CSV `vocabularies`, then the numeric facts of `artefacts` ({kind: {model: folder}}).
 
-    A pre-training run also gives the facts of each of its checkpoints, the initial model (`init`) included.
+    A pre-training run also adds the facts of its checkpoints, with the initial model (`init`) as the first.
     """
     with open(vocabularies, encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[1:]

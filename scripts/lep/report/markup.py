@@ -1,4 +1,4 @@
-"""A table as Markdown, LaTeX (booktabs) and Typst. Ours in black, the paper's values in grey beside them."""
+"""A table as Markdown, LaTeX (booktabs) and Typst: our values in black, the paper's in grey next to them."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _TYPST = {character: f"\\{character}" for character in '\\#$*_`<>@[]~=-+/"'} | {
 
 
 def number(value: float, places: int = 3) -> str:
-    """A number with fixed digits and no leading zero: .324, 1.000, 2.44."""
+    """A number with `places` decimal places and no leading zero: .324, 1.000, 2.44."""
     text = f"{value:.{places}f}"
     if float(text) == 0:
         text = text.removeprefix("-")
@@ -146,7 +146,7 @@ def _published(table: Table, row: Row, column: str) -> tuple[str, str, str]:
 
 
 def _labels(table: Table, row: Row) -> list[str]:
-    """A row's labels; the first of several stays empty where it repeats the row above in the same section."""
+    """Labels of a row. The first one is empty if it repeats that of the row above in the same section."""
     place = next(number for number, other in enumerate(table.rows) if other is row)
     above = table.rows[place - 1] if place else None
     repeated = above and len(row.labels) > 1 and (above.section, above.labels[0]) == (row.section, row.labels[0])
@@ -154,12 +154,12 @@ def _labels(table: Table, row: Row) -> list[str]:
 
 
 def _arrow(sign: str, wanted: bool) -> str:
-    """The arrow, or its empty place where other rows of the column have one."""
+    """The arrow; if only other rows of the column have one (`wanted`), a blank of its width, for alignment."""
     return f"#arrow[{sign}]" if sign else "#hide(arrow[↑])" if wanted else ""
 
 
 def _with_first(table: Table) -> Iterator[tuple[Row, bool]]:
-    """Rows, each with whether it begins a section."""
+    """(row, whether it starts a section) of all rows."""
     section = None
     for row in table.rows:
         yield row, row.section != section

@@ -1,4 +1,4 @@
-"""The paper's own numbers: `data/published_scores.csv`."""
+"""The numbers of the paper: `data/published_scores.csv`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,19 +24,19 @@ PUBLISHED_COLUMNS = (
 
 @dataclass(frozen=True)
 class Published:
-    """One row of the paper's tables: `values` by column, `symbols_per_token` in Table 2."""
+    """One row of the paper's tables; "" where the table has no such column."""
 
     table: int
     family: str
     model: str
     vocabulary: str
-    lep: str
+    lep: str  # LEP method
     calibration: str
-    values: dict[str, float] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)  # by column; Table 2 also has symbols_per_token
 
 
 def read_published(path: str | Path) -> list[Published]:
-    """Read the paper's own values."""
+    """Read and check the file; `UserError` with file and line for an invalid row."""
     rows: list[Published] = []
     seen: dict[tuple[str, ...], int] = {}
     for line, row in read_rows(Path(path), PUBLISHED_COLUMNS):
@@ -45,7 +45,7 @@ def read_published(path: str | Path) -> list[Published]:
         values = {name: read_number(row[name], f"{where}: {name}") for name in names}
         key = tuple(row[column] for column in ("table", "family", "model", "vocabulary", "lep", "calibration"))
         if key[0] not in ("1", "2", "3", "4"):
-            raise UserError(f"{where}: there is no table {key[0]!r}; use 1, 2, 3 or 4")
+            raise UserError(f"{where}: unknown table {key[0]!r}; use 1, 2, 3 or 4")
         if missing := [name for name in COLUMNS if name not in values]:
             raise UserError(f"{where} has no {', '.join(missing)}; the paper gives all of them")
         if key in seen:
@@ -56,7 +56,7 @@ def read_published(path: str | Path) -> list[Published]:
 
 
 def published_families(rows: list[Published]) -> list[Family]:
-    """The paper's families as its tables show them, for tables of its values alone."""
+    """The families of the paper, for tables with its values alone."""
     calibrations = {theirs: ours for ours, theirs in PUBLISHED_CALIBRATIONS.items()}
     families = []
     for family in dict.fromkeys(row.family for row in rows if row.family != COMPARATOR):
@@ -77,7 +77,7 @@ def published_families(rows: list[Published]) -> list[Family]:
 
 
 def published_comparators(rows: list[Published]) -> list[Comparator]:
-    """The other models of the paper's Table 1."""
+    """The comparators of the paper's Table 1."""
     names = [row.model for row in rows if row.family == COMPARATOR]
     return [Comparator(name=f"comparator{number}", title=name, published=name) for number, name in enumerate(names)]
 
@@ -85,7 +85,7 @@ def published_comparators(rows: list[Published]) -> list[Comparator]:
 def find_published(
     rows: list[Published], table: int, family: Family, vocabulary: str = "", lep: str = "", calibration: str = ""
 ) -> Published | None:
-    """The paper's row for one of our models; None for a family that the paper has not."""
+    """The paper's row for one of our models; None if it has no such row or not this family."""
     if family.published_family is None:
         return None
     wanted = (table, family.published_family, vocabulary, lep, PUBLISHED_CALIBRATIONS.get(calibration, calibration))

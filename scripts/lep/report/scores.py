@@ -1,6 +1,6 @@
-"""Reading of `scores.csv`, `metrics.csv` and `samples.jsonl`; rows that cannot be right are refused.
+"""Reading of `scores.csv`, `metrics.csv` and `samples.jsonl`. An invalid row is an error that names file and line.
 
-A message gives the line of the file; the header is line 1.
+The header is line 1.
 """
 
 import csv
@@ -23,51 +23,51 @@ METRIC_COLUMNS = ("kind", "model", "name", "value")
 
 @dataclass(frozen=True)
 class Score:
-    """A score with its 95 % interval. `step` is the training step of a checkpoint, else None."""
+    """A score with its 95 % interval."""
 
     value: float
     low: float
     high: float
-    n: int
-    chance: float
-    shots: int
-    step: int | None
-    line: int
+    n: int  # scored items
+    chance: float  # score without knowledge
+    shots: int  # examples in a prompt
+    step: int | None  # training step of a checkpoint; None for other models
+    line: int  # in scores.csv
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Headline scores by model and by task, group or `micro_avg`."""
+    """Headline scores of a `scores.csv`."""
 
     path: Path
-    entries: dict[str, dict[str, Score]]
+    entries: dict[str, dict[str, Score]]  # by model, then by task, group or micro_avg
 
     def of(self, model: str) -> Mapping[str, Score]:
-        """All scores of a model; `UserError` where it was not evaluated."""
+        """All scores of a model; `UserError` if it was not evaluated."""
         if model not in self.entries:
             known = ", ".join(sorted(self.entries)) or "no model"
-            raise UserError(f"{self.path} has no scores of {model}; evaluate it. The file holds {known}")
+            raise UserError(f"{self.path} has no scores of {model}; evaluate it. The file has {known}")
         return self.entries[model]
 
     def get(self, model: str, name: str) -> Score | None:
-        """One score; None where the model was not evaluated, or on other tasks only."""
+        """One score; None if it is missing."""
         return self.entries.get(model, {}).get(name)
 
     def need(self, model: str, name: str) -> Score:
-        """One score; `UserError` where it is missing."""
+        """One score; `UserError` if it is missing."""
         score = self.of(model).get(name)
         if score is None:
             raise UserError(f"{self.path} has no {name} of {model}; evaluate it on all tasks")
         return score
 
     def checkpoints(self, family: str, vocabulary: str) -> list[tuple[int, str]]:
-        """(step, model) of a training run's checkpoints, in their order; none where none was evaluated."""
+        """(step, model) of the evaluated checkpoints of a training run, by step."""
         prefix = f"{family}/{vocabulary}/cpt-"
         names = [name for name in self.entries if name.startswith(prefix)]
         return sorted((next(iter(self.entries[name].values())).step, name) for name in names)
 
     def last(self, family: str, vocabulary: str) -> str:
-        """The last checkpoint of a training run; `UserError` where none was evaluated."""
+        """The last evaluated checkpoint of a training run; `UserError` if there is none."""
         found = self.checkpoints(family, vocabulary)
         if not found:
             raise UserError(
@@ -76,7 +76,7 @@ class Scores:
         return found[-1][1]
 
     def donor(self, family: str, vocabulary: str) -> str:
-        """The checkpoint with the best Micro-Avg, the later one of equals; the last where none has a Micro-Avg."""
+        """The checkpoint with the best Micro-Avg (of equal ones the latest); the last one if none has a Micro-Avg."""
         last = self.last(family, vocabulary)
         found = self.checkpoints(family, vocabulary)
         ranked = [(score.value, step, name) for step, name in found if (score := self.get(name, MICRO))]
@@ -85,25 +85,25 @@ class Scores:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Facts of `metrics.csv` as written, by kind, model and name."""
+    """Facts of a `metrics.csv`."""
 
     path: Path
-    entries: dict[tuple[str, str, str], tuple[str, int]]
+    entries: dict[tuple[str, str, str], tuple[str, int]]  # (kind, model, name) -> (value as text, line)
 
     def need(self, kind: str, model: str, name: str) -> float:
-        """One fact as a number; `UserError` where it is missing or no finite number."""
+        """One fact as a number; `UserError` if it is missing or not a finite number."""
         if (kind, model, name) not in self.entries:
             raise UserError(f"{self.path} has no row {kind},{model},{name}; gather the metrics of that step")
         text, line = self.entries[kind, model, name]
         return read_number(text, f"{self.path}, line {line}: value")
 
     def get(self, kind: str, model: str, name: str) -> float | None:
-        """One fact as a number; None where it is missing."""
+        """One fact as a number; None if it is missing."""
         return self.need(kind, model, name) if (kind, model, name) in self.entries else None
 
 
 def read_scores(path: str | Path, families: list[Family] | None = None) -> Scores:
-    """Read and check `scores.csv`; with `families`, models of another family are refused."""
+    """Read and check `scores.csv`; with `families`, a model of any other family is an error."""
     path = Path(path)
     known = {family.name for family in families or ()}
     seen: dict[tuple, int] = {}
@@ -117,7 +117,7 @@ def read_scores(path: str | Path, families: list[Family] | None = None) -> Score
         seen[key] = line
         value, low, high = (read_number(row[column], f"{where}: {column}") for column in ("value", "low", "high"))
         if low > high:
-            raise UserError(f"{where}: low {low} lies above high {high}; evaluate the model again")
+            raise UserError(f"{where}: low {low} is above high {high}; evaluate the model again")
         if row["metric"] == "score":
             entries.setdefault(row["model"], {})[row["name"]] = Score(
                 value, low, high, *_counts(row, where), step=_step(row, where), line=line
@@ -126,7 +126,7 @@ def read_scores(path: str | Path, families: list[Family] | None = None) -> Score
 
 
 def read_metrics(path: str | Path) -> Metrics:
-    """Read `metrics.csv`; repeated rows and NaN are refused."""
+    """Read and check `metrics.csv`; repeated rows and NaN are errors."""
     path = Path(path)
     entries: dict[tuple[str, str, str], tuple[str, int]] = {}
     for line, row in read_rows(path, METRIC_COLUMNS):
@@ -148,7 +148,9 @@ def read_samples(path: str | Path) -> list[dict]:
             answers = [{key: str(answer[key]) for key in ("model", "label", "text")} for answer in sample["answers"]]
             samples.append({"family": sample["family"], "prompt": str(sample["prompt"]), "answers": answers})
         except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise UserError(f"{path}, line {number} is no sample ({error!r}); write family, prompt, answers") from None
+            raise UserError(
+                f"{path}, line {number} is not a sample ({error!r}); write family, prompt, answers"
+            ) from None
     if not samples:
         raise UserError(f"{path} is empty; generate sample answers first")
     return samples
@@ -160,7 +162,7 @@ def as_paths(paths: Paths) -> list[Path]:
 
 
 def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV file with their line; `UserError` where a column or a field is missing."""
+    """(line, row) of a CSV file; `UserError` if a column or a field is missing."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
@@ -171,7 +173,7 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[
                 )
             for row in reader:
                 if None in row or None in row.values():
-                    raise UserError(f"{path}, line {reader.line_num}: {len(columns)} fields are wanted")
+                    raise UserError(f"{path}, line {reader.line_num} must have {len(columns)} fields")
                 yield reader.line_num, row
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the step that writes it") from None
@@ -187,7 +189,7 @@ def _check_names(row: dict[str, str], where: str, families: set[str]) -> None:
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     if families and model.family not in families:
-        raise UserError(f"{where}: {row['model']} is of no configured family; known are {', '.join(sorted(families))}")
+        raise UserError(f"{where}: {row['model']} has an unknown family; use one of {', '.join(sorted(families))}")
 
 
 def _counts(row: dict[str, str], where: str) -> tuple[int, float, int]:
@@ -208,7 +210,7 @@ def _step(row: dict[str, str], where: str) -> int | None:
 def _whole(text: str, where: str) -> int:
     number = read_number(text, where)
     if number < 0 or number != int(number):
-        raise UserError(f"{where} is {text!r}; a whole number from 0 on is wanted")
+        raise UserError(f"{where} is {text!r}; it must be a whole number, 0 or more")
     return int(number)
 
 
@@ -220,11 +222,11 @@ def _finite_or_text(text: str) -> bool:
 
 
 def read_number(text: str, where: str) -> float:
-    """A finite number; `UserError` for anything else, with `where` it stands."""
+    """A finite number; `UserError` that begins with `where` for anything else."""
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise UserError(f"{where} is {text!r}; a finite number is wanted")
+        raise UserError(f"{where} is {text!r}; it must be a finite number")
     return number

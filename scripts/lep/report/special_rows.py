@@ -1,4 +1,4 @@
-"""Bitwise comparison of single embedding rows between model folders, read from the files without any tensor library."""
+"""Bitwise comparison of embedding rows between model folders, read from the files without a tensor library."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,11 @@ from lep.models.safetensors_header import HEAD, INPUT, read_rows, weight_map
 
 
 def differing_rows(model: Path, instruct: Path) -> list[str]:
-    """Added tokens of both tokenizers whose rows differ, as `token (matrix)`; no token in common is an error."""
+    """Shared added tokens whose rows differ, as `token (matrix)`; `UserError` if the models share no added token."""
     new, old = added_tokens(model), added_tokens(instruct)
     common = sorted(new.keys() & old.keys())
     if not common:
-        raise UserError(f"{model} and {instruct} have no added token in common; they are no relatives")
+        raise UserError(f"{model} and {instruct} share no added token; give models of the same family")
     sides = [(Path(model), weight_map(model), new), (Path(instruct), weight_map(instruct), old)]
     differing = []
     for matrix in (INPUT, HEAD):
@@ -27,6 +27,6 @@ def differing_rows(model: Path, instruct: Path) -> list[str]:
 
 
 def added_tokens(folder: Path) -> dict[str, int]:
-    """Added tokens of a folder's tokenizer.json with their ids."""
+    """Ids of the added tokens in a folder's tokenizer.json."""
     state = json.loads((Path(folder) / "tokenizer.json").read_text(encoding="utf-8"))
     return {token["content"]: token["id"] for token in state["added_tokens"]}

@@ -1,4 +1,4 @@
-"""One table: rows of cells with intervals, and the paper's values beside them."""
+"""Data classes of a table: rows with our values and intervals, and the paper's values."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ SYMBOLS, LAST = "symbols_per_token", "last_micro_avg"
 
 @dataclass(frozen=True)
 class Cell:
-    """A value of ours with its 95 % interval, if it has one."""
+    """One of our values with its 95 % interval; None for a value without."""
 
     value: float
     low: float | None = None
@@ -21,40 +21,39 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One row. `peers` are compared for the best value; `change` holds the arrows, ours and the paper's;
-    `published_label` is what the paper calls the row; `comparable` says whether its values are of this very model."""
+    """One row of a table."""
 
-    section: str
-    labels: tuple[str, ...]
-    model: str
-    peers: str
+    section: str  # heading above a group of rows; "" = none
+    labels: tuple[str, ...]  # cells of the label columns
+    model: str  # name of our model; "" = not run here
+    peers: str  # rows with equal `peers` compete for the best value
     stand_in: bool
-    cells: dict[str, Cell] = field(default_factory=dict)
-    published: dict[str, float] = field(default_factory=dict)
-    change: dict[str, str] = field(default_factory=dict)
-    published_change: dict[str, str] = field(default_factory=dict)
-    published_label: str = ""
-    comparable: bool = False
+    cells: dict[str, Cell] = field(default_factory=dict)  # our values by column
+    published: dict[str, float] = field(default_factory=dict)  # the paper's values by column
+    change: dict[str, str] = field(default_factory=dict)  # our arrows by column
+    published_change: dict[str, str] = field(default_factory=dict)  # the paper's arrows by column
+    published_label: str = ""  # name of the row in the paper
+    comparable: bool = False  # whether the paper's values are of exactly this model
     kind: str = "ours"  # ours, original, comparator
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table: label columns, value columns of ours (`columns`) and of the paper, rows, and what must be said below."""
+    """A table of the report."""
 
-    number: int
+    number: int  # as in the paper, 1 to 4
     caption: str
-    label_titles: tuple[str, ...]
-    columns: dict[str, str]
+    label_titles: tuple[str, ...]  # titles of the label columns
+    columns: dict[str, str]  # titles of our value columns, by name
     rows: list[Row]
-    notes: list[str]
-    ours: bool
-    stand_in: bool
-    published_columns: tuple[str, ...]
-    run: str = ""
+    notes: list[str]  # paragraphs below the table
+    ours: bool  # whether there are values of this run
+    stand_in: bool  # whether a family is a stand-in
+    published_columns: tuple[str, ...]  # names of the columns with the paper's values
+    run: str = ""  # run id; "" = none
 
     def best(self, row: Row, column: str, published: bool = False) -> bool:
-        """Whether the row has the best value among its peers, as shown (three digits)."""
+        """Whether the row has the best value among its peers, after rounding to the shown digits."""
 
         def shown(other: Row) -> float | None:
             value = other.published.get(column) if published else getattr(other.cells.get(column), "value", None)
@@ -64,17 +63,17 @@ class Table:
         return shown(row) is not None and len(values) > 1 and shown(row) == max(values)
 
     def delta(self, row: Row, column: str) -> float | None:
-        """Ours less the paper's; None where the row is not of the paper's own model: unlike things are not compared."""
+        """Our value minus the paper's; None if a value is missing or the models are not the same."""
         if not row.comparable or column not in row.cells or column not in row.published:
             return None
         return row.cells[column].value - row.published[column]
 
 
 def digits(column: str) -> int:
-    """Decimal places that a column shows."""
+    """Decimal places of a column."""
     return 2 if column == SYMBOLS else 3
 
 
 def heading(table: Table) -> str:
-    """What the paper's columns are called; the size is named where ours are stand-ins."""
+    """Title of the paper's columns; with the models' size if ours are stand-ins."""
     return "paper (8B)" if table.stand_in and table.ours else "paper"

@@ -1,4 +1,4 @@
-"""A table as CSV: wide, as it is shown, and tidy, one line per value."""
+"""A table as CSV: wide (one line per row of the table) and tidy (one line per value)."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ TIDY_COLUMNS = (
 
 
 def write_csv(table: Table) -> str:
-    """The wide table: labels, model, then each column with its interval, and the paper's under `paper_`."""
+    """The wide table: labels, model, our columns with intervals (`_low`, `_high`), the paper's columns (`paper_`)."""
     deltas = [c for c in table.published_columns if any(table.delta(row, c) is not None for row in table.rows)]
     ours = list(table.columns) if table.ours else []
     labels = ["label" if title == "Model" else title.lower().replace(" ", "_") for title in table.label_titles]
@@ -33,7 +33,7 @@ def write_csv(table: Table) -> str:
 
 
 def write_tidy(table: Table) -> str:
-    """One line per value that the table shows, ours and the paper's."""
+    """One line per value of the table, ours and the paper's."""
     return csv_text(TIDY_COLUMNS, (line for row in table.rows for line in _tidy_lines(table, row)))
 
 

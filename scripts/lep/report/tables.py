@@ -1,4 +1,4 @@
-"""Tables 1 to 4 in the layout of the paper: which rows, which values, which are best (paper sections 3.1 to 3.4)."""
+"""Tables 1 to 4 in the layout of the paper: their rows, values and notes (paper sections 3.1 to 3.4)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ from lep.report.published import Published, find_published, read_published
 from lep.report.scores import Metrics, Score, Scores, read_metrics, read_scores
 from lep.report.table import LAST, SYMBOLS, Cell, Row, Table
 
-ARROW_FROM = 0.005  # smallest change that the paper marks with an arrow in Table 1
+ARROW_FROM = 0.005  # smallest change with an arrow in the paper's Table 1
 PAPERS_BEST = ("extended", "saiga_copy")  # vocabulary and calibration of the paper's best models in Table 1
 WRITERS: dict[str, Callable[[Table], str]] = {
     "csv": table_csv.write_csv,
@@ -41,16 +41,15 @@ WRITERS: dict[str, Callable[[Table], str]] = {
 
 @dataclass(frozen=True)
 class Sources:
-    """What a table is made from; without `scores` it holds the paper's values alone. `run` is the run's id, `methods`
-    are the LEP methods that were run."""
+    """Input of the tables."""
 
     families: list[Family]
-    published: list[Published]
-    scores: Scores | None = None
-    metrics: Metrics | None = None
+    published: list[Published]  # the paper's rows
+    scores: Scores | None = None  # None = tables with the paper's values alone
+    metrics: Metrics | None = None  # None = no symbols per token of our own
     comparators: list[Comparator] = field(default_factory=list)
-    run: str = ""
-    methods: Sequence[str] = tuple(METHODS)
+    run: str = ""  # run id; "" = none
+    methods: Sequence[str] = tuple(METHODS)  # LEP methods of the run
 
 
 def read_sources(
@@ -62,9 +61,9 @@ def read_sources(
     run: str = "",
     methods: Sequence[str] = tuple(METHODS),
 ) -> Sources:
-    """Read and check the files that the tables are made from.
+    """Read and check the input of the tables.
 
-    `families`, `comparators` and `methods` (`propagation.methods`) are as in the configuration.
+    `families`, `comparators` and `methods` (`propagation.methods`) have the form of the configuration.
     """
     parsed, others = parse_families(families), parse_comparators(comparators)
     return Sources(
@@ -79,7 +78,7 @@ def read_sources(
 
 
 def write_table(number: int, sources: Sources, outputs: dict[str, Path]) -> None:
-    """Write one table in each format of `outputs` (csv, tidy, md, tex, typ)."""
+    """Write a table; `outputs` maps formats (csv, tidy, md, tex, typ) to files."""
     table = build_table(number, sources)
     for kind, path in outputs.items():
         if kind not in WRITERS:
@@ -88,10 +87,11 @@ def write_table(number: int, sources: Sources, outputs: dict[str, Path]) -> None
 
 
 def build_table(number: int, sources: Sources) -> Table:
-    """Table 1, 2, 3 or 4. A model or a set of tasks that was not evaluated is a visible gap, and is named below."""
+    """Build Table 1, 2, 3 or 4. A missing model or score is a visible gap, with a note below the table."""
     if number not in _BUILDERS:
-        raise UserError(f"there is no Table {number}; use 1, 2, 3 or 4")
+        raise UserError(f"unknown table {number}; use 1, 2, 3 or 4")
     table = _BUILDERS[number](sources)
+    # Notes that all tables share, if there is something to explain.
     notes = list(table.notes)
     if table.ours:
         notes.insert(0, "Grey ±: half the width of the 95 % bootstrap interval. Bold: best value of a group of rows.")
@@ -119,6 +119,7 @@ def _table(number: int, sources: Sources, caption: str, labels: tuple[str, ...],
 
 
 def _row(sources: Sources, family: Family, section: str, labels: tuple[str, ...], model: str, **published: str) -> Row:
+    """A row of one model; `published` says which row of the paper belongs to it (arguments of `find_published`)."""
     found = find_published(sources.published, family=family, **published)
     return Row(
         section, labels, model, family.name, family.stand_in, _cells(sources, model),
@@ -128,11 +129,13 @@ def _row(sources: Sources, family: Family, section: str, labels: tuple[str, ...]
 
 
 def _cells(sources: Sources, model: str) -> dict[str, Cell]:
+    """Our values of a model by column; missing ones are left out."""
     scores = sources.scores
     return {n: Cell(s.value, s.low, s.high) for n in COLUMNS if scores and (s := scores.get(model, n))}
 
 
 def _table1(sources: Sources) -> Table:
+    # Rows: original instruct models, comparators, then the best calibrated model of each family with its arrows.
     originals = [
         replace(_row(sources, f, "", (f.shown("instruct"),), f.instruct, table=1), kind="original")
         for f in sources.families
@@ -141,6 +144,7 @@ def _table1(sources: Sources) -> Table:
     changed = [_with_arrows(sources, row, family) for row, family in ours]
     comparators = [_comparator(sources, comparator) for comparator in sources.comparators]
     rows = [replace(row, peers="all") for row in [*originals, *comparators, *changed]]
+    # A calibrated model without Micro-Avg cannot be the best one: say so instead of choosing silently.
     notes = ["Ours: of each family's calibrated LEP models the one with the best Micro-Avg on this same benchmark."]
     if sources.scores:
         options = [
@@ -158,7 +162,7 @@ def _table1(sources: Sources) -> Table:
 
 
 def _comparator(sources: Sources, comparator: Comparator) -> Row:
-    """A row of another model. The paper does not say which revision it scored, so there is no difference to it."""
+    """The row of a comparator. The paper does not state the revision it scored, so the row is not comparable."""
     values = next(
         (r.values for r in sources.published if (r.family, r.model) == (COMPARATOR, comparator.published)), {}
     )
@@ -170,9 +174,11 @@ def _comparator(sources: Sources, comparator: Comparator) -> Row:
 
 
 def _best_calibrated(sources: Sources, family: Family) -> tuple[Row, Family]:
+    """The row of the family's calibrated model with the best Micro-Avg, next to the paper's best one."""
     options = [(row.vocabulary, c) for row in family.calibrated for c in row.calibrations]
 
     def rank(option: tuple[str, str]) -> tuple[float, int]:
+        # Without scores, the paper's best model wins.
         score = sources.scores.get(family.tuned(*option), MICRO) if sources.scores else None
         return (score.value if score else 0.0, option == PAPERS_BEST)
 
@@ -182,10 +188,12 @@ def _best_calibrated(sources: Sources, family: Family) -> tuple[Row, Family]:
     published = dict(zip(("vocabulary", "calibration"), PAPERS_BEST, strict=True)) | {"lep": CALIBRATED_METHOD}
     model = family.tuned(vocabulary, calibration)
     row = _row(sources, family, "Ours (best calibrated)", (label,), model, table=1, **published)
+    # The paper's row is of its own best model: comparable only if ours is the same vocabulary and calibration.
     return replace(row, comparable=row.comparable and (vocabulary, calibration) == PAPERS_BEST), family
 
 
 def _with_arrows(sources: Sources, row: Row, family: Family) -> Row:
+    """The row with arrows for changes against the family's original model, ours and the paper's."""
     change = {name: arrow(sources.scores.get(family.instruct, name), cell) for name, cell in row.cells.items()}
     original = find_published(sources.published, 1, family)
     paper = {
@@ -197,7 +205,7 @@ def _with_arrows(sources: Sources, row: Row, family: Family) -> Row:
 
 
 def arrow(before: Score | Cell | None, after: Cell) -> str:
-    """↑ or ↓ where two values differ by more than their intervals combined (in quadrature), else nothing."""
+    """↑ or ↓ if two values differ by more than their half intervals added in quadrature, else ""."""
     if before is None:
         return ""
     difference = after.value - before.value
@@ -209,6 +217,7 @@ def _table2(sources: Sources) -> Table:
     rows = []
     for family in sources.families:
         for vocabulary in (ORIGINAL, *family.vocabularies):
+            # Our donor is the best checkpoint of the training run; the column Last shows its last one.
             model, label, last = family.base, "–", None
             if vocabulary != ORIGINAL and sources.scores:
                 model = f"{family.name}/{vocabulary}/donor"
@@ -265,6 +274,7 @@ def _table3(sources: Sources) -> Table:
 def _table4(sources: Sources) -> Table:
     rows = []
     for family in sources.families:
+        # Controls first (the original instruct model and its calibrations), then the calibrated LEP models.
         options = [(ORIGINAL, c) for c in (UNCALIBRATED, *family.controls)]
         for calibrated in family.calibrated:
             options += [(calibrated.vocabulary, c) for c in (UNCALIBRATED, *calibrated.calibrations)]

@@ -1,4 +1,4 @@
-"""The report on vocabularies: how long text becomes, what that saves in generation, and which rows are of no use."""
+"""Report on vocabularies: length of text in tokens, speed-up of generation, and unused rows."""
 
 import csv
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from lep.report.markup import GAP, number
 from lep.report.published import Published, find_published, read_published
 from lep.report.scores import Metrics, read_metrics
 
-# Column of the table: title in Markdown, decimal places; shares are shown in per cent. `{adapted}` is the language that
-# models are adapted to, `{known}` the first that the originals know.
+# Columns of the table: (title in Markdown, decimal places); shares are shown in per cent. `{ADAPTED}` stands for the
+# language that models are adapted to, `{known}` for the first language that the original models know.
 _COLUMNS = {
     "size": ("rows", 0),
     "symbols_per_token": ("symbols per token", 2),
@@ -37,7 +37,7 @@ _COLUMNS = {
     "under_trained": ("under-trained rows", 0),
     "unreachable": ("unreachable rows", 0),
 }
-_PAPER_VALUES = {  # by whether models are stand-ins
+_PAPER_VALUES = {  # note on the column `published`; key: whether models are stand-ins
     False: " The paper's values are of another text.",
     True: " The paper's values are of another text, and of its models, not of stand-ins.",
 }
@@ -50,14 +50,14 @@ _LISTS = {
 
 @dataclass(frozen=True)
 class Languages:
-    """Codes of the language that models are adapted to and of the first that the originals know."""
+    """Codes of the two measured languages."""
 
-    adapted: str
-    known: str
+    adapted: str  # the language that models are adapted to
+    known: str  # the first language that the original models know
 
     @property
     def columns(self) -> dict[str, tuple[str, int]]:
-        """`_COLUMNS` for these languages; the paper has values of Russian alone."""
+        """`_COLUMNS` for these languages; without the column of the paper if models are not adapted to Russian."""
         codes = {"known": self.known, "ADAPTED": self.adapted.upper(), "KNOWN": self.known.upper()}
         shown = {key: column for key, column in _COLUMNS.items() if key != "published" or self.adapted == "ru"}
         return {key.format(**codes): (title.format(**codes), places) for key, (title, places) in shown.items()}
@@ -65,11 +65,11 @@ class Languages:
 
 @dataclass(frozen=True)
 class Row:
-    """One vocabulary. `values` by column; what is not known is missing."""
+    """One vocabulary of a family."""
 
     family: Family
     vocabulary: str
-    values: dict[str, float]
+    values: dict[str, float]  # by column, without unknown ones
 
     @property
     def model(self) -> str:
@@ -87,11 +87,14 @@ def report_vocabularies(
     characters: int,
     under_trained_below: int,
 ) -> None:
-    """Write the table (`table` as CSV, `md` with the lists of tokens) and the figure (`pdf`, `png`, `csv`).
+    """Write the table (`table` as CSV, `md` with lists of tokens) and the figure (`pdf`, `png`, `csv`).
 
-    `languages` are those of the corpus, in order; the paper has values of Russian alone. `characters` and
-    `under_trained_below` are what the vocabularies were measured with. A forward pass writes one token, so the
-    speed-up in generation is symbols per token over the original's, at equal time for a pass.
+    - `metrics`, `tokens`: CSV files of the measured vocabularies; `published`: the paper's values
+    - `languages`: of the corpus, in order; the paper has values for Russian only
+    - `characters`, `under_trained_below`: settings of the measurement, for the notes
+
+    A forward pass writes one token, so the speed-up of generation is symbols per token over that of the original
+    vocabulary, if passes take equal time.
     """
     shown = Languages(*languages[:2])
     values = read_published(published) if shown.adapted == "ru" else []
@@ -116,7 +119,7 @@ def _read(families: list[Family], metrics: Metrics, published: list[Published], 
             model = f"{family.name}/{vocabulary}"
             measured = [column for column in languages.columns if column not in ("published", "speed_up", "parity")]
             values = {column: metrics.need("vocabulary", model, column) for column in measured}
-            if (parity := metrics.get("vocabulary", model, "parity")) is not None:  # where the corpus has aligned text
+            if (parity := metrics.get("vocabulary", model, "parity")) is not None:  # needs aligned text
                 values["parity"] = parity
             original = metrics.need("vocabulary", f"{family.name}/{ORIGINAL}", "symbols_per_token")
             values["speed_up"] = values["symbols_per_token"] / original
@@ -166,7 +169,7 @@ def _token_lists(rows: list[Row], tokens: Path, kind: str) -> list[str]:
 
 
 def _visible(token: str) -> str:
-    """A token in one line: spaces as `▁`, long runs of one character shortened, what cannot be seen as code point."""
+    """A token on one line: spaces as `▁`, long tokens shortened, unprintable characters as code points."""
     text = token if len(token) <= 40 else f"{token[:20]}…{token[-10:]}"
     text = text.replace(" ", "▁").replace("`", "'")
     return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
@@ -213,7 +216,7 @@ _PAPER = {"marker": "|", "markersize": 11, "markeredgewidth": 1.8, "color": "bla
 
 
 def _places(rows: list[Row]) -> list[float]:
-    """Heights of the bars, with a gap between families."""
+    """Vertical positions of the bars, with a gap between families."""
     names = list(dict.fromkeys(row.family.name for row in rows))
     return [place + 0.4 * names.index(row.family.name) for place, row in enumerate(rows)]
 

@@ -1,9 +1,9 @@
-"""Words of a text and questions with lettered options, as both kinds of made instructions have them."""
+"""Words of a text, and questions with lettered options; for the instruction data and the training of the models."""
 
 from collections.abc import Sequence
 
 LETTERS = "ABCD"
-LEAD = {"en": "Answer:", "ru": "Ответ:"}  # of a short answer
+LEADS = {"en": "Answer:", "ru": "Ответ:"}  # text before a short answer, by language
 
 
 def split_words(text: str) -> list[str]:
@@ -12,10 +12,10 @@ def split_words(text: str) -> list[str]:
 
 
 def list_options(options: Sequence[str]) -> str:
-    """Four options, each on a line behind its letter."""
+    """Four options, one per line, each after its letter."""
     return "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=True))
 
 
 def letter_answer(right: int, language: str) -> str:
-    """The answer that names an option by its letter; `right` is its place."""
-    return f"{LEAD[language]} {LETTERS[right]}"
+    """The answer that gives the letter of option number `right`, counted from 0."""
+    return f"{LEADS[language]} {LETTERS[right]}"

@@ -1,7 +1,7 @@
-"""A miniature stand-in for the instruction data set `saiga_scored`, made from the training documents.
+"""A small stand-in for the instruction data set `saiga_scored`, made from the training documents.
 
-Records have its schema: `{"messages", "opus_score", "is_bad_by_regex", "source", "language"}`. The scores
-are drawn, not judged: fixed shares of records are made bad, so that the filter of the paper has work.
+Records have its schema: `{"messages", "opus_score", "is_bad_by_regex", "source", "language"}`. Scores are random, not
+judged: fixed shares of the records are made bad on purpose, so that the paper's filter has something to remove.
 """
 
 import random
@@ -18,7 +18,7 @@ from lep.stand_ins.choices import LETTERS, letter_answer, list_options, split_wo
 RECIPE_VERSION = 1
 INSTRUCTIONS = "instructions.jsonl"
 
-# Several wordings of each kind, as users write them.
+# Several wordings of each kind, as users would write them.
 WORDINGS = {
     "ru": {
         "copy": ("Повтори предложение: {text}", "Напиши ещё раз, слово в слово:\n{text}", "Скопируй строку:\n{text}"),
@@ -35,38 +35,41 @@ WORDINGS = {
         "search": ('Which text has the word "{word}"?\n{options}',),
     },
 }
-# What the regular expressions of the data set look for: refusals of a language model.
+# Refusals of a language model, which the regular expressions of the data set look for.
 REFUSAL = {
     "ru": "Как языковая модель, я не могу ответить на этот вопрос.",
     "en": "As a language model, I cannot answer this question.",
 }
-_SENTENCE = (25, 100)  # characters of a line to work with
-_OPTION_WORDS = 6
+_SENTENCE = (25, 100)  # shortest and longest usable line, in characters
+_OPTION_WORDS = 6  # words of an option in a search question
 
 
 @dataclass(frozen=True, config=STRICT)
 class InstructionRecipe:
-    """How many records, in which languages, and which shares are bad, badly scored and not scored."""
+    """Settings of the data set; the last three shares exclude one another, all other records are good."""
 
     records: int
-    russian_share: float = 0.85
-    regex_bad_share: float = 0.08
-    low_score_share: float = 0.2
-    unscored_share: float = 0.1
+    russian_share: float = 0.85  # share of Russian records, the others are English
+    regex_bad_share: float = 0.08  # share of refusals, marked `is_bad_by_regex`
+    low_score_share: float = 0.2  # share of wrong answers with a score of 1-7
+    unscored_share: float = 0.1  # share of good answers without a score
     seed: int = 42
 
 
 @dataclass(frozen=True, config=STRICT)
 class Pool:
-    """Material of one language: lines, (title, opening) pairs, words."""
+    """Material for the instructions of one language."""
 
     lines: list[str]
-    openings: list[tuple[str, str]]
-    words: list[str]
+    openings: list[tuple[str, str]]  # (title of a document, start of its text)
+    words: list[str]  # distinct words of more than 3 letters, sorted
 
 
 def make_instructions(documents: Path, target: Path, recipe: InstructionRecipe) -> None:
-    """Publish `target/instructions.jsonl` with `recipe.records` records made from a JSONL file of documents."""
+    """Publish `target/instructions.jsonl`, made from a JSONL file of documents.
+
+    Raises `UserError` if `documents` has too little text in a language.
+    """
     by_language: dict[str, list[dict]] = {"ru": [], "en": []}
     for document in read_jsonl(documents):
         by_language.get(document["language"], []).append(document)
@@ -92,10 +95,11 @@ def make_instructions(documents: Path, target: Path, recipe: InstructionRecipe) 
 
 
 def collect(documents: Iterable[dict]) -> Pool:
-    """Lines of a handy length, titles with the opening of their text, and longer words."""
+    """Lines of a usable length, titles with the start of their text, and words of more than 3 letters."""
     lines, openings, words = [], [], set()
     for document in documents:
-        paragraphs = [p["text"] for p in document["paragraphs"] if not {"\n", "{"} & set(p["text"])]  # no placeholders
+        # Interface strings with placeholders ("{name}") would look like errors.
+        paragraphs = [p["text"] for p in document["paragraphs"] if not {"\n", "{"} & set(p["text"])]
         lines += [text for text in paragraphs if _SENTENCE[0] <= len(text) <= _SENTENCE[1]]
         if document["title"] and paragraphs:
             openings.append((document["title"], paragraphs[0][: _SENTENCE[1]]))
@@ -104,6 +108,7 @@ def collect(documents: Iterable[dict]) -> Pool:
 
 
 def _record(pool: Pool, language: str, rng: random.Random, recipe: InstructionRecipe) -> dict:
+    """One record: a good answer first, then spoilt for the shares of `recipe`."""
     kind = rng.choice(list(MAKERS))
     fields, answer = MAKERS[kind](pool, language, rng)
     question = rng.choice(WORDINGS[language][kind]).format(**fields)
@@ -113,7 +118,7 @@ def _record(pool: Pool, language: str, rng: random.Random, recipe: InstructionRe
     if bad:
         answer = REFUSAL[language]
     elif draw < recipe.regex_bad_share + recipe.low_score_share:
-        score, answer = rng.randint(1, 7), rng.choice(pool.lines)  # beside the point
+        score, answer = rng.randint(1, 7), rng.choice(pool.lines)  # a random line as the answer
     elif draw < recipe.regex_bad_share + recipe.low_score_share + recipe.unscored_share:
         score = None
     return {
@@ -165,7 +170,7 @@ def _search(pool: Pool, language: str, rng: random.Random) -> tuple[dict, str]:
 
 
 def _choose(right: str, wrong: Sequence[str], language: str, rng: random.Random) -> tuple[str, str]:
-    """Options in a drawn order as lettered lines, and the answer that names the right one."""
+    """Options in random order as lettered lines, and the answer with the letter of the right one."""
     options = [right, *wrong]
     rng.shuffle(options)
     return list_options(options), letter_answer(options.index(right), language)

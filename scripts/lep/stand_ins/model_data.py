@@ -1,7 +1,7 @@
-"""Training data of the stand-in models: raw text with repeats for the base, instructions for the instruct.
+"""Training data of the stand-in models: raw text and repeated sequences for the base, instructions for the instruct.
 
-Everything comes from the training split. The base sees no instruction format; repeated random sequences
-teach it induction (copying from the context), which raw text alone teaches slowly.
+Everything comes from the training split. The base model sees no instruction format. Repeated random sequences teach
+it induction (copying from the context), which it learns only slowly from raw text.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,9 +11,9 @@ import numpy as np
 
 from lep.corpus.documents import text_of
 from lep.models.chat import IGNORED
-from lep.stand_ins.choices import LEAD, LETTERS, letter_answer, list_options, split_words
+from lep.stand_ins.choices import LEADS, LETTERS, letter_answer, list_options, split_words
 
-# Wordings per language: instruction templates of the instruct's fine-tuning.
+# Instruction templates for the fine-tuning of the instruct model, by language.
 COPY = {
     "en": (
         "Repeat the text exactly:\n{text}",
@@ -40,21 +40,22 @@ GAP = {
     "ru": ("Какое слово выпало?\n{text}", "Заполни пропуск: {text}"),
 }
 NEXT_WORD = {"en": ("{text}\nWhich word follows «{word}»?",), "ru": ("{text}\nКакое слово идёт после «{word}»?",)}
-LONGEST_LINE = 64  # tokens of a repeated line
+LONGEST_LINE = 64  # tokens of a repeated line at most
+# Probability of each kind of instruction.
 KINDS = {"copy": 0.35, "contains": 0.2, "gap": 0.2, "next_word": 0.1, "continue": 0.05, "title": 0.1}
 
 
 @dataclass(frozen=True)
 class TextPool:
-    """Lines, titled openings and vocabulary of one language."""
+    """Material for the instructions of one language."""
 
-    lines: Sequence[str]
-    titled: Sequence[tuple[str, str]]
-    words: Sequence[str]
+    lines: Sequence[str]  # paragraphs of 20 to 200 characters
+    titled: Sequence[tuple[str, str]]  # (title of a document, start of its text)
+    words: Sequence[str]  # distinct words of more than 3 letters, sorted
 
 
 def text_pool(documents: list[dict]) -> TextPool:
-    """Collect the material of the instructions from documents of one language."""
+    """Collect the material for instructions from documents of one language."""
     lines = [
         p["text"] for d in documents for p in d["paragraphs"] if 20 <= len(p["text"]) <= 200 and "\n" not in p["text"]
     ]
@@ -64,7 +65,7 @@ def text_pool(documents: list[dict]) -> TextPool:
 
 
 def instruction(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
-    """One (user, assistant) pair; the kind is drawn with the weights of `KINDS`."""
+    """One (user, assistant) pair; its kind is drawn with the probabilities of `KINDS`."""
     kind = rng.choice(list(KINDS), p=list(KINDS.values()))
     makers: dict[str, Callable[[], tuple[str, str]]] = {
         "copy": lambda: _copy(pool, language, rng),
@@ -80,11 +81,13 @@ def instruction(pool: TextPool, language: str, rng: np.random.Generator) -> tupl
 def random_repeats(
     length: int, stream: np.ndarray, starts: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`length` token ids of random sequences, each two or three times in a row, and their labels.
+    """Token ids and labels of random sequences, each repeated two or three times in a row; both (length,).
 
-    A sequence is a line of the token `stream` (one of the positions `starts`), or tokens drawn one by one from it.
-    Drawn tokens cannot be predicted, so their first time is no target. Lines teach
-    copying within 600 steps; tokens drawn uniformly from the vocabulary had taught nothing by then (measured).
+    - Half of the sequences are lines of the token `stream` (`starts` are the positions of lines), half are single
+      tokens drawn from the stream, so with its frequencies.
+    - Drawn tokens cannot be predicted, so their first occurrence has no label.
+    - Measured: with these sequences copying is learnt within 600 steps; with tokens drawn uniformly from the
+      vocabulary nothing was learnt by then.
     """
     ids: list[np.ndarray] = []
     labels: list[np.ndarray] = []
@@ -117,7 +120,7 @@ def _options(options: list[str], right: int, question: str, language: str) -> tu
 def _copy(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
     lines = [_pick(pool.lines, rng) for _ in range(int(rng.choice([1, 1, 1, 2])))]
     text = "\n".join(lines)
-    if rng.random() < 0.3:  # random words: copying must not lean on the language model
+    if rng.random() < 0.3:  # random words, which cannot be guessed: the model must copy them
         text = " ".join(_pick(pool.words, rng) for _ in range(int(rng.integers(3, 10))))
     return _pick(COPY[language], rng).format(text=text), text
 
@@ -155,7 +158,7 @@ def _next_word(pool: TextPool, language: str, rng: np.random.Generator) -> tuple
             answer = (split_words(words[index + 1]) or [""])[0]
             if answer:
                 question = _pick(NEXT_WORD[language], rng).format(text=line, word=words[index])
-                return question, f"{LEAD[language]} {answer}"
+                return question, f"{LEADS[language]} {answer}"
 
 
 def _continue(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Original tokenizers of the stand-in families: English-dominant, in the kind of their real counterparts."""
+"""Original tokenizers of the stand-in families: trained mostly on English, of the same type as the real ones."""
 
 import json
 from pathlib import Path
@@ -33,10 +33,11 @@ _MISTRAL_TEMPLATE = (
 def train_original_tokenizer(
     corpus: Path, family: str, size: int, russian: float, characters: int, target: Path
 ) -> None:
-    """The English-dominant tokenizer of a stand-in family, in the kind of its real counterpart.
+    """Train and publish the original tokenizer of a stand-in family: SentencePiece for Mistral, byte-level for Llama.
 
-    `size` counts pieces (Mistral) or merged tokens without specials (Llama); `russian` is the share
-    of Russian characters in the `characters` of training text.
+    - `size`: pieces (Mistral), or tokens without special ones (Llama)
+    - `russian`: share of Russian in the training text
+    - `characters`: length of the training text
     """
     lines = _mixed_lines(corpus, russian, characters)
     folder = staging(target)
@@ -63,7 +64,7 @@ def train_original_tokenizer(
 
 
 def instruct_tokenizer(family: str, folder: Path) -> tuple[Tokenizer, dict]:
-    """The instruct's tokenizer: the base's with chat template and, for Mistral, OpenChat's two added tokens."""
+    """Tokenizer and settings of the instruct model: the base's, a chat template, for Mistral OpenChat's two tokens."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     if family == "mistral":
@@ -77,6 +78,7 @@ def instruct_tokenizer(family: str, folder: Path) -> tuple[Tokenizer, dict]:
 
 
 def _mixed_lines(corpus: Path, russian: float, characters: int) -> list[str]:
+    """Lines of whole documents, as long as they fit into the character budget of their language."""
     budget = {"ru": russian * characters, "en": (1 - russian) * characters}
     lines = []
     for document in read_jsonl(corpus):

@@ -1,8 +1,9 @@
-"""Stand-in models: a base and an instruct of about one million body parameters per family.
+"""Training of the stand-in models: a base and an instruct with about one million body parameters per family.
 
-No model hub can be reached at mini scale, so two small pairs stand for Mistral-7B/OpenChat and
-Llama-3-8B/Instruct. They are trained once and shipped (`stand_ins: shipped`); the rules that train
-them stay (`stand_ins: trained`). Run: `python -m lep.stand_ins.train --config job.json`.
+    python -m lep.stand_ins.train --config job.json
+
+The mini run uses no model hub, so two small pairs replace Mistral-7B/OpenChat and Llama-3-8B/Instruct. The trained
+models are shipped (`stand_ins: shipped`); `stand_ins: trained` trains them again.
 """
 
 import json
@@ -28,51 +29,47 @@ from lep.stand_ins.tokenizer import instruct_tokenizer
 from lep.vocabulary.build import save_tokenizer
 
 RECIPE_VERSION = 1
-INITIALIZER_RANGE = (
-    0.06  # the usual 0.02 is meant for wide models; at width 128 attention then starts too flat to learn
-)
+# The usual 0.02 suits wide models; at width 128 it makes attention start too flat to learn.
+INITIALIZER_RANGE = 0.06
 ARCHITECTURES = {"mistral": (MistralConfig, MistralForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
 
 
 @dataclass(frozen=True, config=STRICT)
 class StandInJob:
-    """Training of one stand-in. `parent` is the base's folder for an instruct, None for a base.
+    """Settings of the training of one stand-in model.
 
-    `russian` is the share of Russian blocks (base) or instructions (instruct), `repeats` the share
-    of blocks of repeated random sequences. A batch holds `batch_tokens` tokens in sequences of `length`,
-    in the last `long_share` of the steps of `context`: short sequences cost less, and the last
-    stretch teaches the far positions.
+    Most steps use short sequences, which cost less; the last ones use the whole context, to train its far positions.
     """
 
-    family: str
-    role: str
-    corpus: str
-    tokenizer: str
-    output: str
-    work: str
-    parent: str | None = None
+    family: str  # mistral or llama
+    role: str  # base or instruct
+    corpus: str  # JSONL of training documents
+    tokenizer: str  # folder of the family's original tokenizer
+    output: str  # folder to publish
+    work: str  # folder of the saved state; an interrupted training continues from it
+    parent: str | None = None  # folder of the base model, for an instruct; None = random weights, for a base
     hidden_size: int = 128
     intermediate_size: int = 384
     layers: int = 5
     heads: int = 4
     key_value_heads: int = 2
-    context: int = 1024
+    context: int = 1024  # positions of the model, in tokens
     steps: int = 3000
-    batch_tokens: int = 2048
-    length: int = 256
-    long_share: float = 0.1
-    learning_rate: float = 3e-3
-    warmup_steps: int = 100
-    russian: float = 0.1
-    repeats: float = 0.25
-    save_every: int = 200
+    batch_tokens: int = 2048  # tokens per step
+    length: int = 256  # tokens of a sequence, before the last `long_share` of the steps
+    long_share: float = 0.1  # share of the steps, the last ones, with sequences of `context` tokens; 0 = none
+    learning_rate: float = 3e-3  # highest learning rate
+    warmup_steps: int = 100  # steps of linear warm-up
+    russian: float = 0.1  # share of Russian blocks (base) or instructions (instruct)
+    repeats: float = 0.25  # base: share of blocks with repeated random sequences
+    save_every: int = 200  # steps between two saved states, and averaged in one line of the log
     seed: int = 42
-    threads: int = 1
+    threads: int = 1  # CPU threads of torch
     recipe_version: int = RECIPE_VERSION
 
 
 def train_stand_in(settings: StandInJob) -> None:
-    """Train one stand-in and publish it as float16 safetensors with its training log."""
+    """Train one stand-in model and publish it as float16 safetensors with its training log."""
     if settings.family not in ARCHITECTURES:
         raise UserError(f"unknown stand-in family {settings.family!r}; use one of {sorted(ARCHITECTURES)}")
     if settings.role not in ("base", "instruct"):
@@ -89,11 +86,12 @@ def train_stand_in(settings: StandInJob) -> None:
 
 
 def _length(settings: StandInJob, step: int) -> int:
+    """Sequence length of a step, in tokens."""
     return settings.context if step >= (1 - settings.long_share) * settings.steps else settings.length
 
 
 class _BaseBatches:
-    """Blocks of raw text that start at a line, a share of them repeated random sequences."""
+    """Training batches of a base model: blocks of raw text from a line start, and blocks of repeated sequences."""
 
     def __init__(self, settings: StandInJob, tokenizer: Tokenizer, roles: dict, documents: dict) -> None:
         self.settings = settings
@@ -102,15 +100,15 @@ class _BaseBatches:
         self.streams = {language: self._stream(tokenizer, texts) for language, texts in documents.items()}
 
     def _stream(self, tokenizer: Tokenizer, documents: list[dict]) -> tuple[np.ndarray, np.ndarray]:
-        """All documents as tokens, an EOS behind each, and the positions where a document or a line starts."""
+        """All documents as one token stream with an EOS after each, and the positions of document and line starts."""
         encoded = tokenizer.encode_batch_fast(raw_text(documents), add_special_tokens=False)
         ids = np.array([token for encoding in encoded for token in [*encoding.ids, self.eos]])
         ends = np.isin(ids[:-1], [*self.newline, self.eos])
         return ids, np.concatenate([[0], 1 + np.flatnonzero(ends)])
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token ids and labels, both (sequences, length)."""
-        rng = np.random.default_rng([self.settings.seed, step])
+        """Token ids and labels of a step, both (sequences, length)."""
+        rng = np.random.default_rng([self.settings.seed, step])  # by step: a resumed run draws the same batches
         length = _length(self.settings, step)
         rows = [self._row(length - 1, rng) for _ in range(self.settings.batch_tokens // length)]
         return tuple(torch.tensor(np.stack([[self.bos, *row[part]] for row in rows])) for part in (0, 1))
@@ -119,13 +117,13 @@ class _BaseBatches:
         ids, starts = self.streams["ru" if rng.random() < self.settings.russian else "en"]
         if rng.random() < self.settings.repeats:
             return random_repeats(length, ids, starts, rng)
-        usable = starts[: np.searchsorted(starts, len(ids) - length)]
+        usable = starts[: np.searchsorted(starts, len(ids) - length)]  # a whole block must fit after the start
         start = usable[rng.integers(len(usable))]
         return ids[start : start + length], ids[start : start + length]
 
 
 class _InstructBatches:
-    """Conversations packed into sequences; only the assistant's tokens and its end of turn count."""
+    """Training batches of an instruct model: packed conversations; only the assistant's turns have labels."""
 
     def __init__(self, settings: StandInJob, tokenizer: Tokenizer, roles: dict, documents: dict) -> None:
         self.settings, self.tokenizer = settings, tokenizer
@@ -134,6 +132,7 @@ class _InstructBatches:
         self.template = _LLAMA_TURNS if settings.family == "llama" else _MISTRAL_TURNS
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids and labels of a step, both (sequences, length)."""
         rng = np.random.default_rng([self.settings.seed, step])
         length = _length(self.settings, step)
         rows = [self._row(length, rng) for _ in range(self.settings.batch_tokens // length)]
@@ -145,6 +144,7 @@ class _InstructBatches:
         while len(ids) < length:
             language = "ru" if rng.random() < self.settings.russian else "en"
             user, assistant = (text.strip() for text in instruction(self.pools[language], language, rng))
+            # Encode the prompt alone as well: its length says where the labels begin.
             prompt = self.tokenizer.encode(self.bos + self.template[0].format(user), add_special_tokens=False).ids
             whole = self.tokenizer.encode(
                 self.bos + self.template[0].format(user) + self.template[1].format(assistant), add_special_tokens=False
@@ -195,12 +195,16 @@ def _model(settings: StandInJob, tokenizer: Tokenizer, roles: dict):
 
 
 def _train(model, batches, settings: StandInJob) -> list[dict]:
-    """AdamW with warm-up and cosine decay; state is saved every `save_every` steps and picked up again."""
+    """Train with AdamW, linear warm-up and cosine decay; returns the log `[{"step", "loss"}, ...]`.
+
+    The state is saved every `save_every` steps; a restarted job continues from it.
+    """
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings))
     state_file = Path(settings.work) / "state.pt"
     log: list[dict] = []
     done = 0
+    # Continue an interrupted training: weights, optimiser, schedule and log are those of its last saved step.
     if state_file.is_file():
         state = torch.load(state_file, weights_only=True)
         model.load_state_dict(state["model"])
@@ -212,6 +216,7 @@ def _train(model, batches, settings: StandInJob) -> list[dict]:
     for step in tqdm(range(done, settings.steps), initial=done, total=settings.steps, mininterval=10):
         tokens, labels = batches.batch(step)
         logits = model(tokens).logits[:, :-1]
+        # Predict the next token; positions without a label do not count.
         loss = cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -219,6 +224,7 @@ def _train(model, batches, settings: StandInJob) -> list[dict]:
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         running += loss.item()
+        # Log the mean loss since the last line and save, in this order: the saved log then includes the line.
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
             log.append({"step": step + 1, "loss": round(running / ((step % settings.save_every) + 1), 4)})
             logger.info("%s", log[-1])
@@ -228,6 +234,7 @@ def _train(model, batches, settings: StandInJob) -> list[dict]:
 
 
 def _rate(step: int, settings: StandInJob) -> float:
+    """Factor of the learning rate: linear warm-up, then a cosine from 1 to 0.02."""
     warm = min(1.0, (step + 1) / settings.warmup_steps)
     return float(warm * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / settings.steps))))
 
@@ -248,7 +255,7 @@ def _publish(model, tokenizer: Tokenizer, roles: dict, log: list[dict], settings
         path.chmod(0o644)
     save_tokenizer(tokenizer, roles, folder)
     write_json(folder / "training_log.json", log)
-    apart = ("corpus", "tokenizer", "output", "work", "parent", "recipe_version")  # places; the version stands beside
+    apart = ("corpus", "tokenizer", "output", "work", "parent", "recipe_version")  # paths, and what has its own field
     recipe = {key: value for key, value in vars(settings).items() if key not in apart}
     facts = {"final_loss": log[-1]["loss"], "tokens": settings.steps * settings.batch_tokens}
     if settings.parent:
@@ -258,7 +265,7 @@ def _publish(model, tokenizer: Tokenizer, roles: dict, log: list[dict], settings
 
 
 def _relative_change(parent: Path, model) -> dict:
-    """How far the instruct's matrices moved from the base's, as a relative Frobenius norm."""
+    """Relative change of the instruct's matrices: Frobenius norm of instruct - base over that of base."""
     base = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32)
     change = {}
     for name, module in (("input", "get_input_embeddings"), ("head", "get_output_embeddings")):

@@ -28,10 +28,13 @@ def build_vocabulary(
 ) -> None:
     """Build the tokenizer folder of one adapted vocabulary.
 
-    `original` is the folder of the model to adapt, `model` the folder of the new SentencePiece model (BPE except
-    for `unigram`). `keep` (only `optimized`): how many of the original's tokens stay, lowest ranks
-    first; the exact published sizes prove that the paper's Optimized was made by rank. `literal_pieces`
-    and `letter_merges` (only `extended` and `optimized`): see `extend`.
+    - `original`: folder of the model to adapt
+    - `model`: folder of the new SentencePiece model (BPE except for `unigram`)
+    - `keep` (only `optimized`): number of original tokens that stay, lowest ranks first. The exact published sizes
+      prove that the paper's Optimized was made by rank
+    - `literal_pieces`, `letter_merges` (only `extended` and `optimized`): see `extend`
+
+    Raises `UserError` for an unknown `kind`, a missing `keep` and an original that is not BPE.
     """
     if kind not in NEW_VOCABULARIES:
         raise UserError(f"unknown vocabulary {kind!r}; use one of {', '.join(NEW_VOCABULARIES)}")
@@ -47,7 +50,8 @@ def build_vocabulary(
         letters = letter_merges
         if vocabulary.keeps == "some":
             state = shrink(state, keep)
-            letters = "none" if letter_merges == "last" else letter_merges  # as published: what is shrunk stays away
+            # As published: letter merges that shrinking removed are not added again.
+            letters = "none" if letter_merges == "last" else letter_merges
         state, facts = extend(state, pieces, literal_pieces, letters)
         tokenizer = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
     folder = staging(target)
@@ -59,7 +63,7 @@ def build_vocabulary(
 
 
 def read_tokenizer(folder: Path) -> tuple[dict, dict]:
-    """`tokenizer.json` and `tokenizer_config.json` of a model folder as mappings."""
+    """`tokenizer.json` and `tokenizer_config.json` (or {}) of a model folder; raises `UserError` if it is not BPE."""
     if not (Path(folder) / "tokenizer.json").is_file():
         raise UserError(f"{folder} has no tokenizer.json; save the model's fast tokenizer there (save_pretrained)")
     state = json.loads((Path(folder) / "tokenizer.json").read_text(encoding="utf-8"))
@@ -79,22 +83,21 @@ def save_tokenizer(tokenizer: Tokenizer, settings: dict, folder: Path) -> None:
 
 
 def is_byte_level(state: dict) -> bool:
-    """True for byte-level BPE (Llama 3), False for SentencePiece-type BPE (Mistral)."""
+    """Whether a tokenizer is byte-level BPE (Llama 3), not SentencePiece-type BPE (Mistral)."""
     return "ByteLevel" in json.dumps(state.get("pre_tokenizer") or {})
 
 
 def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges: str = "first") -> tuple[dict, dict]:
-    """The union of a tokenizer and a new SentencePiece BPE model (paper section 2.1.1, "Extended").
+    """The union of a tokenizer and a new SentencePiece BPE model (paper section 2.1.1, "Extended"), and its counts.
 
-    Old ids are kept and new pieces get the next free ones; new merges come first; special tokens at
-    the tail move behind the new pieces. Pieces that no merge can reach are left out and counted.
+    Old tokens keep their ids, new ones get the next free ids, special tokens at the tail move after them. New merges
+    come before old ones. Pieces that no merges can build are left out and counted. For a byte-level vocabulary:
 
-    A byte-level vocabulary has no use for `<unk>`, `<s>`, `</s>` and the byte pieces of the new model. With
-    `literal_pieces` "keep" they become ordinary tokens all the same, rows that no text reaches, as in the
-    published vocabularies. Its unit is the byte, the new model's the letter: the merges of a letter's two bytes come
-    "first", or, as in the published vocabularies, "last", behind old merges that take other ways across the letters.
-    With "none" the old merges alone build letters: one that they do not build is a row that text reaches only as a
-    whole word.
+    - `literal_pieces`: "drop" leaves out `<unk>`, `<s>`, `</s>` and the byte pieces of the new model, which it does not
+      need. "keep" adds them as ordinary tokens that no text produces, as in the published vocabularies.
+    - `letter_merges`: the new model merges letters, not bytes. The merges of a letter's two bytes come "first"; or
+      "last", after old merges that join bytes of two letters, as in the published vocabularies. With "none" only old
+      merges build letters: one that they cannot build is only used for a word that is this letter alone.
     """
     pieces = read_pieces(model)
     merges = bpe_merges(pieces)
@@ -103,6 +106,7 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
     letters: list[tuple[str, str]] = []
     old = state["model"]["vocab"]
     old_merges = [tuple(merge) for merge in state["model"]["merges"]]
+    # SentencePiece writes text, a byte-level vocabulary writes bytes: translate pieces and merges.
     if is_byte_level(state):
         if literal_pieces == "keep":
             literal = [piece[0] for piece in pieces if not is_text_piece(piece) and piece[0] not in old]
@@ -110,12 +114,15 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
         letters = _letter_merges(texts)
     ordered = letters + merges + old_merges if letter_merges == "first" else merges + old_merges + letters
     used = merges + old_merges if letter_merges == "none" else ordered
+    # New ids begin after the last ordinary token; special tokens after it move to the end.
     old_specials = {token["content"] for token in state["added_tokens"]}
     first_free = 1 + max(index for token, index in old.items() if token not in old_specials)
+    # Reachability is decided with the letter merges even for "none": its vocabulary has the same rows.
     reachable = _reachable({*old, *texts}, ordered, single={t for t in old if len(t) == 1} | _letters(texts, state))
     new = literal + [text for text in dict.fromkeys(texts) if text not in old and text in reachable]
     vocabulary = {token: index for token, index in old.items() if token not in old_specials}
     vocabulary |= {token: first_free + offset for offset, token in enumerate(new)}
+    # The library refuses a merge whose parts or product have no id.
     kept = [merge for merge in dict.fromkeys(used) if {*merge, "".join(merge)} <= vocabulary.keys()]
     state = {**state, "model": {**state["model"], "merges": [list(m) for m in kept], "ignore_merges": True}}
     _place_specials(state, vocabulary, first_free + len(new))
@@ -129,7 +136,7 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
 
 
 def shrink(state: dict, keep: int) -> dict:
-    """Keep the `keep` lowest ranks of a vocabulary, with their ids, and the merges whose parts and product survive."""
+    """Keep the `keep` tokens of lowest rank with their ids, and the merges whose parts and product are among them."""
     specials = {token["content"] for token in state["added_tokens"]}
     ranked = sorted((index, token) for token, index in state["model"]["vocab"].items() if token not in specials)
     if keep > len(ranked):
@@ -150,7 +157,10 @@ def _replacement(state: dict, settings: dict, model: Path, model_type: str) -> T
 
 
 def _place_specials(state: dict, vocabulary: dict[str, int], tail: int) -> None:
-    """Specials that stood before the ordinary tokens keep their ids; the others follow at `tail`, in their order."""
+    """Set vocabulary and special tokens of `state`.
+
+    Special tokens before the ordinary ones keep their ids; the others get the ids from `tail` on, in their order.
+    """
     old = state["model"]["vocab"]
     taken = set(vocabulary.values())
     added = []
@@ -179,7 +189,7 @@ def _byte_level(piece: str) -> str:
 
 
 def _letter_merges(texts: list[str]) -> list[tuple[str, str]]:
-    """Merges that build each two-byte letter from its bytes: SentencePiece has none, its unit is the letter."""
+    """Merges that build each two-byte letter from its bytes; SentencePiece has none, since its unit is the letter."""
     pairs = [text for text in texts if len(text) == 2]
     return [(first, second) for first, second in pairs if len(bytes_of(first + second).decode(errors="replace")) == 1]
 
@@ -189,7 +199,7 @@ def _letters(texts: list[str], state: dict) -> set[str]:
 
 
 def _reachable(vocabulary: set[str], merges: list[tuple[str, str]], single: set[str]) -> set[str]:
-    """Tokens that some sequence of merges builds from single symbols; `vocabulary` bounds the parts."""
+    """Tokens that some sequence of merges builds from the symbols `single`, with all its parts in `vocabulary`."""
     reached, products = set(single), {}
     for left, right in merges:
         products.setdefault(left + right, []).append((left, right))

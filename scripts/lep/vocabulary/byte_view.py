@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 SPACE = "▁"  # how SentencePiece writes a space
 BYTE_LEVEL, SENTENCEPIECE = "byte-level", "sentencepiece"
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-_RARE = "家"  # a letter that merges with no text of ours
-_LONE_BYTE = re.compile("([\udc80-\udcff])")  # what `surrogateescape` makes of a byte that is not UTF-8
+_RARE = "家"  # a character that never merges with the text after it
+_LONE_BYTE = re.compile("([\udc80-\udcff])")  # how `surrogateescape` decodes a byte that is not UTF-8
 
 
 def _byte_alphabet() -> str:
@@ -35,7 +35,7 @@ BYTE_ALPHABET = _byte_alphabet()  # the printable character of each byte in byte
 
 
 class _ByteOf(dict):
-    """Code point of the byte behind a character of the alphabet; of other characters one that is no byte."""
+    """Maps a character of the alphabet to its byte, any other to 0xFFFF, so that encoding to latin-1 fails."""
 
     def __missing__(self, code_point: int) -> int:
         return 0xFFFF
@@ -46,20 +46,23 @@ _BYTE_OF = _ByteOf({ord(character): byte for byte, character in enumerate(BYTE_A
 
 
 def byte_string(data: bytes) -> str:
-    """Bytes as a byte-level vocabulary writes them, in the letters of `BYTE_ALPHABET`."""
+    """Bytes as a byte-level vocabulary writes them, in the characters of `BYTE_ALPHABET`."""
     return data.decode("latin-1").translate(_CHARACTER_OF)
 
 
 def bytes_of(text: str) -> bytes:
-    """The bytes behind such a string; `UnicodeEncodeError` where a character is not of the alphabet."""
+    """The inverse of `byte_string`; raises `UnicodeEncodeError` for a character outside the alphabet."""
     return text.translate(_BYTE_OF).encode("latin-1")
 
 
 class ByteView:
-    """A tokenizer's vocabulary by id: `tokens` (its strings), `data` (bytes; None for specials and unused ids).
+    """A vocabulary by id, from a `tokenizers.Tokenizer` or a fast Hugging Face tokenizer.
 
-    Accepts a `tokenizers.Tokenizer` or a fast Hugging Face tokenizer. `added` maps the added tokens
-    to their ids; `specials` is the set of ids without bytes that have a name (the unknown token is one).
+    - `tokens`: the string of each id; None for unused ids
+    - `data`: the bytes of each id; None for special tokens and unused ids
+    - `ids`: the id of each string
+    - `added`: the ids of the added tokens by name
+    - `specials`: ids with a name but without bytes, the unknown token included
     """
 
     def __init__(self, tokenizer: "Tokenizer | PreTrainedTokenizerFast") -> None:
@@ -83,7 +86,7 @@ class ByteView:
         return len(self.tokens)
 
     def find(self, data: bytes) -> int | None:
-        """The id of the token with these bytes; a piece of text counts before a byte piece."""
+        """The id of the token with these bytes (a piece of text rather than a byte piece), or None."""
         return self._by_bytes.get(data)
 
     def is_byte_piece(self, index: int) -> bool:
@@ -91,9 +94,9 @@ class ByteView:
         return self.kind == SENTENCEPIECE and _BYTE_PIECE.fullmatch(self.tokens[index]) is not None
 
     def counterpart(self, other: "ByteView", index: int) -> int | None:
-        """The id here of another view's token: equal by name if it is special or added, else equal by bytes.
+        """The id in this view of another view's token, or None: same name if it is special or added, else same bytes.
 
-        Where several tokens here share the bytes (`A` and `<0x41>`), the one of the same name is meant.
+        If several tokens here have these bytes (`A` and `<0x41>`), it is the one with the same name.
         """
         name, data = other.tokens[index], other.data[index]
         same = self.ids.get(name) if name is not None else None
@@ -102,33 +105,33 @@ class ByteView:
         return None if data is None else self.find(data)
 
     def split(self, data: bytes) -> list[int]:
-        """The tokens that the model (merges or unigram scores) makes of bytes, without normaliser or prefix space.
+        """Split bytes into ids of tokens by the model (merges or unigram scores), without normaliser or prefix space.
 
-        Bytes that are not UTF-8 by themselves become byte pieces. Parts that the vocabulary cannot
-        write are left out, so the list is empty where it can write nothing.
+        Bytes that are not valid UTF-8 become byte pieces. Parts that the vocabulary cannot write are left out, so the
+        list may be empty.
         """
         ids = self._tokenize(byte_string(data)) if self.kind == BYTE_LEVEL else self._split_text(data)
         if self.joined(ids) == data:
             return ids
-        # The text of another token's name ("</s>", "<0x41>", "▁") is not that token: write it byte by byte.
+        # Text that reads like a token's name ("</s>", "<0x41>", "▁") is not that token: write it byte by byte.
         spelled = self._spell(data)
         return spelled if self.joined(spelled) == data else [i for i in ids if self.data[i] is not None]
 
     def joined(self, ids: list[int]) -> bytes | None:
-        """The bytes of a sequence of tokens; None where one of them has none."""
+        """The bytes of a sequence of tokens; None if one of them has no bytes."""
         parts = [self.data[index] for index in ids]
         return None if None in parts else b"".join(parts)
 
     def encode_inside(self, texts: Iterable[str]) -> list[list[int]]:
-        """The tokens that the whole tokenizer, its pre-tokenizer included, makes of each text inside a word.
+        """Encode each text as a part of a word, with the whole tokenizer, its pre-tokenizer included.
 
-        The text stands behind a rare letter, whose own tokens are dropped.
+        A rare character is put in front of the text, and its own tokens are dropped.
         """
         rare = len(self.backend.encode(_RARE, add_special_tokens=False).ids)
         return [self.backend.encode(_RARE + text, add_special_tokens=False).ids[rare:] for text in texts]
 
     def spelling(self, index: int) -> str:
-        """A token's string read as text: `▁` is a space, and a byte-level `Ġthe` is those four letters."""
+        """A token's string read as text: `▁` is a space, but a byte-level `Ġthe` stays these four characters."""
         return self.tokens[index].replace(SPACE, " ") if self.kind == SENTENCEPIECE else self.tokens[index]
 
     def readable(self) -> list[str | None]:
@@ -145,13 +148,13 @@ class ByteView:
         if self.kind == BYTE_LEVEL:
             try:
                 return bytes_of(token)
-            except UnicodeEncodeError:  # not of the alphabet: a token that was put in as plain text
+            except UnicodeEncodeError:  # outside the alphabet: a token that was added as plain text
                 return token.encode()
         piece = _BYTE_PIECE.fullmatch(token) if self._byte_fallback else None
         return bytes([int(piece[1], 16)]) if piece else token.replace(SPACE, " ").encode()
 
     def _index(self) -> dict[bytes, int]:
-        """The lowest id of each byte string; a byte piece only where no piece of text has the same bytes."""
+        """The lowest id of each byte string; a byte piece only if no piece of text has the same bytes."""
         known = [index for index, data in enumerate(self.data) if data is not None]
         if self.kind == SENTENCEPIECE:
             known.sort(key=self.is_byte_piece)
@@ -170,21 +173,21 @@ class ByteView:
         return ids
 
     def _spell(self, data: bytes) -> list[int]:
-        """One token per byte: the byte piece, or the character where there is no such piece."""
+        """One token per byte: the byte piece, else the token of the character; bytes without either are left out."""
         names = [f"<0x{byte:02X}>" if self.kind == SENTENCEPIECE else BYTE_ALPHABET[byte] for byte in data]
         ids = [self.ids.get(name, self.find(bytes([byte]))) for name, byte in zip(names, data, strict=True)]
         return [index for index in ids if index is not None]
 
 
 def overlap(old: ByteView, new: ByteView) -> np.ndarray:
-    """Sorted ids (int64) of the old tokens that the new vocabulary has too, specials by name (paper section 2.2.2)."""
+    """Sorted ids (int64) of the old tokens that the new vocabulary also has, specials by name (paper section 2.2.2)."""
     return np.array([i for i, t in enumerate(old.tokens) if t is not None and _shared(new, old, i)], dtype=np.int64)
 
 
 def readable_overlap(old: ByteView, new: ByteView) -> np.ndarray:
-    """The ids that the published code finds instead: by the readable string of each token decoded alone.
+    """The same ids as the published code finds them, by the readable string of each token decoded alone.
 
-    Tokens of equal strings count once. Which of them, is chance there; here it is the one with the lowest id.
+    Tokens with equal strings count once: here the one with the lowest id, in the published code an arbitrary one.
     """
     strings = set(new.readable()) - {None}
     first: dict[str, int] = {}
@@ -209,13 +212,13 @@ def _kind(backend: Tokenizer) -> str:
     if SPACE in parts or '"Metaspace"' in parts or _has_byte_fallback(backend):
         return SENTENCEPIECE
     raise UserError(
-        "the tokenizer is neither byte-level nor of SentencePiece's kind (no ByteLevel, Metaspace or ▁ in its "
-        "normaliser, pre-tokenizer and decoder); such vocabularies have no byte view"
+        "the tokenizer is neither byte-level nor SentencePiece-type (no ByteLevel, Metaspace or ▁ in its normaliser, "
+        "pre-tokenizer and decoder) and has no byte view; use a tokenizer of one of these types"
     )
 
 
 def _state(component: object) -> str:
-    """The JSON of a tokenizer's component, without the vocabulary that the whole tokenizer's JSON would hold."""
+    """The JSON of one component of a tokenizer; the JSON of the whole would include the vocabulary."""
     return "" if component is None else component.__getstate__().decode()
 
 

@@ -1,4 +1,4 @@
-"""What vocabularies make of held-out text: length, use of their rows, parity of languages, rows that stay untrained."""
+"""Measure vocabularies on held-out text: length, use of rows, parity of languages, under-trained rows."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -30,20 +30,18 @@ def measure_vocabularies(
 ) -> None:
     """Measure tokenizer folders, named `{family}/{vocabulary}`, on documents; special tokens are never counted.
 
-    `languages` are those of the corpus: the first is the one that models are adapted to.
+    The first of `languages` is the one that models are adapted to. At most `characters` of each kind of text are read.
+    The CSV file `metrics` (kind, model, name, value) gets
 
-    `metrics` (CSV: kind, model, name, value) gets, of text of the first language and with `_{language}` of the
-    others: `symbols_per_token`, `bytes_per_token`, `tokens_per_word` (fertility), `byte_share` (tokens that are one
-    byte of a longer character); `size` (rows), `rows_used` (share of them that held-out text of all languages uses),
-    `parity` (tokens of the first language for one of the second in aligned paragraphs, where there are any),
-    `under_trained` (rows seen less than `under_trained_below` times in training text) and `unreachable` (rows that
-    their own text does not give).
+    - `symbols_per_token`, `bytes_per_token`, `tokens_per_word` (fertility), `byte_share` (tokens that are one byte of a
+      longer character): of text of the first language, and with `_{language}` of each other one
+    - `size` (rows), `rows_used` (share of them that occurs in held-out text), `unreachable` (see `unreachable_rows`)
+    - `under_trained`: rows that occur less than `under_trained_below` times in training text
+    - `parity`: tokens of the first language per token of the second, in aligned paragraphs (if there are any)
 
-    `tokens` (CSV: model, list, rank, token, value) gets the new tokens (those that the family's `original`, named
-    before it, lacks) that are longest and that text of the first language uses most, in characters and occurrences;
-    of an original the longest alone.
-
-    At most `characters` of each kind of text are read. Raises `UserError` where a language has no held-out document.
+    The CSV file `tokens` (model, list, rank, token, value) gets the longest new tokens and those most frequent in text
+    of the first language. New tokens are those that the family's `original`, which comes first, lacks; of an original
+    only the longest tokens are listed. Raises `UserError` if a language has no held-out document.
     """
     documents = {language: list(sample_documents(heldout, [language], characters)) for language in languages}
     if empty := [language for language, found in documents.items() if not found]:
@@ -76,7 +74,7 @@ def measure_vocabularies(
 
 
 def count_tokens(view: ByteView, texts: Sequence[str]) -> np.ndarray:
-    """How often each id (the index, int64) occurs in the texts, without the special tokens that a model adds."""
+    """Occurrences of each id in the texts, (ids,), int64; special tokens that the tokenizer adds are not counted."""
     counts = np.zeros(len(view), dtype=np.int64)
     for start in range(0, len(texts), _BATCH):
         encodings = view.backend.encode_batch_fast(texts[start : start + _BATCH], add_special_tokens=False)
@@ -86,9 +84,9 @@ def count_tokens(view: ByteView, texts: Sequence[str]) -> np.ndarray:
 
 
 def unreachable_rows(view: ByteView) -> list[int]:
-    """Ids of tokens that their own text does not give: the merges or the pre-tokenizer cut it otherwise.
+    """Ids of unreachable tokens: encoding the token's own text yields other ids.
 
-    Special tokens do not count, nor do byte pieces, which are for bytes that no other piece holds.
+    Special tokens and byte pieces are not listed: byte pieces are for bytes that no other token has.
     """
     ordinary = [i for i, data in enumerate(view.data) if data is not None and view.tokens[i] not in view.added]
     if view.kind != BYTE_LEVEL:
@@ -98,7 +96,7 @@ def unreachable_rows(view: ByteView) -> list[int]:
     texts = {i: text for i in ordinary if (text := _decoded(view.data[i])) is not None}
     encodings = view.backend.encode_batch_fast(list(texts.values()), add_special_tokens=False)
     found = {i: encoding.ids for i, encoding in zip(texts, encodings, strict=True)}
-    # Parts of characters are no text: they are reached where merges build them.
+    # A part of a character cannot be encoded as text: it is reachable if merges build it.
     found |= {i: [t.id for t in merging.tokenize(view.tokens[i])] for i in ordinary if i not in found}
     return [i for i in ordinary if found[i] != [i]]
 
@@ -127,7 +125,7 @@ def _rows(
 
 
 def _lists(view: ByteView, counts: np.ndarray, original: ByteView | None) -> Iterator[tuple[str, int, str, int]]:
-    """Rows of `tokens.csv` of one vocabulary; `counts` are of the first language. The original has no new tokens."""
+    """Rows of `tokens.csv` of one vocabulary; `counts`: occurrences in text of the first language."""
     texts = {i: text for i, data in enumerate(view.data) if data is not None and (text := _decoded(data)) is not None}
     if original not in (None, view):
         texts = {i: text for i, text in texts.items() if original.find(view.data[i]) is None}
@@ -138,7 +136,7 @@ def _lists(view: ByteView, counts: np.ndarray, original: ByteView | None) -> Ite
 
 
 def _aligned(adapted: list[dict], documents: Path, language: str) -> list[tuple[str, str]]:
-    """Paragraphs of the documents `adapted` with those of the same ids in `language`."""
+    """Pairs of paragraphs with the same ids: one of the documents `adapted`, the other in `language`."""
     found = {d["id"]: {p["id"]: p["text"] for p in d["paragraphs"]} for d in adapted}
     return [
         (found[document["id"]][paragraph["id"]], paragraph["text"])

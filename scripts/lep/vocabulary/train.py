@@ -30,9 +30,9 @@ def train_vocabulary_model(
 
 
 def sample_documents(corpus: Path, languages: Collection[str], characters: int) -> Iterator[dict]:
-    """Documents in `languages`, in their order: at most `characters` of text, spread evenly over the file.
+    """Documents in `languages`, in the order of the file: at most `characters` of text, spread evenly over the file.
 
-    Two passes over the file; memory does not grow with it.
+    Reads the file twice; memory does not grow with it.
     """
 
     def found() -> Iterator[tuple[dict, int]]:

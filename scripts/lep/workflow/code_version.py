@@ -6,7 +6,7 @@ Imports nothing heavy: it runs whenever the workflow is read.
 import ast
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,6 @@ _NEUTRAL = ("lep/config.py", "lep/log.py", "lep/manifest.py", "lep/fetch/", "lep
 # The register of names decides titles in the report; elsewhere it only says which names exist, which is in the
 # parameters of the rules. So a new title or method repeats the report alone.
 _REGISTER, _SHOWS_NAMES = "lep/names.py", ("lep/report/",)
-_WITH_DOCSTRING = ast.Module | ast.ClassDef | ast.FunctionDef
 # A string (which may hold a #) or a comment. Tokenising would take ten times as long.
 _STRING_OR_COMMENT = re.compile(
     r"\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|\#[^\n]*", re.DOTALL
@@ -49,8 +48,11 @@ def library_files(root: Path, *modules: str, script: Path | None = None) -> list
 
 
 def without_comments(source: str) -> str:
-    """The lines of a module that do something: no comments, no docstrings, no empty lines."""
-    return _strip(source, ast.walk(ast.parse(source)))
+    """The lines of a module that do something: no comments, no empty lines, no strings that are statements.
+
+    Such strings are the docstrings of modules, classes, functions and fields.
+    """
+    return _strip(source, _statements(ast.parse(source)))
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,26 @@ def _source(file: Path) -> _Source:
 @cache
 def _read(file: Path, changed: int) -> _Source:
     text = file.read_text(encoding="utf-8")
-    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom | _WITH_DOCSTRING)]
-    imports = [name for node in nodes if isinstance(node, ast.ImportFrom) for name in _imported(node)]
-    return _Source(tuple(imports), hashlib.sha256(_strip(text, nodes).encode()).hexdigest())
+    statements = list(_statements(ast.parse(text)))
+    imports = [name for each in statements if isinstance(each, ast.ImportFrom) for name in _imported(each)]
+    return _Source(tuple(imports), hashlib.sha256(_strip(text, statements).encode()).hexdigest())
 
 
-def _strip(source: str, nodes: Iterable[ast.AST]) -> str:
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """All statements below a node; expressions, nine tenths of a tree, are not visited."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, block, ()):
+            if isinstance(child, ast.stmt):
+                yield child
+            yield from _statements(child)
+
+
+def _strip(source: str, statements: Iterable[ast.stmt]) -> str:
     bare = _STRING_OR_COMMENT.sub(lambda found: "" if found[0].startswith("#") else found[0], source)
     lines = bare.splitlines()
-    for node in nodes:
-        if isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
-            first, last = node.body[0].lineno - 1, node.body[0].end_lineno
-            lines[first:last] = [""] * (last - first)
+    for each in statements:
+        if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant) and isinstance(each.value.value, str):
+            lines[each.lineno - 1 : each.end_lineno] = [""] * (each.end_lineno - each.lineno + 1)
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
 

@@ -87,7 +87,7 @@ def test_a_killed_job_gives_its_device_back(machine: Path) -> None:
 
 
 def test_more_gpus_than_there_are_is_refused(machine: Path) -> None:
-    with pytest.raises(SystemExit, match=r"asks for 3 GPUs, this machine shows 2 \(0, 1\); lower compute.gpus_per_job"):
+    with pytest.raises(SystemExit, match=r"asks for 3 GPUs, but only 2 are visible \(0, 1\); lower compute"):
         place.claim(place.visible_gpus(), 3)
 
 
@@ -129,5 +129,5 @@ def test_processes_and_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = place.started(16, 2, ["lep.pretraining.pretrain"])
     assert wide[:5] == ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--gpus-per-node=8"]
     assert wide[wide.index("--processes") + 1] == "8"
-    with pytest.raises(SystemExit, match="16 GPUs cannot be shared out evenly to 3 nodes"):
+    with pytest.raises(SystemExit, match="16 GPUs cannot be divided evenly among 3 nodes"):
         place.started(16, 3, ["lep.pretraining.pretrain"])

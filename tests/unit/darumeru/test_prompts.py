@@ -1,7 +1,10 @@
 """Prompts, letter by letter: five shots as plain text, none under a chat template, and what shots are taken."""
 
+import json
+from pathlib import Path
+
 import pytest
-from darumeru import prompts
+from darumeru import data, prompts
 from darumeru.specs import SPECS
 from fixtures.darumeru import records
 
@@ -116,3 +119,22 @@ def test_shots_under_a_chat_template_are_turns() -> None:
         "<user>Кот 100 спал. Он ел. «Он» - «Кот»?<assistant>Ответ: Да"
         "<user>Кот 0 спал. Он ел. «Он» - «Кот»?<assistant>Ответ:"
     )
+
+
+def test_parus_has_both_orders() -> None:
+    record = records()["parus", "test"][1]
+    first, second = prompts.make_items(SPECS["parus"], record, 0)
+    assert (first["target"], second["target"]) == ("2", "1")
+    assert first["user"].endswith("1. Шёл дождь\n2. Светило солнце")
+    assert second["user"].endswith("1. Светило солнце\n2. Шёл дождь")
+    assert json.loads(first["meta"]) == json.loads(second["meta"]) == {"pair": "1"}
+
+
+def test_shots_of_parus_are_records_each_once(benchmark: Path) -> None:
+    """Five shots are five records in their order, none of them turned round."""
+    spec, splits = SPECS["parus"], data.load("parus", darumeru_data=str(benchmark))
+    first = splits["test"][0]
+    shots = prompts.choose_shots(spec, first, list(splits["shots"]), 5)
+    given = records()["parus", "prompt"][:5]
+    assert [shot["id"] for shot in shots] == [f"{record['meta']['id']}/0" for record in given]
+    assert [shot["target"] for shot in shots] == [record["outputs"] for record in given]

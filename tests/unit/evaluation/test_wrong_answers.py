@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from darumeru import metrics
 from lep.evaluation.wrong_answers import COLUMNS, list_wrong_answers, shortened, worst
 
 
@@ -16,26 +15,6 @@ def line(task: str, item: int, value: dict, model: str = "m", **texts: str) -> d
 
 
 RIGHT, WRONG = {"gold": 1, "pred": 1}, {"gold": 1, "pred": 0}
-
-
-@pytest.mark.parametrize(
-    ("task", "value", "score"),
-    [
-        ("rcb", RIGHT, 1.0),
-        ("rucola", WRONG, 0.0),
-        ("parus", WRONG | {"pair": "3"}, 0.0),
-        ("nlpcore_enmmlu", RIGHT | {"subject": "s", "category": "c"}, 1.0),
-        ("use", {"variant": 1, "points": 0}, 0.0),
-        ("use", {"variant": 1, "points": 3}, 1.0),
-        ("multiq", {"f1": 0.5, "exact_match": 0.0}, 0.25),
-        ("treeway_abstractive", {"rouge1": 0.4, "rouge2": 0.2, "rouge1_recall": 1.0, "rouge2_recall": 1.0}, 0.3),
-        ("treeway_extractive", {"r_precision": 0.5, "chance": 0.1, "picked": [1]}, 0.5),
-        ("cp_sent_ru", {"length_ratio": 0.9, "copied": 0.0}, 0.9),
-        ("cp_para_ru", {"length_ratio": 0.9, "copied": 1.0}, 1.0),
-    ],
-)
-def test_score_of_an_item(task: str, value: dict, score: float) -> None:
-    assert metrics.item_score(task, value) == pytest.approx(score)
 
 
 def test_the_worst_come_first_and_right_ones_never() -> None:

@@ -1,14 +1,14 @@
 """Models and data sets from a hub, through the real client: pinned, hashed, resumed, or refused with one message."""
 
+import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fixtures.hub import HubStub, serving
+from fixtures.hub import FETCH, HubStub, python, serving
 from fixtures.models import TEMPLATE, byte_level, make_model
 from lep.manifest import MANIFEST, verify
 from lep.models.store import import_model
@@ -32,18 +32,12 @@ PICKLE_AND_CODE = dict.fromkeys(
 DATASET = {"README.md": b"words", "data/train.parquet": b"rows", "data/test.jsonl.zst": b"lines"}
 
 
-@pytest.fixture
-def hub() -> Iterator[HubStub]:
-    with serving() as stub:
-        yield stub
-
-
 def fetch(
     hub: HubStub, folder: Path, kind: str = "model", revision: str = OLD, repository: str = "a/b", token: str = ""
 ) -> subprocess.CompletedProcess:
     """The command of the rule, its result in `folder`/out, with the stub for the hub."""
     given = {"HF_ENDPOINT": hub.address, "HF_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "0", "HF_TOKEN": token}
-    command = [sys.executable, "-m", "lep.fetch", "hub", "--kind", kind, "--repository", repository]
+    command = [sys.executable, *FETCH, "hub", "--kind", kind, "--repository", repository]
     command += ["--revision", revision, "--output", str(folder / "out")]
     environment = {**os.environ, **given, "HF_HUB_DISABLE_XET": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -157,7 +151,7 @@ def test_an_unreachable_hub_never_publishes_half_a_download(hub: HubStub, tmp_pa
 def test_a_wrong_hash_is_refused_and_the_file_fetched_anew(hub: HubStub, tmp_path: Path, name: str) -> None:
     hub.put("a/b", OLD, MODEL)
     hub.wrong.add(name)
-    assert re.search(rf"{name} arrived with hash \w+, the hub names \w+; run again", message(fetch(hub, tmp_path)))
+    assert re.search(rf"{name} arrived with hash \w+, but the hub lists \w+; run again", message(fetch(hub, tmp_path)))
     assert not (tmp_path / "out").exists()
     hub.wrong.clear()
     assert fetch(hub, tmp_path).returncode == 0
@@ -190,7 +184,7 @@ def test_repositories_without_usable_files_are_refused_before_any_download(hub: 
     assert "a/b has no safetensors; pickled weights are never loaded: name a revision or repository with" in line
     hub.put("a/c", OLD, {"README.md": b"words", "train.csv": b"1", "load.py": b"code"})
     line = message(fetch(hub, tmp_path, "dataset", repository="a/c"))
-    assert "a/c has none of the files that are read: *.parquet" in line
+    assert "a/c has no file of a readable type: *.parquet" in line
     assert not [asked for asked in hub.asked if "/resolve/" in asked.path]
     assert not (tmp_path / "out").exists()
 
@@ -219,3 +213,35 @@ def test_no_hub_at_all_is_one_message(tmp_path: Path) -> None:
     assert "could not be fetched (ConnectError); check the id, the revision and the network" in message(
         fetch(hub, tmp_path)
     )
+
+
+REFERENCES = ("model:some/model", "dataset:RefalMachine/darumeru@refs/convert/parquet")
+
+
+def look_up(hub: HubStub, lock: Path, *references: str) -> subprocess.CompletedProcess:
+    """The command of the rule that fills the lock file."""
+    return python(hub, lock.parent, *FETCH, "lock", "--lock", str(lock), *references)
+
+
+def test_revisions_are_looked_up_once(hub: HubStub, tmp_path: Path) -> None:
+    hub.put("RefalMachine/darumeru", OLD, {}, "refs/convert/parquet")
+    hub.put("some/model", NEW, {}, "main")
+    lock = tmp_path / "sources.lock"
+    assert look_up(hub, lock, *REFERENCES).returncode == 0
+    assert json.loads(lock.read_text()) == {REFERENCES[0]: NEW, REFERENCES[1]: OLD}
+    hub.put("some/model", "c" * 40, {}, "main")
+    assert look_up(hub, lock, *REFERENCES).returncode == 0
+    assert json.loads(lock.read_text())[REFERENCES[0]] == NEW
+
+
+def test_what_cannot_be_looked_up_is_named_and_the_rest_is_kept(hub: HubStub, tmp_path: Path) -> None:
+    hub.put("RefalMachine/darumeru", OLD, {}, "refs/convert/parquet")
+    hub.gated.add("some/model")
+    lock = tmp_path / "sources.lock"
+    done = look_up(hub, lock, *REFERENCES)
+    assert done.returncode == 1
+    assert "some/model is gated" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads(lock.read_text()) == {REFERENCES[1]: OLD}
+    lock.write_text("no")
+    assert "delete it and run `snakemake lock_sources` again" in look_up(hub, lock).stderr

@@ -14,7 +14,7 @@ def test_rows_of_a_safetensors_file(tmp_path: Path) -> None:
     matrix = numpy.random.default_rng(0).random((9, 5), numpy.float32)
     save_file({"w": matrix, "a": numpy.ones(7, numpy.float32)}, tmp_path / "x.safetensors")
     assert read_rows(tmp_path / "x.safetensors", "w", [8, 0, 3]) == [matrix[i].tobytes() for i in (8, 0, 3)]
-    with pytest.raises(UserError, match="w has 9 rows, none of token id 9"):
+    with pytest.raises(UserError, match="w has 9 rows, none for token id 9"):
         read_rows(tmp_path / "x.safetensors", "w", [9])
 
 
@@ -30,7 +30,7 @@ def test_the_file_of_each_tensor(tmp_path: Path) -> None:
 
 def test_a_cut_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes((1000).to_bytes(8, "little") + b"{}")
-    with pytest.raises(UserError, match="not a safetensors file or was cut"):
+    with pytest.raises(UserError, match="not a safetensors file or is truncated"):
         weight_map(tmp_path)
 
 

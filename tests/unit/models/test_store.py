@@ -1,3 +1,5 @@
+"""The model store: imported and derived models, the body kept once, refusals."""
+
 import json
 import os
 import shutil
@@ -5,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures.models import HIDDEN, TEMPLATE, byte_level, extended, make_model, save, sentencepiece_bpe
+from fixtures.models import HIDDEN, TEMPLATE, byte_level, extended, make_model, save
 from lep.config import UserError
 from lep.manifest import read_manifest, verify
-from lep.models.folder import Embeddings, copy_tensors, load_tokenizer, read_embeddings, tokenizer_sha256
+from lep.models.folder import Embeddings, load_tokenizer, read_embeddings, tokenizer_sha256
 from lep.models.store import derive_model, import_model, load_model
 from safetensors.torch import load_file, save_file
 
@@ -119,28 +121,6 @@ def test_no_body_of_the_store_is_read(tmp_path: Path) -> None:
     assert derived["facts"]["body_sha256"] == parent["facts"]["body_sha256"]
     with pytest.raises(UserError, match="does not match"):
         verify(tmp_path / "derived")
-
-
-@pytest.mark.parametrize("dtype", [None, torch.float32])
-def test_tensors_are_copied_as_they_are(dtype: torch.dtype | None, tmp_path: Path) -> None:
-    """Odd sizes, empty and single numbers, whole numbers; floating ones are converted if wanted."""
-    tensors = {
-        "b": torch.randn(3, 5).bfloat16(),
-        "byte": torch.arange(7, dtype=torch.uint8),
-        "empty": torch.zeros(0, 4),
-        "half": torch.randn(2, 1, 3).half(),
-        "one": torch.tensor(3, dtype=torch.int64),
-        "single": torch.tensor(1.5),
-        "yes": torch.tensor([True, False]),
-    }
-    save_file(tensors | {"left out": torch.ones(2)}, tmp_path / "source")
-    copy_tensors(tmp_path / "source", tmp_path / "target", tensors, dtype)
-    copied = load_file(tmp_path / "target")
-    assert set(copied) == set(tensors)
-    for name, tensor in tensors.items():
-        wanted = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
-        assert copied[name].dtype == wanted.dtype
-        assert torch.equal(copied[name], wanted)
 
 
 def test_symbolic_links_where_hard_links_are_impossible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +237,7 @@ def test_folders_that_are_no_models_are_refused(tmp_path: Path) -> None:
         (lambda source: (source / "config.json").unlink(), r"config\.json is missing"),
         (lambda source: (source / "model.safetensors").unlink(), r"no model\.safetensors"),
         (pickled, "only pickled weights"),
-        (cut, "was cut"),
+        (cut, "is truncated"),
         (foreign, r"no tensor model\.embed_tokens\.weight"),
         (outside, "names ../elsewhere"),
         (shutil.rmtree, "is not a folder"),
@@ -265,14 +245,3 @@ def test_folders_that_are_no_models_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             import_model(broken(change), tmp_path / "bad")
     assert not (tmp_path / "bad").exists()
-
-
-def test_tokenizer_hash_ignores_form_and_sees_content(tmp_path: Path) -> None:
-    one = save(sentencepiece_bpe(), tmp_path / "one")
-    state = json.loads((one / "tokenizer.json").read_text())
-    state["truncation"] = {"max_length": 8, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
-    state["model"]["merges"] = [" ".join(merge) for merge in state["model"]["merges"]]
-    (tmp_path / "two").mkdir()
-    (tmp_path / "two" / "tokenizer.json").write_text(json.dumps(state, indent=7))
-    assert tokenizer_sha256(one) == tokenizer_sha256(tmp_path / "two")
-    assert tokenizer_sha256(one) != tokenizer_sha256(save(sentencepiece_bpe(size=501), tmp_path / "three"))

@@ -125,7 +125,7 @@ def test_more_shots_and_items_cost_more() -> None:
 def test_an_unknown_shape_is_asked_for() -> None:
     config = configuration("paper")
     del config["plan"]["models"]["meta-llama/Meta-Llama-3-8B"]
-    with pytest.raises(UserError, match=r"plan\.models: the shape of meta-llama/Meta-Llama-3-8B is not known"):
+    with pytest.raises(UserError, match=r"plan\.models has no shape of meta-llama/Meta-Llama-3-8B"):
         CostModel(config, ROOT)
 
 
@@ -163,7 +163,7 @@ def test_reasons_are_short() -> None:
 def jobs_of_a_run(config: dict) -> list[Job]:
     """The expensive jobs of a configuration, as a dry run would list them."""
     jobs = [work("pretrain_sweep", outputs="s", family="llama", vocabulary="extended", rate="0.1")]
-    jobs += [work("make_search_table", "s")]
+    jobs += [work("make_sweep_table", "s")]
     for family in config["families"]:
         for vocabulary in family["vocabularies"]:
             places = {"family": family["name"], "vocabulary": vocabulary}
@@ -184,7 +184,7 @@ def test_plan_names_total_disk_and_cuts() -> None:
         "donor: published",
     ]
     assert shown.count("loses ") == 3
-    assert render([], PAPER, ROOT, 8, 50) == "Nothing to be done: all results are there.\n"
+    assert render([], PAPER, ROOT, 8, 50) == "Nothing to do: all results exist.\n"
 
 
 def test_every_cut_is_an_overlay_that_says_what_the_plan_computed() -> None:
@@ -198,7 +198,7 @@ def test_every_cut_is_an_overlay_that_says_what_the_plan_computed() -> None:
 
 def test_too_little_memory_is_said() -> None:
     config = configuration("paper", plan={"device": {"memory_gb": 24}})
-    assert "takes about" in render(jobs_of_a_run(config), config, ROOT, 8, 50)
+    assert "needs about" in render(jobs_of_a_run(config), config, ROOT, 8, 50)
     assert "Warning" not in render(jobs_of_a_run(PAPER), PAPER, ROOT, 8, 50)
 
 

@@ -62,7 +62,7 @@ def test_partitions_must_exist(commands: Path) -> None:
     program(commands, "sinfo", "cpu|(null)\ndebug|gpu:h100:8(S:0-1)\n")
     (found,) = devices(configuration("paper"))
     assert found.state == FAILED
-    assert "gpu of slurm/partitions.yaml do not exist here; there are cpu, debug" in found.what
+    assert "gpu of slurm/partitions.yaml do not exist; this cluster has cpu, debug" in found.what
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_hub_that_cannot_be_reached_is_said_once(hub: HubStub, tmp_path: Path)
     done = run(hub, tmp_path)
     assert done.returncode == 1
     (failed,) = [line for line in done.stdout.splitlines() if line.startswith(FAILED)]
-    assert "the hub cannot be reached from here; it is needed for model open/model, model gated/model" in failed
+    assert "the hub cannot be reached from this machine; it is needed for model open/model, model gated/model" in failed
     assert "fetch_all" in done.stdout
 
 

@@ -94,7 +94,7 @@ def test_the_run_looks_like_a_trained_one(job: AdoptJob) -> None:
 def test_another_body_is_refused(job: AdoptJob) -> None:
     base = load_model(job.base)
     write_donor(job.donor, base, len(read_embeddings(job.donor).input), change="model.layers.1.mlp.up_proj.weight")
-    with pytest.raises(UserError, match=r"the body differs from that of .*up_proj.*donor: trained"):
+    with pytest.raises(UserError, match=r"the body differs from the body of .*up_proj.*donor: trained"):
         adopt_donor(job)
     assert not job.models.exists()
     assert not job.output.exists()

@@ -1,4 +1,4 @@
-"""Packing: the rules by hand on a toy tokenizer, pieces of any size, shares of languages, refusals."""
+"""Packing: the rules by hand on a toy tokenizer, pieces of any size, files, refusals."""
 
 import json
 import tracemalloc
@@ -8,10 +8,11 @@ from pathlib import Path
 import lep.pretraining.packing
 import numpy
 import pytest
+from fixtures.pretraining import write_documents
 from lep.config import UserError
 from lep.manifest import publish, read_manifest, staging, verify
 from lep.pretraining.packing import Packer, SpecialIds, load_encoder, newline_ids, open_blocks, pack_corpus
-from lep.pretraining.selection import PackingRecipe, is_reserved, select_documents, selected
+from lep.pretraining.selection import PackingRecipe, select_documents
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 BOS, EOS, NEWLINE = 1, 2, 3
@@ -68,24 +69,6 @@ def toy_tokenizer(folder: Path) -> Path:
     return folder
 
 
-def write_documents(folder: Path, texts: list[tuple[str, list[str]]], domains: tuple[str, ...] = ("prose",)) -> Path:
-    built = staging(folder)
-    with open(built / "train.jsonl", "w", encoding="utf-8") as file:
-        for number, (language, lines) in enumerate(texts):
-            paragraphs = [{"id": str(i), "text": line} for i, line in enumerate(lines)]
-            document = {
-                "id": f"d{number}",
-                "group": f"d{number}",
-                "language": language,
-                "domain": domains[number % len(domains)],
-                "title": "",
-                "paragraphs": paragraphs,
-            }
-            file.write(json.dumps(document, ensure_ascii=False) + "\n")
-    publish(built, folder, recipe_version=1)
-    return folder / "train.jsonl"
-
-
 def test_pack_corpus_round_trip(tmp_path: Path) -> None:
     tokenizer = toy_tokenizer(tmp_path / "tokenizer")
     documents = write_documents(tmp_path / "corpus", [("ru", ["абв.", "где", "</s>"]), ("en", ["abcdefgh"])])
@@ -109,55 +92,6 @@ def test_sentencepiece_newline_byte_counts() -> None:
     tokenizer = Tokenizer(models.BPE({"<unk>": 0, "<0x0A>": 1, "a": 2}, [], byte_fallback=True, unk_token="<unk>"))
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     assert newline_ids(tokenizer) == {1}
-
-
-def chosen(path: Path, recipe: PackingRecipe) -> list[dict]:
-    return [document for document, _ in selected(path, select_documents(path, recipe), (0, 0))]
-
-
-def test_language_shares(tmp_path: Path) -> None:
-    path = write_documents(tmp_path / "corpus", [("ru", ["я" * 10])] * 80 + [("en", ["a" * 10])] * 100)
-    recipe = PackingRecipe(block_size=4, language_weights={"ru": 0.8, "en": 0.2}, reserve=0)
-    documents = chosen(path, recipe)
-    assert documents == chosen(path, recipe)
-    assert Counter(document["language"] for document in documents) == {"ru": 80, "en": 20}
-    assert select_documents(path, recipe).counts == {"unused_characters": 800}
-    assert len(chosen(path, PackingRecipe(block_size=4, reserve=0))) == 180
-    assert Counter(d["language"] for d in chosen(path, PackingRecipe(4, {"ru": 1.0}, reserve=0))) == {"ru": 80}
-
-
-def test_domain_weights_repeat_documents_far_apart(tmp_path: Path) -> None:
-    path = write_documents(tmp_path / "corpus", [("ru", ["я" * 10])] * 400, domains=("wiki", "news", "prose", "law"))
-    weights = {"wiki": 2.0, "news": 0.5, "law": 1.25}
-    found = [document["id"] for document in chosen(path, PackingRecipe(4, domain_weights=weights, reserve=0))]
-    counts = Counter(int(name[1:]) % 4 for name in found)
-    assert (counts[0], counts[2]) == (200, 100)
-    assert 30 < counts[1] < 70
-    assert 110 < counts[3] < 140
-    first, second = (i for i, name in enumerate(found) if name == "d0")
-    assert second - first > 200  # in another pass over the text
-    alone = {d["id"] for d in chosen(path, PackingRecipe(4, domain_weights={"news": 0.5}, reserve=0))}
-    assert {name for name in found if int(name[1:]) % 4 == 1} < alone  # weights of others move no choice
-
-
-def test_language_shares_count_repeated_documents(tmp_path: Path) -> None:
-    texts = [("ru", ["я" * 10]), ("en", ["a" * 10])] * 200
-    path = write_documents(tmp_path / "corpus", texts, domains=("wiki", "news"))
-    recipe = PackingRecipe(4, {"ru": 0.8, "en": 0.2}, {"wiki": 2.0}, reserve=0)
-    assert Counter(document["language"] for document in chosen(path, recipe)) == {"ru": 400, "en": 100}
-
-
-def test_reserved_documents_are_never_packed(tmp_path: Path) -> None:
-    path = write_documents(tmp_path / "corpus", [("ru", ["я" * 10])] * 200)
-    recipe = PackingRecipe(block_size=4, reserve=0.3, seed=5)
-    groups = {document["group"] for document in chosen(path, recipe)}
-    assert groups == {f"d{n}" for n in range(200) if not is_reserved(f"d{n}", 0.3, 5)}
-    left_out = 200 - len(groups)
-    assert 30 < left_out < 90
-    assert select_documents(path, recipe).counts == {
-        "reserved_documents": left_out,
-        "reserved_characters": 10 * left_out,
-    }
 
 
 def packed(folder: Path) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""What one step does: packing by documents, number types, rates, padded rows, estimate of memory."""
+"""What one step does: data and their order, packing by documents, what trains, number types, rates, padded rows."""
 
 from pathlib import Path
 
@@ -9,12 +9,54 @@ from fixtures.training import tiny_model
 from lep.config import UserError
 from lep.models.chat import IGNORED
 from lep.pretraining.loss import body_dtype
-from lep.pretraining.memory import Load, check_memory, load_of
 from lep.pretraining.packing import Blocks
-from lep.pretraining.resumable import Schedule
-from lep.pretraining.trainer import Execution, Optimisation, TrainedEmbeddings, collate, make_trainer
+from lep.pretraining.resumable import Schedule, hash_frozen
+from lep.pretraining.trainer import (
+    BlockDataset,
+    Execution,
+    Optimisation,
+    TrainedEmbeddings,
+    collate,
+    freeze_body,
+    make_trainer,
+    split_batch,
+)
 
 BOS, EOS = 0, 1
+
+
+def test_the_order_of_data_is_a_permutation_per_epoch() -> None:
+    blocks = Blocks([numpy.arange(4)[:, None], numpy.arange(4, 10)[:, None]])
+    dataset = BlockDataset(blocks, 20, seed=3)
+    first, second = dataset.__getitems__(list(range(10))), dataset.__getitems__(list(range(10, 20)))
+    assert sorted(first[:, 0]) == sorted(second[:, 0]) == list(range(10))
+    assert first[:, 0].tolist() != second[:, 0].tolist()
+    fresh = BlockDataset(blocks, 20, seed=3)
+    assert [int(fresh[i][0]) for i in range(12, 15)] == second[2:5, 0].tolist()
+
+
+def test_the_step_is_the_same_for_any_number_of_processes() -> None:
+    assert split_batch(256, 4, 64) == (4, 1)
+    assert split_batch(256, 4, 8) == (4, 8)
+    assert split_batch(256, 6, 1) == (4, 64)
+    assert split_batch(16, 16, 4) == (4, 1)
+    with pytest.raises(UserError, match="use a multiple of 3"):
+        split_batch(256, 4, 3)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_only_the_matrices_train(tied: bool) -> None:
+    model = tiny_model(rows=40, tied=tied)
+    freeze_body(model)
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trained == {"model.embed_tokens.weight"} | (set() if tied else {"lm_head.weight"})
+    before = hash_frozen(model)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.add_(1)
+    assert hash_frozen(model) == before
+    with torch.no_grad():
+        model.model.norm.weight[0] += 1e-6
+    assert hash_frozen(model) != before
 
 
 def loss_of(blocks: list[list[int]], document_start: int | None, positions: slice) -> torch.Tensor:
@@ -120,41 +162,3 @@ def test_optimiser_state_is_for_what_trains_alone(tmp_path: Path) -> None:
         gradients.append((name, parameter.requires_grad))
         assert parameter.requires_grad or parameter.grad is None
     assert sum(trains for _, trains in gradients) == 2
-
-
-def load(**changes) -> Load:
-    """Llama-3-8B with 174,817 rows in bfloat16, 4 sequences of 1,024 tokens at a time."""
-    values = {
-        "body": 6_979_588_096, "trained": 2 * 174817 * 4096, "head": 174817 * 4096, "rows": 174817, "layers": 32,
-        "hidden": 4096, "intermediate": 14336, "body_bytes": 2, "matrix_bytes": 2, "tokens": 4096,
-        "checkpointing": False, "processes": 8, "chunk": 2048,
-    }  # fmt: skip
-    return Load(**values | changes)
-
-
-def test_memory_estimate_at_8b() -> None:
-    """80 GB hold the paper's settings; 48 GB need smaller micro-batches and checkpointing, 24 GB nothing saves."""
-    parts = load().parts()
-    assert parts["body"] == 13_959_176_192
-    assert parts["optimiser"] == 2 * 2 * 2 * 174817 * 4096
-    assert sum(parts.values()) < 80e9
-    assert sum(load(tokens=16 * 4096).parts().values()) > 80e9
-    assert sum(load(tokens=1024, checkpointing=True).parts().values()) < 40e9
-
-
-def test_what_does_not_fit_is_refused_with_advice(monkeypatch) -> None:
-    device = torch.device("cpu")
-    monkeypatch.setattr("lep.pretraining.memory.device_memory", lambda device: int(80e9))
-    check_memory(load(), device)
-    for size, words in ((50e9, r"micro_batch_size .* or pretraining.activation_checkpointing"), (24e9, "more memory")):
-        monkeypatch.setattr("lep.pretraining.memory.device_memory", lambda device, size=size: int(size))
-        with pytest.raises(UserError, match=words):
-            check_memory(load(), device)
-
-
-def test_load_of_a_model_counts_its_parameters() -> None:
-    model = TrainedEmbeddings(tiny_model(rows=40))
-    found = load_of(model.causal, 48, False, 1)
-    assert (found.trained, found.head, found.rows) == (2 * 40 * 16, 40 * 16, 40)
-    assert found.body + found.trained == sum(p.numel() for p in model.causal.parameters())
-    assert found.parts()["body"] == 4 * found.body

@@ -1,88 +1,25 @@
+"""The methods of propagation against their definitions, on models whose matrices are random or known."""
+
 import json
 import logging
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from fixtures.models import HIDDEN, TEMPLATE, byte_level, extended, make_model, save, sentencepiece_bpe, set_matrices
+from fixtures.families import METHODS, TIED, Family, lstsq, openchat, ordinary, random
+from fixtures.models import HIDDEN, byte_level, extended, make_model, save, sentencepiece_bpe, set_matrices
 from lep.config import UserError
-from lep.inspect import inspect_folder
 from lep.manifest import read_manifest, verify
-from lep.models.folder import Embeddings, load_tokenizer, read_embeddings, tokenizer_sha256
-from lep.models.store import derive_model, import_model, load_model
-from lep.propagate import main
+from lep.models.folder import load_tokenizer, tokenizer_sha256
+from lep.models.store import import_model, load_model
 from lep.propagation.initialise import initialise_embeddings
-from lep.propagation.operator import make_operator, read_operator
 from lep.propagation.propagate import propagate
 from lep.vocabulary.byte_view import ByteView, overlap
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import Tokenizer
 
-METHODS = pytest.mark.parametrize("method", ["swap", "overlap", "conversion"])
-TIED = pytest.mark.parametrize("tied", [False, True])
 MATRICES = ("input", "head")
-
-
-def random(rows: int, seed: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    return torch.randn(rows, HIDDEN, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
-
-
-class Family:
-    """Base, instruct and donor with random, unrelated matrices, and the operator between the vocabularies."""
-
-    def __init__(
-        self,
-        folder: Path,
-        old: Tokenizer,
-        new: Tokenizer,
-        *,
-        instruct: Tokenizer | None = None,
-        tied: bool = False,
-        dtype: torch.dtype = torch.float32,
-        **roles: str,
-    ) -> None:
-        self.folder, self.tied = folder, tied
-        options = {"tied": tied, "dtype": dtype}
-        make_model(old, folder / "base", seed=1, **options)
-        make_model(instruct or old, folder / "instruct", seed=2, template=TEMPLATE, **options, **roles)
-        self.vocabulary = save(new, folder / "vocabulary")
-        make_operator(folder / "base", self.vocabulary, folder / "operator")
-        self.operator = read_operator(folder / "operator")
-        self.set_donor(*(random(new.get_vocab_size(), seed, dtype) for seed in (3, 4)))
-
-    def set_donor(self, matrix: torch.Tensor, head: torch.Tensor) -> None:
-        embeddings = Embeddings(matrix, None if self.tied else head)
-        derive_model(self.folder / "base", embeddings, self.vocabulary, self.folder / "donor", recipe_version=1)
-
-    def set_instruct(self, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        """The instruct's matrices become a function of the base's."""
-        matrices = read_embeddings(self.folder / "base").matrices()
-        set_matrices(self.folder / "instruct", **{name: change(matrix) for name, matrix in matrices.items()})
-
-    def matrices(self, role: str) -> dict[str, torch.Tensor]:
-        return read_embeddings(self.folder / role).matrices()
-
-    def propagate(self, method: str, operator: bool = True) -> dict[str, torch.Tensor]:
-        folders = [self.folder / role for role in ("base", "instruct", "donor")]
-        propagate(*folders, self.folder / "operator" if operator else None, {method: self.folder / "out"}, seed=0)
-        return self.matrices("out")
-
-    @property
-    def facts(self) -> dict:
-        return verify(self.folder / "out")["facts"]
-
-
-def ordinary(tokenizer: Tokenizer) -> list[int]:
-    """Ids of the tokens whose rows are projected, not copied."""
-    return sorted(set(range(tokenizer.get_vocab_size())) - set(tokenizer.get_added_tokens_decoder()))
-
-
-def lstsq(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return torch.linalg.lstsq(a.double(), b.double(), driver="gelsy").solution
 
 
 @TIED
@@ -187,48 +124,6 @@ def test_permutation_of_the_old_vocabulary_changes_nothing(tmp_path: Path) -> No
         set_matrices(tmp_path / "three" / role, **source.matrices(role))
     for name, matrix in three.propagate("conversion").items():
         torch.testing.assert_close(matrix, results[0][name], rtol=1e-5, atol=1e-6)  # rows are matched by token
-
-
-def openchat(tokenizer: Tokenizer) -> Tokenizer:
-    """The instruct's tokenizer with two added tokens that the base lacks, as OpenChat over Mistral."""
-    tokenizer.add_special_tokens([AddedToken("<|end_of_turn|>", special=True, normalized=False)])
-    tokenizer.add_tokens([AddedToken("<|pad_0|>", normalized=False)])
-    return tokenizer
-
-
-@TIED
-@METHODS
-def test_added_tokens_of_the_instruct_move_along(method: str, tied: bool, tmp_path: Path) -> None:
-    old, new, instruct = sentencepiece_bpe(), sentencepiece_bpe("ru"), openchat(sentencepiece_bpe())
-    family = Family(
-        tmp_path, old, new, instruct=instruct, tied=tied, eos_token="<|end_of_turn|>", pad_token="<|pad_0|>"
-    )
-    results = family.propagate(method)
-    tokenizer = load_tokenizer(tmp_path / "out")
-    names = ["<unk>", "<s>", "</s>", "<|end_of_turn|>", "<|pad_0|>"]
-    ids = tokenizer.convert_tokens_to_ids(names)
-    assert ids == [0, 1, 2, 500, 501]
-    for name, matrix in results.items():
-        assert len(matrix) == len(tokenizer) == 502
-        assert torch.equal(matrix[ids], family.matrices("instruct")[name][instruct_ids(instruct, names)])
-        assert torch.linalg.vector_norm(matrix, dim=1).min() > 1e-3
-    assert (tokenizer.eos_token, tokenizer.pad_token, tokenizer.bos_token) == ("<|end_of_turn|>", "<|pad_0|>", "<s>")
-    assert tokenizer.chat_template == TEMPLATE
-    text = tokenizer.apply_chat_template([{"role": "user", "content": "скажи"}], tokenize=False)
-    encoded = tokenizer(text, add_special_tokens=False)["input_ids"]
-    assert (encoded[0], encoded[-1]) == (1, 500)
-    assert tokenizer.decode(encoded, skip_special_tokens=True).strip() == "скажи"
-    for file in ("config.json", "generation_config.json"):
-        settings = json.loads((tmp_path / "out" / file).read_text())
-        assert (settings["bos_token_id"], settings["eos_token_id"], settings["pad_token_id"]) == (1, 500, 501)
-    assert family.facts["copied"] == 5
-    donor = load_tokenizer(tmp_path / "donor")
-    plain = "И сказал Бог: the 12 🙂"
-    assert tokenizer.encode(plain) == donor.encode(plain)
-
-
-def instruct_ids(tokenizer: Tokenizer, names: list[str]) -> list[int]:
-    return [tokenizer.token_to_id(name) for name in names]
 
 
 @TIED
@@ -411,18 +306,6 @@ def test_no_row_is_empty_or_not_a_number(method: str, tied: bool, tmp_path: Path
         assert torch.linalg.vector_norm(matrix, dim=1).min() > 1e-3
 
 
-def test_chat_templates_by_name_move_along(tmp_path: Path) -> None:
-    family = Family(tmp_path, byte_level(), byte_level("ru"))
-    folder = tmp_path / "instruct" / "additional_chat_templates"
-    folder.mkdir()
-    (folder / "tools.jinja").write_text("tools: {{ messages[0]['content'] }}")
-    family.propagate("swap")
-    tokenizer = load_tokenizer(tmp_path / "out")
-    message = [{"role": "user", "content": "a"}]
-    assert tokenizer.apply_chat_template(message, tokenize=False, chat_template="tools") == "tools: a"
-    assert tokenizer.apply_chat_template(message, tokenize=False) == "<|bos|>a<|eos|>"
-
-
 def test_models_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     family = Family(tmp_path, byte_level(), byte_level("ru"))
     with pytest.raises(UserError, match="unknown LEP method 'mean'; use one of swap, overlap, conversion"):
@@ -430,7 +313,7 @@ def test_models_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown token text 'letters'; use one of bytes, published"):
         propagate(*(tmp_path / role for role in ("base", "instruct", "donor")), None, {}, token_text="letters")
     make_model(byte_level(), tmp_path / "instruct", tied=True)
-    with pytest.raises(UserError, match="models of equal tying"):
+    with pytest.raises(UserError, match="must have the same tie_word_embeddings"):
         family.propagate("swap")
     make_model(sentencepiece_bpe(), tmp_path / "instruct")
     with pytest.raises(UserError, match=r"lacks \d+ tokens of the base's"):
@@ -444,32 +327,3 @@ def test_models_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="NaN or infinite"):
         family.propagate("conversion")
     assert not (tmp_path / "out").exists()
-
-
-def test_command_line_on_ordinary_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    """As somebody uses it for their own models: no manifest, no operator; then `lep.inspect` of the result."""
-    make_model(byte_level(), tmp_path / "base", seed=1)
-    make_model(byte_level(), tmp_path / "instruct", seed=2, shard="20KB", template=TEMPLATE)
-    make_model(extended(), tmp_path / "donor", seed=3)
-    command = [sys.executable, "-m", "lep.propagate", "--method", "conversion", "--threads", "1", "--device", "cpu"]
-    command += ["--token-text", "published"]
-    for role in ("base", "instruct", "donor"):
-        command += [f"--{role}", str(tmp_path / role)]
-    done = subprocess.run([*command, "--out", str(tmp_path / "out")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert verify(tmp_path / "out")["config"]["token_text"] == "published"
-    facts = inspect_folder(tmp_path / "out", against=tmp_path / "base")
-    assert facts["tokens"] == extended().get_vocab_size()
-    assert facts["kind"] == "byte-level BPE"
-    assert (facts["chat template"], facts["head tied to input"], facts["head empty rows"]) == ("yes", "no", 0)
-    assert facts[f"tokens of {tmp_path / 'base'} shared by bytes"] == "402 of 402"
-    (tmp_path / "base" / "tokenizer.json").unlink()
-    monkeypatch.setattr(sys, "argv", [*command[2:], "--out", str(tmp_path / "other")])
-    with pytest.raises(SystemExit) as failed:
-        main()
-    assert failed.value.code == 1
-    message = capsys.readouterr().err
-    assert "tokenizer.json is missing" in message
-    assert "Traceback" not in message

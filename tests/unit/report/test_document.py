@@ -405,7 +405,7 @@ def test_a_failed_check_stops_the_report(report: Report, tmp_path: Path) -> None
     target.parent.mkdir()
     target.write_text("the last good one")
     path.write_text(junit(dict.fromkeys(CHECKS) | {"no_overlap": "x", "donors": "y"}))
-    with pytest.raises(UserError, match="checks no_overlap, donors; no report is made"):
+    with pytest.raises(UserError, match="checks no_overlap, donors failed, so there is no report"):
         build_report(**report | {"checks": path}, target=target)
     path.write_text(junit({}))
     with pytest.raises(UserError, match="were not run; no report is made"):

@@ -114,7 +114,7 @@ def test_the_methods_of_the_configuration_are_shown(files: Files, tmp_path: Path
 
 BAD = {
     "twice": (lambda rows: [*rows, rows[0]], "repeats line 2"),
-    "nan": (lambda rows: [rows[0] | {"value": "nan"}, *rows[1:]], "line 2: value is 'nan'; a finite number is wanted"),
+    "nan": (lambda rows: [rows[0] | {"value": "nan"}, *rows[1:]], "line 2: value is 'nan'; it must be a finite number"),
     "task": (lambda rows: [rows[0] | {"name": "rte"}, *rows[1:]], "line 2: unknown task 'rte'; use rummlu"),
     "model": (
         lambda rows: [rows[0] | {"model": "llama/wide/swap"}, *rows[1:]],
@@ -122,7 +122,7 @@ BAD = {
     ),
     "family": (
         lambda rows: [rows[0] | {"model": "gpt/base"}, *rows[1:]],
-        "line 2: gpt/base is of no configured family",
+        "line 2: gpt/base has an unknown family",
     ),
 }
 
@@ -142,7 +142,7 @@ def test_bad_scores_are_refused_with_their_line_and_leave_nothing(
 def test_the_command_refuses_what_is_not_there(tmp_path: Path) -> None:
     result = draw("--scores", str(tmp_path / "no.csv"), "--out", str(tmp_path / "out"))
     assert result.returncode == 1
-    assert "no.csv does not exist; name a file of scores" in result.stderr
+    assert "no.csv does not exist; give an existing file of scores" in result.stderr
     assert "Traceback" not in result.stderr
     assert draw().returncode == 2
 

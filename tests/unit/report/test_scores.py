@@ -50,12 +50,12 @@ def test_values_are_read_as_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"value": "nan"}, "value is 'nan'; a finite number"),
-        ({"value": ""}, "value is ''; a finite number"),
-        ({"high": "inf"}, "high is 'inf'; a finite number"),
-        ({"low": "no"}, "low is 'no'; a finite number"),
-        ({"metric": "accuracy", "value": "NaN"}, "value is 'NaN'; a finite number"),
-        ({"low": "0.7"}, "low 0.7 lies above high 0.6"),
+        ({"value": "nan"}, "value is 'nan'; it must be a finite number"),
+        ({"value": ""}, "value is ''; it must be a finite number"),
+        ({"high": "inf"}, "high is 'inf'; it must be a finite number"),
+        ({"low": "no"}, "low is 'no'; it must be a finite number"),
+        ({"metric": "accuracy", "value": "NaN"}, "value is 'NaN'; it must be a finite number"),
+        ({"low": "0.7"}, "low 0.7 is above high 0.6"),
         ({"name": "paruss"}, "unknown task 'paruss'; use rummlu, .*parus"),
         ({"name": "daru_mmlu"}, "unknown task 'daru_mmlu'"),
         ({"level": "group"}, "unknown group 'parus'; use daru_mmlu"),
@@ -64,14 +64,14 @@ def test_values_are_read_as_written(tmp_path: Path) -> None:
         ({"model": "llama/conversion"}, "is no name of a model; use FAMILY/ROLE"),
         ({"model": "llama/bpe/cpt-50", "step": "60"}, "is no name of a model; use FAMILY/ROLE"),
         ({"model": "llama/bpe/conversion/saiga/self"}, "is no name of a model; use FAMILY/ROLE"),
-        ({"model": "qwen/base"}, "of no configured family; known are llama, mistral"),
+        ({"model": "qwen/base"}, "has an unknown family; use one of llama, mistral"),
         ({"n": "0"}, "n is 0; it must be the number"),
-        ({"n": "3.5"}, "n is '3.5'; a whole number"),
-        ({"n": "nan"}, "n is 'nan'; a finite number"),
-        ({"chance": ""}, "chance is ''; a finite number"),
-        ({"shots": "-1"}, "shots is '-1'; a whole number"),
+        ({"n": "3.5"}, "n is '3.5'; it must be a whole number"),
+        ({"n": "nan"}, "n is 'nan'; it must be a finite number"),
+        ({"chance": ""}, "chance is ''; it must be a finite number"),
+        ({"shots": "-1"}, "shots is '-1'; it must be a whole number"),
         (CHECKPOINT | {"step": ""}, "checkpoint llama/bpe/cpt-050 has no step"),
-        (CHECKPOINT | {"step": "60.5"}, "step is '60.5'; a whole number"),
+        (CHECKPOINT | {"step": "60.5"}, "step is '60.5'; it must be a whole number"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_line(tmp_path: Path, change: dict, message: str) -> None:
@@ -105,7 +105,7 @@ def test_a_line_with_other_fields_is_refused(tmp_path: Path, ending: str | None)
     path = score_file(tmp_path, {}, {"name": "rcb"})
     text = path.read_text().removesuffix("\n")
     path.write_text(text + ending if ending else text.rpartition(",")[0] + "\n")
-    with pytest.raises(UserError, match="line 3: 13 fields are wanted"):
+    with pytest.raises(UserError, match="line 3 must have 13 fields"):
         read_scores(path)
 
 
@@ -152,7 +152,7 @@ def test_metrics(tmp_path: Path) -> None:
     metrics = read_metrics(metric_file(tmp_path, *rows, ("propagation", "llama/bpe", "symbols_per_token", "1")))
     assert metrics.need("vocabulary", "llama/bpe", "symbols_per_token") == 3.41
     assert metrics.get("vocabulary", "llama/unigram", "symbols_per_token") is None
-    with pytest.raises(UserError, match="line 3: value is 'byte-level'; a finite number"):
+    with pytest.raises(UserError, match="line 3: value is 'byte-level'; it must be a finite number"):
         metrics.need("vocabulary", "llama/bpe", "kind")
     with pytest.raises(UserError, match="no row vocabulary,llama/unigram,symbols_per_token"):
         metrics.need("vocabulary", "llama/unigram", "symbols_per_token")

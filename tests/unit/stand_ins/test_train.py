@@ -1,30 +1,24 @@
-"""Stand-in models: tokenizers of the wanted kind, right instructions, labels on answers, a training that resumes."""
+"""Training of the stand-ins: labels on answers, whole contexts at the end, a training that resumes."""
 
-import functools
 import itertools
 import json
 from pathlib import Path
 
 import jinja2
-import numpy as np
 import pytest
 import torch
+from fixtures.stand_ins import CORPUS, families, questions
 from lep.config import UserError, load_job
 from lep.files import read_jsonl
 from lep.manifest import read_manifest, verify
 from lep.stand_ins import model_data, train
-from lep.stand_ins.choices import LEAD, LETTERS
-from lep.stand_ins.model_data import KINDS, TextPool, instruction, random_repeats, text_pool
-from lep.stand_ins.tokenizer import instruct_tokenizer, train_original_tokenizer
+from lep.stand_ins.model_data import instruction
+from lep.stand_ins.tokenizer import instruct_tokenizer
 from lep.stand_ins.train import StandInJob, train_stand_in
-from lep.vocabulary.build import save_tokenizer
-from lep.vocabulary.byte_view import BYTE_LEVEL, SENTENCEPIECE, ByteView
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-CORPUS = Path(__file__).parents[3] / "data" / "fixtures" / "corpus" / "train.jsonl"
-SIZES = {"mistral": 600, "llama": 400}
 TINY = {
     "hidden_size": 16,
     "intermediate_size": 24,
@@ -39,187 +33,7 @@ TINY = {
     "save_every": 2,
     "russian": 0.3,
 }
-
 LLAMA_ENDS = ("<|begin_of_text|>", "<|end_of_text|>")
-
-families = pytest.mark.parametrize("family", SIZES)
-languages = pytest.mark.parametrize("language", ["ru", "en"])
-
-
-@pytest.fixture(scope="module")
-def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("tokenizers")
-    for family, size in SIZES.items():
-        train_original_tokenizer(CORPUS, family, size, 0.1, 40_000, root / family)
-    return root
-
-
-@functools.cache
-def pool(language: str) -> TextPool:
-    return text_pool([d for d in read_jsonl(CORPUS) if d["language"] == language])
-
-
-def load(folder: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(folder / "tokenizer.json"))
-
-
-@families
-def test_tokenizer_has_the_wanted_size_and_kind(tokenizers: Path, family: str) -> None:
-    tokenizer = load(tokenizers / family)
-    view, specials = ByteView(tokenizer), tokenizer.get_added_tokens_decoder()
-    assert len(view) == len(view.ids) == SIZES[family] + (16 if family == "llama" else 0)
-    if family == "mistral":
-        assert view.kind == SENTENCEPIECE
-        assert [specials[index].content for index in sorted(specials)] == ["<unk>", "<s>", "</s>"]
-        assert tokenizer.encode("a").tokens[0] == "<s>"
-    else:
-        assert view.kind == BYTE_LEVEL
-        assert sorted(specials) == list(range(400, 416)), "specials are at the tail"
-        assert tokenizer.encode("a").tokens[0] == "<|begin_of_text|>"
-        assert max(map(len, tokenizer.encode("1234567").tokens[1:])) <= 3, "digits are cut into threes"
-    assert verify(tokenizers / family)["config"] == {"family": family, "size": SIZES[family], "russian": 0.1}
-
-
-@families
-def test_tokenizer_is_english_dominant(tokenizers: Path, family: str) -> None:
-    """As the real ones: Russian costs more tokens per character, which is what the paper repairs."""
-    tokenizer = load(tokenizers / family)
-    cost = {}
-    for language in ("en", "ru"):
-        text = "\n".join(pool(language).lines)
-        cost[language] = len(tokenizer.encode(text).ids) / len(text)
-        assert tokenizer.decode(tokenizer.encode(text).ids) == text
-    assert cost["ru"] > 1.3 * cost["en"]
-
-
-@families
-def test_training_a_tokenizer_twice_gives_the_same_files(tokenizers: Path, tmp_path: Path, family: str) -> None:
-    train_original_tokenizer(CORPUS, family, SIZES[family], 0.1, 40_000, tmp_path / "again")
-    assert read_manifest(tmp_path / "again") == read_manifest(tokenizers / family)
-
-
-@families
-def test_instruct_tokenizer_adds_what_the_real_one_adds(tokenizers: Path, tmp_path: Path, family: str) -> None:
-    base = load(tokenizers / family)
-    tokenizer, settings = instruct_tokenizer(family, tokenizers / family)
-    new = {token.content: i for i, token in tokenizer.get_added_tokens_decoder().items() if i >= base.get_vocab_size()}
-    if family == "mistral":
-        assert new == {"<|end_of_turn|>": SIZES[family], "<|pad_0|>": SIZES[family] + 1}
-        assert (settings["eos_token"], settings["pad_token"]) == ("<|end_of_turn|>", "<|pad_0|>")
-    else:
-        assert new == {}
-        assert (settings["eos_token"], settings["pad_token"]) == ("<|eot_id|>", "<|finetune_right_pad_id|>")
-    ids = base.get_vocab()
-    assert {token: index for token, index in tokenizer.get_vocab().items() if token in ids} == ids
-    save_tokenizer(tokenizer, settings, tmp_path)
-    loaded = AutoTokenizer.from_pretrained(tmp_path)
-    text = loaded.apply_chat_template([{"role": "user", "content": "Да?"}], tokenize=False, add_generation_prompt=True)
-    assert text.startswith(loaded.bos_token)
-    assert text.count(loaded.bos_token) == 1
-    assert text.count(loaded.eos_token) == 1
-    assert loaded.pad_token_id != loaded.eos_token_id, "a model whose padding is its end token never stops"
-
-
-def only(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_data, "KINDS", {kind: 1.0})
-
-
-def questions(language: str, count: int = 300) -> list[tuple[str, str]]:
-    rng = np.random.default_rng(5)
-    return [instruction(pool(language), language, rng) for _ in range(count)]
-
-
-def parts(user: str, assistant: str, language: str) -> tuple[str, list[str], int]:
-    """Question, options and the place of the right one of a question with letters."""
-    *question, a, b, c, d = user.split("\n")
-    options = [line.removeprefix(f"{letter}. ") for letter, line in zip(LETTERS, (a, b, c, d), strict=True)]
-    assert [line[:3] for line in (a, b, c, d)] == [f"{letter}. " for letter in LETTERS]
-    assert assistant.startswith(f"{LEAD[language]} ")
-    return "\n".join(question), options, LETTERS.index(assistant.removeprefix(f"{LEAD[language]} "))
-
-
-def has_word(text: str, word: str) -> bool:
-    return word.casefold() in [part.strip(".,:;!?«»\"'()-—").casefold() for part in text.split()]
-
-
-@languages
-def test_contains_only_the_right_option_holds_the_word(monkeypatch: pytest.MonkeyPatch, language: str) -> None:
-    only("contains", monkeypatch)
-    places = []
-    for user, assistant in questions(language):
-        question, options, right = parts(user, assistant, language)
-        word = question[question.rindex("«") + 1 : question.rindex("»")]
-        assert [has_word(option, word) for option in options] == [index == right for index in range(4)]
-        places.append(right)
-    assert set(places) == {0, 1, 2, 3}
-
-
-@languages
-def test_gap_the_right_option_fills_it(monkeypatch: pytest.MonkeyPatch, language: str) -> None:
-    only("gap", monkeypatch)
-    starts = tuple({" ".join(line.split()[:14]) for line in pool(language).lines})
-    wrong = []
-    for user, assistant in questions(language):
-        question, options, right = parts(user, assistant, language)
-        assert question.count("___") == 1
-        assert question.replace("___", options[right]).endswith(starts)
-        wrong += [question.replace("___", option).endswith(starts) for i, option in enumerate(options) if i != right]
-    assert sum(wrong) < 0.02 * len(wrong), "other options hardly ever fill it"
-
-
-@languages
-def test_next_word_follows_the_named_one(monkeypatch: pytest.MonkeyPatch, language: str) -> None:
-    only("next_word", monkeypatch)
-    for user, assistant in questions(language):
-        text, question = user.split("\n")
-        word = question[question.rindex("«") + 1 : question.rindex("»")]
-        words = text.split()
-        assert words.count(word) == 1
-        assert has_word(words[words.index(word) + 1], assistant.removeprefix(f"{LEAD[language]} "))
-
-
-@languages
-def test_copy_continue_and_title_come_from_the_text(monkeypatch: pytest.MonkeyPatch, language: str) -> None:
-    only("copy", monkeypatch)
-    assert all(user.endswith(assistant) and user != assistant for user, assistant in questions(language))
-    only("continue", monkeypatch)
-    lines = tuple(" ".join(line.split()) for line in pool(language).lines)
-    assert all(f"{user} {assistant}".endswith(lines) for user, assistant in questions(language))
-    only("title", monkeypatch)
-    titled = {(f"TL;DR: {title}", text) for title, text in pool(language).titled}
-    assert all((assistant, user.split("\n", 1)[1]) in titled for user, assistant in questions(language))
-
-
-def test_kinds_are_drawn_with_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sum(KINDS.values()) == pytest.approx(1)
-    drawn: list[str] = []
-    for kind in KINDS:
-        monkeypatch.setattr(model_data, f"_{kind}", lambda *_, kind=kind: drawn.append(kind) or ("", ""))
-    questions("ru", 2000)
-    assert {kind: drawn.count(kind) / 2000 for kind in KINDS} == pytest.approx(KINDS, abs=0.04)
-
-
-def test_instructions_follow_the_seed() -> None:
-    assert questions("ru", 50) == questions("ru", 50)
-    assert len(set(questions("ru", 50))) > 45
-
-
-@pytest.mark.parametrize("length", [20, 100, 257])
-def test_random_repeats(length: int) -> None:
-    """Each sequence stands at least twice in a row; only the first time of drawn tokens is no target."""
-    rng = np.random.default_rng(0)
-    stream, starts = np.arange(1000), np.arange(0, 1000, 20)
-    lines = 0
-    for _ in range(50):
-        ids, labels = random_repeats(length, stream, starts, rng)
-        assert ids.shape == labels.shape == (length,)
-        assert ((labels == ids) | (labels == -100)).all()
-        sizes = range(8, min(max(20, length // 3), length // 2) + 1)
-        assert any((ids[:size] == ids[size : 2 * size]).all() for size in sizes) or length < 40
-        is_line = (np.diff(ids[:8]) == 1).all()
-        assert (labels[:8] == (ids[:8] if is_line else -100)).all()
-        lines += is_line
-    assert 10 < lines < 40
 
 
 def job(tokenizers: Path, root: Path, family: str, role: str = "base", **given: object) -> StandInJob:

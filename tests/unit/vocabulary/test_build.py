@@ -1,9 +1,8 @@
-"""The four vocabularies on both kinds of original tokenizer, and SentencePiece models as fast tokenizers."""
+"""The four vocabularies on both kinds of original tokenizer."""
 
 import functools
 import json
 import os
-import random
 import re
 import shutil
 import subprocess
@@ -12,77 +11,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sentencepiece
+from fixtures.checkout import ROOT
+from fixtures.vocabularies import KEEP, build, fixture_lines, model
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lep.config import UserError
-from lep.files import read_jsonl
 from lep.manifest import read_manifest, verify
 from lep.names import NEW_VOCABULARIES
-from lep.stand_ins.tokenizer import train_original_tokenizer
 from lep.vocabulary.build import build_vocabulary, read_tokenizer, shrink
 from lep.vocabulary.byte_view import BYTE_ALPHABET, ByteView
 from lep.vocabulary.measure import unreachable_rows
 from lep.vocabulary.originals import import_tokenizer
-from lep.vocabulary.spm import is_text_piece, read_pieces, to_fast_tokenizer, train_sentencepiece
-from lep.vocabulary.train import PIECES, sample_documents, train_vocabulary_model
+from lep.vocabulary.spm import is_text_piece, read_pieces
+from lep.vocabulary.train import PIECES
 from sentencepiece import sentencepiece_model_pb2
-from tokenizers import Tokenizer, models, processors
+from tokenizers import Tokenizer, models
 from transformers import AutoTokenizer
 
-ROOT = Path(__file__).parents[3]
-FIXTURES = ROOT / "data" / "fixtures" / "corpus"
-KEEP = 400
-SIZES = {"bpe": 800, "unigram": 700}
 ALPHABET = "  абвгджзийоёпрстуыюяАЁabtheing.,!?«»—…()0123\n\t\r\u00a0йё\u0306\u0301é漢🙂👩\u200d💻🇷🇺₽<>_"
 LETTERS = st.characters(exclude_characters="▁", exclude_categories=["Cs"])
 TEXTS = (st.text(st.sampled_from(ALPHABET), max_size=40) | st.text(LETTERS, max_size=15)).filter(
     lambda text: not re.search(r"<\S+>", text)  # the text of a special token is that token
 )
 UNIONS = ("extended", "optimized")
-
 originals = pytest.mark.parametrize("family", ["mistral", "llama"])
 kinds = pytest.mark.parametrize("kind", NEW_VOCABULARIES)
 unions = pytest.mark.parametrize("kind", UNIONS)
-model_types = pytest.mark.parametrize("model_type", SIZES)
-
-
-def fixture_lines(language: str) -> list[str]:
-    documents = [d for split in ("train", "validation", "benchmark") for d in read_jsonl(FIXTURES / f"{split}.jsonl")]
-    paragraphs = [p["text"] for d in documents if d["language"] == language for p in d["paragraphs"]]
-    return [line for text in paragraphs for line in text.split("\n")]
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`{family}/original` and `{family}/{kind}` for both families, and the two SentencePiece models."""
-    root = tmp_path_factory.mktemp("vocabularies")
-    corpus = root / "corpus.jsonl"
-    corpus.write_bytes(b"".join((FIXTURES / f"{s}.jsonl").read_bytes() for s in ("train", "validation", "benchmark")))
-    for model_type, size in SIZES.items():
-        train_vocabulary_model(
-            corpus, model_type, size, model(root, model_type), characters=10**6, languages=["ru"], threads=1
-        )
-    for family, size in (("mistral", 700), ("llama", 500)):
-        original = root / family / "original"
-        train_original_tokenizer(corpus, family, size, 0.1, 60_000, original)
-        if family == "llama":  # as in the published tokenizer: the template is one of several processors
-            tokenizer = Tokenizer.from_file(str(original / "tokenizer.json"))
-            byte_level = processors.ByteLevel(trim_offsets=False)
-            tokenizer.post_processor = processors.Sequence([byte_level, tokenizer.post_processor])
-            tokenizer.save(str(original / "tokenizer.json"))
-        for kind in NEW_VOCABULARIES:
-            build(root, family, kind, root / family / kind)
-    return root
-
-
-def model(root: Path, kind: str) -> Path:
-    return root / ("unigram" if kind == "unigram" else "bpe")
-
-
-def build(root: Path, family: str, kind: str, target: Path, **options: str) -> None:
-    keep = KEEP if kind == "optimized" else None
-    build_vocabulary(root / family / "original", model(root, kind), kind, target, keep=keep, **options)
 
 
 @functools.cache
@@ -421,107 +375,6 @@ def test_shrink_keeps_the_merges_that_still_work(built: Path) -> None:
 def test_building_twice_gives_the_same_files(built: Path, tmp_path: Path, family: str, kind: str) -> None:
     build(built, family, kind, tmp_path / "again")
     assert read_manifest(tmp_path / "again") == read_manifest(built / family / kind)
-
-
-@model_types
-def test_training_twice_gives_the_same_model(built: Path, tmp_path: Path, model_type: str) -> None:
-    train_sentencepiece(fixture_lines("ru"), model_type, SIZES[model_type], tmp_path / "one.model")
-    train_sentencepiece(fixture_lines("ru"), model_type, SIZES[model_type], tmp_path / "two.model")
-    assert (tmp_path / "one.model").read_bytes() == (tmp_path / "two.model").read_bytes()
-    assert len(read_pieces(tmp_path / "one.model")) == SIZES[model_type]
-
-
-def random_lines(count: int) -> list[str]:
-    """Lines of words of both languages, of any characters, of repeated spaces and of texts that look like pieces."""
-    rng = random.Random(42)
-    words = sorted({word for language in ("ru", "en") for line in fixture_lines(language) for word in line.split()})
-    odd = [
-        "  ",
-        "   ",
-        " ",
-        "<0x41>",
-        "<0x0A>",
-        "<0xGG>",
-        "\t",
-        "\u00a0",
-        "и\u0306",
-        "🙂",
-        "漢字",
-        "\x00",
-        "2024",
-        "½",
-        "ﬁ",
-    ]
-
-    def part() -> str:
-        choice = rng.random()
-        if choice < 0.7:
-            return rng.choice(words)
-        if choice < 0.9:
-            return rng.choice(odd)
-        return "".join(chr(rng.choice((rng.randrange(32, 0x500), rng.randrange(0x2000, 0x2FFF)))) for _ in range(4))
-
-    return ["".join(part() + rng.choice((" ", "")) for _ in range(rng.randint(1, 12))) for _ in range(count)]
-
-
-@model_types
-def test_fast_tokenizer_equals_the_sentencepiece_library(built: Path, model_type: str) -> None:
-    """On 10,000 random lines, ids and text; the library's normaliser is off, as the fast tokenizer has none."""
-    proto = sentencepiece_model_pb2.ModelProto.FromString((model(built, model_type) / PIECES).read_bytes())
-    proto.normalizer_spec.precompiled_charsmap, proto.normalizer_spec.remove_extra_whitespaces = b"", False
-    reference = sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
-    fast = to_fast_tokenizer(model(built, model_type) / PIECES, model_type)
-    lines = random_lines(10_000)
-    assert any("<0x41>" in line for line in lines)
-    expected = reference.encode(lines)
-    found = [encoding.ids for encoding in fast.encode_batch_fast(lines, add_special_tokens=False)]
-    assert [pair for pair in zip(lines, found, expected, strict=True) if pair[1] != pair[2]] == []
-    assert fast.decode_batch(expected) == [line.replace("▁", " ") for line in lines]  # U+2581 is the sign of a space
-
-
-@model_types
-def test_settings_of_the_paper(built: Path, model_type: str) -> None:
-    """Digits split, bytes for what is unknown; `<unk>`, `<s>`, `</s>` and the bytes come first."""
-    pieces = read_pieces(model(built, model_type) / PIECES)
-    assert [piece for piece, _, _ in pieces[:4]] == ["<unk>", "<s>", "</s>", "<0x00>"]
-    assert [is_text_piece(piece) for piece in pieces[:260]] == [False] * 259 + [True]
-    assert not [piece for piece, _, _ in pieces[259:] if re.search(r"\d.|.\d", piece.removeprefix("▁"))]
-    fast = to_fast_tokenizer(model(built, model_type) / PIECES, model_type)
-    assert fast.encode("漢").tokens[-3:] == ["<0xE6>", "<0xBC>", "<0xA2>"]
-    assert fast.encode("в").tokens[0] == "<s>"
-
-
-def test_training_text_is_spread_evenly_over_the_languages_documents(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[str] = []
-    monkeypatch.setattr("lep.vocabulary.train.train_sentencepiece", lambda lines, *rest: seen.extend(lines))
-    corpus = FIXTURES / "benchmark.jsonl"
-
-    def lines(characters: int) -> list[str]:
-        seen.clear()
-        options = {"characters": characters, "languages": ["ru"], "threads": 1}
-        train_vocabulary_model(corpus, "bpe", 1, tmp_path / "m", **options)
-        return seen.copy()
-
-    whole, half = lines(10**9), lines(50_000)
-    assert sum(map(len, whole)) > 80_000
-    assert not [line for line in whole if re.fullmatch("[A-Za-z ,.;]+", line) and len(line) > 40]
-    assert 40_000 < sum(map(len, half)) <= 50_000
-    places = [whole.index(line) / len(whole) for line in half]
-    assert places[0] < 0.1
-    assert places[-1] > 0.9
-    documents = [d["id"] for d in sample_documents(corpus, ["ru"], 50_000)]
-    everything = [d["id"] for d in sample_documents(corpus, ["ru"], 10**9)]
-    assert documents == [name for name in everything if name in documents]
-
-
-def test_a_vocabulary_that_cannot_be_trained_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"could not train a bpe vocabulary of 5000 pieces: .*; give it more text"):
-        train_sentencepiece(["мало текста"] * 3, "bpe", 5000, tmp_path / "m.model")
-    with pytest.raises(UserError, match="unknown SentencePiece model type 'word'"):
-        train_sentencepiece(["текст"], "word", 300, tmp_path / "m.model")
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

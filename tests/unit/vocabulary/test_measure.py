@@ -1,60 +1,16 @@
-"""What is measured of vocabularies, counted by hand on tiny ones, and the report made of it."""
+"""What is measured of vocabularies, counted by hand on tiny ones."""
 
-import csv
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from fixtures.report import FAMILIES, PUBLISHED
+from fixtures.measured import byte_level, measured
 from lep.config import UserError
-from lep.report.vocabularies import report_vocabularies
-from lep.vocabulary.byte_view import BYTE_ALPHABET, ByteView
-from lep.vocabulary.measure import count_tokens, measure_vocabularies, unreachable_rows
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-
-TEXTS = {"ru": ["яя да", "да нет"], "en": ["ab ab", "c"]}
-NEW = ["ab", "Ġда", "да"]
-
-
-def byte_level(*words: str) -> Tokenizer:
-    """All bytes and `words` (`Ġ` is a space), each built by merges from its left; one special token."""
-    names = ["".join(BYTE_ALPHABET[byte] for byte in word.replace("Ġ", " ").encode()) for word in words]
-    merges = [(name[:end], name[end]) for name in names for end in range(1, len(name))]
-    tokens = dict.fromkeys([*sorted(BYTE_ALPHABET), *("".join(merge) for merge in merges)])
-    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, list(dict.fromkeys(merges))))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<s>"])
-    return tokenizer
-
-
-def documents(path: Path, texts: dict[str, list[str]]) -> Path:
-    lines = [
-        {"id": f"d{i}", "language": language, "title": "", "paragraphs": [{"id": str(i), "text": text}]}
-        for language, found in texts.items()
-        for i, text in enumerate(found)
-    ]
-    path.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n", encoding="utf-8")
-    return path
-
-
-def measured(folder: Path, texts: dict[str, list[str]] = TEXTS) -> tuple[dict, list[dict]]:
-    folders = {"m/original": folder / "original", "m/extended": folder / "extended"}
-    for (_, place), words in zip(folders.items(), ([], NEW), strict=True):
-        place.mkdir(exist_ok=True)
-        byte_level(*words).save(str(place / "tokenizer.json"))
-    paths = [folder / name for name in ("metrics.csv", "tokens.csv")]
-    heldout, training = (
-        documents(folder / "h.jsonl", texts),
-        documents(folder / "t.jsonl", {"ru": ["да да"], "en": ["ab"]}),
-    )
-    options = {"languages": list(texts), "characters": 1000, "under_trained_below": 2}
-    measure_vocabularies(folders, heldout, training, *paths, **options)
-    metrics, tokens = (list(csv.DictReader(path.open(encoding="utf-8", newline=""))) for path in paths)
-    return {(row["model"], row["name"]): float(row["value"]) for row in metrics}, tokens
+from lep.vocabulary.byte_view import ByteView
+from lep.vocabulary.measure import count_tokens, unreachable_rows
+from tokenizers import Tokenizer
 
 
 def test_metrics_are_what_one_counts_by_hand(tmp_path: Path) -> None:
@@ -127,49 +83,3 @@ def test_unreachable_rows_are_found() -> None:
     state["added_tokens"] = []
     view = ByteView(Tokenizer.from_str(json.dumps(state)))
     assert [view.tokens[i] for i in unreachable_rows(view)] == list(extra)
-
-
-def report(folder: Path, target: Path, languages: Sequence[str] = ("ru", "en")) -> dict[str, Path]:
-    metrics, tokens = folder / "metrics.csv", folder / "tokens.csv"
-    outputs = {key: target / f"vocabularies.{key}" for key in ("table", "md", "pdf", "png", "csv")}
-    families = [FAMILIES[0] | {"name": "m", "vocabularies": ["extended"], "calibrated": []}]
-    options = {"languages": languages, "characters": 1000, "under_trained_below": 2}
-    report_vocabularies(families, metrics, tokens, PUBLISHED, outputs, **options)
-    return outputs
-
-
-def test_a_report_of_other_languages(tmp_path: Path) -> None:
-    """The first language has the plain names and no values of the paper, whose text is Russian."""
-    measured(tmp_path, {"el": ["λέξη λέξη", "μία"], "de": ["ab cd", "ab"]})
-    written = report(tmp_path, tmp_path, ["el", "de"])
-    (original, extended) = csv.DictReader(written["table"].open(encoding="utf-8", newline=""))
-    assert float(original["symbols_per_token"]) == pytest.approx(12 / 23, abs=1e-5)  # of two bytes each but the space
-    assert float(extended["symbols_per_token_de"]) > float(original["symbols_per_token_de"])
-    assert "published" not in original
-    text = written["md"].read_text(encoding="utf-8")
-    assert "Greek, or German (DE)" in text
-    assert "EL tokens for one DE token" in text
-
-
-def test_report_shows_what_was_measured(tmp_path: Path) -> None:
-    metrics, _ = measured(tmp_path)
-    outputs = report(tmp_path, tmp_path / "a")
-    rows = list(csv.DictReader(outputs["table"].open(encoding="utf-8")))
-    assert [(row["model"], row["stand_in"]) for row in rows] == [("m/original", "yes"), ("m/extended", "yes")]
-    assert float(rows[1]["symbols_per_token"]) == metrics["m/extended", "symbols_per_token"]
-    assert float(rows[1]["speed_up"]) == pytest.approx(20 / 12, abs=1e-5)
-    assert [float(row["published"]) for row in rows] == [2.44, 3.77]
-    text = outputs["md"].read_text(encoding="utf-8")
-    assert "- m/extended: `▁да` 1, `да` 1" in text
-    assert "| Mistral-7B (stand-in) | Extended |" in text
-    assert outputs["png"].stat().st_size > 10_000
-    again = report(tmp_path, tmp_path / "b")
-    assert all(path.read_bytes() == again[key].read_bytes() for key, path in outputs.items())
-
-
-def test_report_without_aligned_text_leaves_parity_open(tmp_path: Path) -> None:
-    measured(tmp_path)
-    lines = (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    (tmp_path / "metrics.csv").write_text("\n".join(line for line in lines if "parity" not in line), encoding="utf-8")
-    rows = list(csv.DictReader(report(tmp_path, tmp_path / "a")["table"].open(encoding="utf-8")))
-    assert [row["parity"] for row in rows] == ["", ""]

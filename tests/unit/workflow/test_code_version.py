@@ -99,6 +99,12 @@ def test_comments_and_docstrings_do_not_count() -> None:
     assert without_comments(plain) != without_comments(plain.replace("+", "-"))
 
 
+def test_what_is_said_of_a_field_does_not_count() -> None:
+    plain = "@dataclass\nclass Job:\n    steps: int\n    name: str = 'a'\n"
+    said = plain.replace("int\n", 'int\n    """of training; 0: one epoch"""\n')
+    assert without_comments(said) == without_comments(plain)
+
+
 TEXTS = ["'#'", r'"a\"#b"', "'''#\n#'''", r'r"\\#"', 'f"{x}#"', '"""a "#" b"""', "\"it's\" '#'"]
 
 

@@ -1,7 +1,7 @@
-"""Comprehension tasks from held-out text only: MultiQ, PARus, RCB (RWSD and RuCoLA: `grammar`).
+"""Miniatures of the comprehension tasks MultiQ, PARus and RCB, from held-out text (RWSD and RuCoLA: `grammar`).
 
-The labels are mechanical and certain by construction: a connective marks cause and effect, a clause follows from
-the sentence it stands in and is denied by its negation.
+Labels are correct by construction: a connective marks cause and effect; a sentence entails its own clause and
+contradicts the negated clause.
 """
 
 import random
@@ -45,7 +45,7 @@ _UNASSERTED = {"бы", "чтобы", "чтоб", "дабы", "или", "ли", "
 
 
 def multiq(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """Two texts that share one word (the bridge); the question asks for its neighbour in the first text."""
+    """Two texts that share one word, the bridge; the question asks for the word next to it in the first text."""
     records = choose(plan, _bridges(texts, rng), filled)
     return numbered(*records)
 
@@ -58,6 +58,7 @@ def _bridges(texts: Texts, rng: random.Random) -> Iterator[dict]:
         for word in words(stretch):
             holding[word].append(stretch)
     used: set[str] = set()
+    # Each text is used once. The bridge must be the only shared word, and occur once in the first text.
     for support in stretches:
         row = words(support)
         for index, bridge in enumerate(row):
@@ -84,7 +85,7 @@ def _bridges(texts: Texts, rng: random.Random) -> Iterator[dict]:
 
 
 def parus(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """Cause or effect: a connective of a held-out text marks it; the other choice comes from another document."""
+    """Cause or effect, marked by a connective in held-out text; the wrong choice comes from another document."""
     facts = []
     for passage in texts.russian(held_out=True):
         for pattern in (_CAUSAL, _CONSECUTIVE, _CONDITIONAL):
@@ -115,7 +116,7 @@ def parus(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]
 
 
 def _fact(match: re.Match, passage: Passage, texts: Texts) -> dict | None:
-    """Cause and effect of a match: of each the clause next to the connective."""
+    """Cause and effect of a match: the clause of each that is next to the connective. None if one is unfit."""
     names = sorted(("cause", "effect"), key=match.start)
     sides = {names[0]: clauses(match[names[0]])[-1:], names[1]: clauses(match[names[1]])[:1]}
     if not all(sides.values()):
@@ -126,20 +127,20 @@ def _fact(match: re.Match, passage: Passage, texts: Texts) -> dict | None:
 
 
 def may_state(text: str) -> bool:
-    """Whether a clause of three words or more holds something that can be a predicate, and no relative pronoun."""
+    """Whether a clause has three words or more, a possible predicate, and no relative pronoun."""
     kinds = {str(reading.tag.POS) for word in words(text) for reading in readings(word)}
     bare = not RELATIVE & {lemma(word) for word in words(text)[:2]} and not _UNASSERTED & set(words(text))
     return bare and len(words(text)) >= 3 and bool(kinds & {"VERB", "INFN", "ADJS", "PRTS", "PRED"})
 
 
 def without_conjunction(clause: str) -> str:
-    """The clause without the conjunction it begins with."""
+    """The clause without its leading conjunction."""
     first, _, rest = clause.partition(" ")
     return rest if first.lower() in ("и", "а", "но", "ибо", "то", "же") else clause
 
 
 def _swapped(records: list[dict], rng: random.Random) -> list[dict]:
-    """PARus records with the right choice in second place for half of them."""
+    """PARus records; the right choice is the second one in half of them."""
     for record, answer in zip(records, balanced("12", len(records), rng), strict=True):
         if answer == "2":
             inputs = record["inputs"]
@@ -149,7 +150,10 @@ def _swapped(records: list[dict], rng: random.Random) -> list[dict]:
 
 
 def rcb(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """A clause of the premise (1), the same clause negated (2), a clause of another text (3); thirds."""
+    """The hypothesis is a clause of the premise (1), that clause negated (2), or a clause of another text (3).
+
+    Each label has a third of the records.
+    """
     passages = shuffled(texts.russian("bible", held_out=True), rng)
     strangers = [c for p in passages for c in clauses(p.text) if _plain(c) and len(c) <= 32 and texts.unseen(c)]
 
@@ -170,6 +174,7 @@ def rcb(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
 
 
 def _inference(text: str, label: str, strangers: list[str], texts: Texts, rng: random.Random) -> dict | None:
+    """A record with this label from the first usable sentence of `text`; None if there is none."""
     for sentence in sentences(text):
         parts = [part for part in clauses(sentence) if _plain(part) and len(part) <= 36]
         if len(clauses(sentence)) < 2 or not parts or "?" in sentence or UNREAL & set(words(sentence)):
@@ -190,7 +195,7 @@ def _inference(text: str, label: str, strangers: list[str], texts: Texts, rng: r
 
 
 def _plain(clause: str) -> bool:
-    """Whether a clause states something: one certain verb in the indicative, `не` only before it, nothing relative."""
+    """Whether a clause is a plain statement: one indicative verb, `не` only before it, nothing relative or unreal."""
     row = words(without_conjunction(clause))
     verbs = [index for index, word in enumerate(row) if part_of_speech(word) == "VERB"]
     if len(row) < 3 or len(verbs) != 1 or readings(row[verbs[0]])[0].tag.mood != "indc":
@@ -200,7 +205,7 @@ def _plain(clause: str) -> bool:
 
 
 def _denied(clause: str) -> str:
-    """A plain clause with `не` put before its verb, or taken away."""
+    """The negation of a plain clause: `не` added before its verb, or removed."""
     row = tokens(clause)
     index = next(index for index, (word, _, _) in enumerate(row) if part_of_speech(word) == "VERB")
     start = row[index][1]
@@ -210,6 +215,7 @@ def _denied(clause: str) -> str:
 
 
 def _unrelated(sentence: str, strangers: list[str], rng: random.Random) -> str | None:
+    """A clause that shares no longer word with the sentence; None if ten drawn ones do."""
     inside = {lemma(word) for word in words(sentence) if len(word) > 2}
     for clause in rng.sample(strangers, min(10, len(strangers))):
         if not inside & {lemma(word) for word in words(clause) if len(word) > 2}:

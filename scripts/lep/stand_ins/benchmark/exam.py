@@ -1,8 +1,12 @@
-"""Miniature of the unified state exam (USE): variants of 26 tasks worth 34 points, from held-out text only.
+"""Miniature of the unified state exam (USE): variants of 26 tasks worth 34 points, from held-out text.
 
-As in the exam: one-word answers (`text`), numbers of right options (`choice`), letters matched to numbers
-(`matching`). Task 8 (matching, 5 points) gives words their parts of speech, task 16 (choice, 2 points) asks for
-the missing commas, task 26 (matching, 4 points) for the words taken out of a text; the 23 others are worth a point.
+Types of answers, as in the exam: one word (`text`), numbers of the right options (`choice`), numbers matched to
+letters (`matching`). Points:
+
+- task 8, matching, 5 points: parts of speech of words
+- task 16, choice, 2 points: places of the missing commas
+- task 26, matching, 4 points: words removed from a text
+- the 23 other tasks: 1 point each
 """
 
 import random
@@ -15,7 +19,7 @@ from lep.stand_ins.benchmark.morphology import adjective, is_name, lemma, noun, 
 from lep.stand_ins.benchmark.texts import Texts, capitalised, clauses, sentences, tokens, words
 
 TASKS = 26
-POINTS = {8: 5, 16: 2, 26: 4}  # the others: 1
+POINTS = {8: 5, 16: 2, 26: 4}  # by task; 1 for the others
 TEMPLATES = {
     "text": "{task}: {text}",
     "choice": "{task}: {choices}",
@@ -37,11 +41,11 @@ _SPELLING = re.compile(r"[аоеи]")
 
 
 class _Pool:
-    """Held-out sentences, clauses and word forms, each handed out in random order."""
+    """Held-out sentences, clauses and word forms, in random order."""
 
     def __init__(self, texts: Texts, rng: random.Random):
         self.rng = rng
-        self.used: set[str] = set()
+        self.used: set[str] = set()  # inputs of the tasks so far
         passages = texts.russian("bible", held_out=True)
         found = dict.fromkeys(c for p in passages for c in clauses(p.text) if 3 <= len(words(c)) <= 8 and len(c) <= 60)
         self.clauses = shuffled((clause for clause in found if texts.unseen(clause)), rng)
@@ -56,16 +60,19 @@ class _Pool:
         self.forms = {kind: shuffled(rows, rng) for kind, rows in forms.items()}
 
     def some(self, kind: str, count: int) -> list[str] | None:
-        """`count` different words of a part of speech."""
+        """`count` distinct words of a part of speech; None if there are fewer."""
         rows = self.forms.get(kind, [])
         return self.rng.sample(rows, count) if len(rows) >= count else None
 
 
-Made = tuple[str, dict, str] | None  # type, inputs, answer
+Made = tuple[str, dict, str] | None  # (type, inputs, answer); None if the drawn text is unfit
 
 
 def use(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """Whole variants, one for 26 items of the configuration (rounded); the prompt rows are short tasks of another."""
+    """Splits of the exam: the test has `plan.items` / 26 whole variants (rounded, at least one).
+
+    The prompt rows are short tasks of one more variant, always with tasks 8, 16 and 26.
+    """
     pool = _Pool(texts, rng)
     variants = max(1, round(plan.items / TASKS))
     places = [(variant, number) for variant in range(1, variants + 1) for number in range(1, TASKS + 1)]
@@ -78,7 +85,7 @@ def use(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
 
 
 def _task(pool: _Pool, plan: Plan, number: int, variant: int, limit: int) -> dict:
-    """One task that fits `limit`; the maker follows from its number."""
+    """One task with at most `limit` characters; its number decides its maker. `UserError` after 400 failed tries."""
     maker = _SPECIAL.get(number) or _MAKERS[number % len(_MAKERS)]
     for _ in range(400):
         made = maker(pool)
@@ -104,7 +111,7 @@ def _numbered(options: list[str]) -> str:
 
 
 def _single(task: str, wanted: Callable[[str], bool]) -> Callable[[_Pool], Made]:
-    """A `text` task: write out the one word of a sentence that is `wanted`; no other word may pass for it."""
+    """Maker of a `text` task: find the only word of a sentence that is `wanted`."""
 
     def make(pool: _Pool) -> Made:
         clause = pool.rng.choice(pool.clauses) if pool.clauses else ""
@@ -117,7 +124,7 @@ def _single(task: str, wanted: Callable[[str], bool]) -> Callable[[_Pool], Made]
 
 
 def _is(*kinds: str) -> Callable[[str], bool]:
-    """Certain words of a part of speech; a word that only might be one makes the sentence unfit."""
+    """Test for words that can be of these parts of speech; a sentence with two possible ones is unfit."""
 
     def wanted(word: str) -> bool:
         return any(str(reading.tag.POS) in kinds for reading in readings(word))
@@ -126,7 +133,7 @@ def _is(*kinds: str) -> Callable[[str], bool]:
 
 
 def _which(task: str, kind: str, others: tuple[str, ...]) -> Callable[[_Pool], Made]:
-    """A `choice` task: the numbers of the one or two words of a kind among four."""
+    """Maker of a `choice` task: among four words, the numbers of the one or two of a part of speech."""
 
     def make(pool: _Pool) -> Made:
         count = pool.rng.choice((1, 2))
@@ -142,7 +149,7 @@ def _which(task: str, kind: str, others: tuple[str, ...]) -> Callable[[_Pool], M
 
 
 def _gender(pool: _Pool) -> Made:
-    """Choice: the nouns of the feminine gender."""
+    """Choice: feminine nouns."""
     nouns = [word for word in pool.some("NOUN", min(12, len(pool.forms.get("NOUN", [])))) or [] if noun(word)][:4]
     right = [word for word in nouns if noun(word).tag.gender == "femn"]
     if len(nouns) != 4 or not 1 <= len(right) <= 2:
@@ -152,7 +159,7 @@ def _gender(pool: _Pool) -> Made:
 
 
 def _vowel(pool: _Pool) -> Made:
-    """Choice: the words that miss the letter `о`, in place of one vowel."""
+    """Choice: words with one vowel removed; which ones miss the letter `о`?"""
     rows = pool.some("NOUN", 4)
     if rows is None:
         return None
@@ -171,7 +178,7 @@ def _vowel(pool: _Pool) -> Made:
 
 
 def _lemma_of(pool: _Pool) -> Made:
-    """Text: the dictionary form of a noun."""
+    """Text: dictionary form of a noun."""
     row = pool.some("NOUN", 1)
     if row is None or not noun(row[0]) or lemma(row[0]) == row[0].lower():
         return None
@@ -180,7 +187,7 @@ def _lemma_of(pool: _Pool) -> Made:
 
 
 def _parts_of_speech(pool: _Pool) -> Made:
-    """Matching: five words to five of the parts of speech (task 8)."""
+    """Matching: five words and their parts of speech (task 8)."""
     kinds = pool.rng.sample(sorted(kind for kind in _KINDS if pool.forms.get(kind)), min(5, len(pool.forms)))
     found = [pool.some(kind, 1) for kind in kinds]
     if len(kinds) < 5 or not all(found):
@@ -192,7 +199,7 @@ def _parts_of_speech(pool: _Pool) -> Made:
 
 
 def _commas(pool: _Pool) -> Made:
-    """Choice: the numbered places of a sentence where its commas stood (task 16)."""
+    """Choice: numbered places of a sentence; which ones had a comma (task 16)?"""
     sentence = pool.rng.choice(pool.sentences) if pool.sentences else ""
     plain = not re.search(r"[;:()!?\"«»-]", sentence)
     gaps = [match.start() for match in re.finditer(r",? (?=[а-яё])", sentence)]
@@ -210,7 +217,7 @@ def _commas(pool: _Pool) -> Made:
 
 
 def _gaps(pool: _Pool) -> Made:
-    """Matching: four words taken out of a sentence, to be put back (task 26)."""
+    """Matching: four words removed from a sentence, and their places (task 26)."""
     sentence = pool.rng.choice(pool.sentences) if pool.sentences else ""
     fits = [t for t in tokens(sentence) if len(t[0]) > 3 and words(sentence).count(t[0].lower().replace("ё", "е")) == 1]
     if len(fits) < 4:

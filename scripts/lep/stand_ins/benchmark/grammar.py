@@ -1,4 +1,4 @@
-"""Comprehension tasks that grammar decides, from held-out text only: RWSD (gender) and RuCoLA (acceptability)."""
+"""Miniatures of two tasks that grammar decides, from held-out text: RWSD (gender) and RuCoLA (acceptability)."""
 
 import random
 import re
@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from lep.stand_ins.benchmark.comprehension import RELATIVE, UNREAL, may_state, without_conjunction
-from lep.stand_ins.benchmark.items import LEAD, PROMPTS, Plan, balanced, choose, filled, interleaved, numbered, shuffled
+from lep.stand_ins.benchmark.items import (
+    LEAD_CHARACTERS,
+    PROMPTS,
+    Plan,
+    balanced,
+    choose,
+    filled,
+    interleaved,
+    numbered,
+    shuffled,
+)
 from lep.stand_ins.benchmark.morphology import (
     could_be_singular,
     inflected,
@@ -28,15 +38,15 @@ _DEPENDENT = RELATIVE | {"потому", "ибо", "так", "то", "когда
 _THIRD = frozenset(
     ("он", "она", "оно", "они", "его", "ее", "ему", "ей", "им", "ими", "их", "него", "нее", "нему", "ней", "ним", "них")
 )
-_REUSE = 4
+_REUSE = 4  # times that a clause with a woman or a pronoun may be used
 _COLA = 110  # characters of the acceptability prompt around a sentence
 
 
 def rwsd(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """Whom a pronoun means, where gender decides: one masculine and one feminine person, then `он` or `она`.
+    """Whether a pronoun means a person; gender decides: one man and one woman, then `он` or `она`.
 
-    Held-out sentences that hold all three come first; as they are few, the others are put together from
-    held-out clauses: one with a man, one with a woman, one with the pronoun. Half of the answers is `Да`.
+    Sentences with all three alternate with texts composed of three clauses (a man, a woman, the pronoun), as such
+    sentences are few. Half of the answers are `Да`.
     """
     found = [s for p in texts.russian(held_out=True) for s in sentences(p.text) if texts.unseen(s)]
     natural = (s for s in shuffled(found, rng) if _persons(s) and _pronoun(s))
@@ -64,7 +74,7 @@ def rwsd(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
 
 
 def _persons(text: str) -> dict[str, str] | None:
-    """The one man and the one woman of a text, if it has no other noun they could be mistaken for."""
+    """The one man and the one woman of a text by gender; None if another noun could have the same gender."""
     found: dict[str, str] = {}
     for gender in ("masc", "femn"):
         candidates = [word for word, _, _ in tokens(text) if could_be_singular(word, gender)]
@@ -80,7 +90,7 @@ def _pronoun(text: str) -> str | None:
 
 
 def _resolved(text: str) -> bool:
-    """Whether the pronoun stands after both persons."""
+    """Whether the pronoun comes after both persons."""
     persons, pronoun = _persons(text), _pronoun(text)
     return bool(persons and pronoun) and all(
         text.index(person) < re.search(rf"\b{pronoun}\b", text).start() for person in persons.values()
@@ -88,9 +98,9 @@ def _resolved(text: str) -> bool:
 
 
 def _composed(texts: Texts, rng: random.Random) -> Iterator[str]:
-    """Texts of three held-out clauses: a man, a woman, a pronoun.
+    """Texts of three held-out clauses: one with a man, one with a woman, one with a pronoun.
 
-    No clause with a man is used twice; those with a woman are rare and used up to `_REUSE` times.
+    A clause with a man is used once; those with a woman or a pronoun are rare and used up to `_REUSE` times.
     """
     men, women, pronouns = [], [], []
     for passage in shuffled(texts.russian("bible", held_out=True), rng):
@@ -100,6 +110,7 @@ def _composed(texts: Texts, rng: random.Random) -> Iterator[str]:
                 continue
             masculine, feminine = (_only(clause, gender) for gender in ("masc", "femn"))
             third = _THIRD & set(words(clause))
+            # Each clause must name one man, or one woman, or nobody but the pronoun.
             if _pronoun(clause) and masculine == feminine == "" and len(third) == 1:
                 pronouns.append(clause)
             elif masculine and feminine == "" and not _pronoun(clause):
@@ -116,7 +127,7 @@ def _composed(texts: Texts, rng: random.Random) -> Iterator[str]:
 
 
 def _only(clause: str, gender: str) -> str | None:
-    """The clause's one certain person of that gender; "" if no noun can be of that gender; else None."""
+    """The only person of that gender in the clause; "" if no noun can have that gender; else None."""
     candidates = [word for word, _, _ in tokens(clause) if could_be_singular(word, gender)]
     if not candidates:
         return ""
@@ -124,11 +135,13 @@ def _only(clause: str, gender: str) -> str | None:
 
 
 def rucola(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """Acceptable held-out clauses and spoilt ones, half and half; `detailed_source` names the paragraph.
+    """Acceptable held-out clauses and corrupted ones, half and half; `detailed_source` names the paragraph.
 
-    `Syntax`: words shuffled so that a preposition ends the sentence. `Morphology`: the noun after a
-    preposition put into the nominative, or the past verb beside its subject into the plural.
+    - `Syntax`: words are shuffled so that a preposition ends the sentence.
+    - `Morphology`: the noun after a preposition is put into the nominative, or a past verb next to its subject into
+      the plural.
     """
+    # Complete clauses that do not depend on another one.
     found = {}
     for passage in texts.russian("bible", held_out=True):
         for clause in clauses(passage.text):
@@ -150,7 +163,9 @@ def rucola(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]
     splits: tuple[list, list] = [], []
     for label in (1, 0):
         share = Plan(plan.task, (plan.items + label) // 2, plan.characters)
-        part = choose(share, candidates(label), lambda row: len(row["sentence"]) + _COLA + LEAD, PROMPTS // 2)
+        part = choose(
+            share, candidates(label), lambda row: len(row["sentence"]) + _COLA + LEAD_CHARACTERS, PROMPTS // 2
+        )
         for split, rows in zip(splits, part, strict=True):
             split.extend(rows)
     rows = [shuffled(split, rng) for split in splits]
@@ -160,6 +175,7 @@ def rucola(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]
 
 
 def _scrambled(clause: str, rng: random.Random) -> str | None:
+    """The words in another order with the first preposition at the end; None without a preposition."""
     row = [word for word, _, _ in tokens(clause)]
     prepositions = [word for word in row[:-1] if part_of_speech(word) == "PREP"]
     if not prepositions:
@@ -172,13 +188,14 @@ def _scrambled(clause: str, rng: random.Random) -> str | None:
 
 
 def _disagreeing(clause: str) -> str | None:
+    """The clause with one wrong case or number; None if no word can be changed so that it is surely wrong."""
     row = tokens(clause)
     for (left, _, _), (right, start, end) in pairwise(row):
         reading = noun(right)
         form = None
         if part_of_speech(left) == "PREP" and reading and reading.tag.case not in ("nomn", "accs"):
             form = inflected(right, frozenset({"nomn"}))
-            form = None if form == inflected(right, frozenset({"accs"})) else form  # "на дом" could be meant
+            form = None if form == inflected(right, frozenset({"accs"})) else form  # "на дом" could be right
         elif person(right) and reading.tag.case == "nomn" and _past(left) == reading.tag.gender:
             start, end = next((s, e) for word, s, e in row if word == left)
             form = inflected(left, frozenset({"plur"}))
@@ -188,6 +205,6 @@ def _disagreeing(clause: str) -> str | None:
 
 
 def _past(word: str) -> str | None:
-    """The gender of a verb in the past tense."""
+    """Gender of a singular verb in the past tense, else None."""
     tag = readings(word)[0].tag
     return tag.gender if tag.POS == "VERB" and tag.tense == "past" and tag.number == "sing" else None

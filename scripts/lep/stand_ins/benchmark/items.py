@@ -1,4 +1,4 @@
-"""What all miniatures share: budgets of characters, the choice of items that fit, balanced answers, records."""
+"""Shared by all miniature tasks: character budgets, choice of items that fit, balanced answers, records."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,23 +9,20 @@ from lep.config import UserError
 from lep.stand_ins.choices import LETTERS
 
 PROMPTS = 10  # rows of the prompt split, as in Darumeru
-LEAD = len("\nОтвет: ") + 4  # the lead-in, the separators of turns
-# How many more English characters than Russian ones fit into one context: 2.5 to 1.4 characters per token
-# with the coarsest tokenizers, rounded down.
+LEAD_CHARACTERS = len("\nОтвет: ") + 4  # 4 = newlines between turns
+# Characters of English text that fit into the context for one of Russian: 2.5 / 1.4 characters per token with the
+# coarsest tokenizers, rounded down.
 ENGLISH_RATIO = 1.7
-_SHOT_SHARE = 0.155  # five shots take 77.5 % of the budget, the test item the rest
+_SHOT_SHARE = 0.155  # of the budget for one shot: five take 77.5 %, the test item the rest
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many test items a task gets and how long its items may be, in characters of the filled prompt.
-
-    Five of the longest shots and the longest test item stay under `characters`.
-    """
+    """Size of a task: number and length of its items. Lengths are in characters of the filled prompt."""
 
     task: str
-    items: int
-    characters: int
+    items: int  # number of test items
+    characters: int  # longest prompt: five of the longest shots and the longest test item stay below
 
     @property
     def shot(self) -> int:
@@ -39,14 +36,14 @@ class Plan:
 
 
 def generator(seed: int, task: str) -> random.Random:
-    """The random numbers of one task; other tasks' items do not move them."""
+    """Random numbers of one task, independent of the items of other tasks."""
     return random.Random(f"{seed}/{task}")
 
 
 def too_few(task: str, found: int, needed: int, what: str = "items that fit") -> UserError:
-    """The error of a corpus too small for a task."""
+    """The error for a corpus that is too small for a task."""
     return UserError(
-        f"benchmark task {task}: the corpus gives {found} {what}, {needed} are needed; "
+        f"benchmark task {task}: the corpus gives {found} {what}, but {needed} are needed; "
         f"add text to the corpus, raise its benchmark fraction, or lower the number of items of {task}"
     )
 
@@ -58,9 +55,9 @@ def choose(
     prompts: int = PROMPTS,
     what: str = "items that fit",
 ) -> tuple[list, list]:
-    """The first candidates that fit: short ones fill the prompt rows, the others the test.
+    """(prompt rows, test items): the first candidates that fit. Short ones fill the prompt rows first.
 
-    Candidates are taken in their order until both are full; `UserError` if they end before.
+    Raises `UserError` if there are too few candidates.
     """
     shots: list = []
     tests: list = []
@@ -76,13 +73,13 @@ def choose(
 
 
 def filled(record: dict) -> int:
-    """Length of a record's filled prompt with its answer."""
+    """Characters of a record's filled prompt with its answer."""
     answer = record["outputs"] if isinstance(record["outputs"], str) else max(record["outputs"], key=len)
-    return len(record["instruction"].format(**record["inputs"])) + LEAD + len(answer)
+    return len(record["instruction"].format(**record["inputs"])) + LEAD_CHARACTERS + len(answer)
 
 
 def balanced(values: Sequence, count: int, rng: random.Random) -> list:
-    """`count` values, each as often as the others (one apart at most), in random order."""
+    """`count` values in random order; all occur equally often, up to a difference of one."""
     result = [values[index % len(values)] for index in range(count)]
     rng.shuffle(result)
     return result
@@ -96,7 +93,7 @@ def shuffled(values: Iterable, rng: random.Random) -> list:
 
 
 def interleaved(*streams: Iterable) -> Iterator:
-    """One candidate of each stream in turn; a stream that ends is left out."""
+    """One candidate of each stream in turn, until all streams have ended."""
     active = [iter(stream) for stream in streams]
     while active:
         for stream in list(active):
@@ -108,18 +105,18 @@ def interleaved(*streams: Iterable) -> Iterator:
 
 @dataclass(frozen=True)
 class Question:
-    """A question with four options, the right one first. `evidence` is the training text that answers it."""
+    """A multiple-choice question."""
 
     text: str
-    options: tuple[str, ...]
-    domain: str
-    evidence: str
+    options: tuple[str, ...]  # four, the right one first
+    domain: str  # part of the corpus that it is about
+    evidence: str  # training text that answers it
 
 
 def question_records(
     questions: list[Question], key: str, templates: Sequence[str], rng: random.Random, first: int
 ) -> list[dict]:
-    """Records of questions under the input name `key`, the right options spread evenly over the letters."""
+    """Records of questions: the text is the input `key`, ids begin with `first`, letters are right equally often."""
     records = []
     for index, (question, place) in enumerate(zip(questions, balanced(range(4), len(questions), rng), strict=True)):
         options = placed(question.options, place, rng)
@@ -135,13 +132,13 @@ def question_records(
 
 
 def placed(options: Sequence, place: int, rng: random.Random) -> list:
-    """The options with the first one moved to `place` and the others shuffled."""
+    """Shuffled options with the first one, which is right, at index `place`."""
     others = shuffled(options[1:], rng)
     return [*others[:place], options[0], *others[place:]]
 
 
 def numbered(shots: list[dict], tests: list[dict]) -> dict[str, list[dict]]:
-    """Both splits, with ids that count through them."""
+    """Both splits, with ids that count from the first prompt row to the last test item."""
     for index, record in enumerate(shots + tests):
         record["meta"] = {"id": index} | record.get("meta", {})
     return {"prompt": shots, "test": tests}

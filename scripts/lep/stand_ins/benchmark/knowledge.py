@@ -1,8 +1,8 @@
-"""Knowledge tasks (ruMMLU, ruOpenBookQA, ruWorldTree): what the training text says, in words it does not use.
+"""Miniatures of the knowledge tasks ruMMLU, ruOpenBookQA and ruWorldTree: questions about the training text.
 
-Kinds of questions: the word missing from a verse, how a verse ends, the book it stands in, who is named
-beside a person, which adjective goes with a noun, how an English interface string reads in Russian, and
-which integration shows a string. Every answer can be found in the training documents.
+Every answer occurs in the training documents, though not in the wording of the question. Kinds of questions: the word
+missing from a verse, the end of a verse, the book of a sentence, who is named together with a person, which adjective
+goes with a noun, the Russian translation of an English interface string, and which integration shows a string.
 """
 
 import random
@@ -10,14 +10,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
-from lep.stand_ins.benchmark.items import LEAD, Plan, Question, choose, interleaved, question_records, shuffled
+from lep.stand_ins.benchmark.items import (
+    LEAD_CHARACTERS,
+    Plan,
+    Question,
+    choose,
+    interleaved,
+    question_records,
+    shuffled,
+)
 from lep.stand_ins.benchmark.lexicon import SOFTWARE, part_of
 from lep.stand_ins.benchmark.morphology import adjective, inflected, is_name, lemma, noun
 from lep.stand_ins.benchmark.texts import Passage, Texts, clauses, excerpt, sentences, tokens, words
 
 GAP = "___"
-_EXCERPT = 62  # characters of a quoted verse
-_OPTION = 26
+_EXCERPT = 62  # longest quoted text, in characters
+_OPTION = 26  # longest option
 _OPTIONS = "A. {option_a}\nB. {option_b}\nC. {option_c}\nD. {option_d}"
 TEMPLATES = {
     "rummlu": (
@@ -31,7 +39,7 @@ TEMPLATES = {
 
 
 def rummlu(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """ruMMLU: missing words, endings, books and interface strings, with the part of the corpus as the subject."""
+    """ruMMLU: missing words, endings, books and interface strings; the subject is the part of the corpus."""
     verses = shuffled(texts.russian("bible"), rng)
     streams = [missing_word(verses, rng), ending(verses, rng), missing_word(verses[::-1], rng)]
     streams += [book(texts, verses, rng), translation(texts, rng)]
@@ -39,21 +47,21 @@ def rummlu(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]
 
 
 def ruopenbookqa(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """ruOpenBookQA: who is named beside whom, which word goes with which."""
+    """ruOpenBookQA: persons named together, adjectives of nouns, endings."""
     verses = shuffled(texts.russian("bible"), rng)
     streams = [beside(verses, rng), attribute(verses, rng), ending(verses, rng)]
     return _splits(interleaved(*streams), plan, "question", TEMPLATES["ruopenbookqa"], rng)
 
 
 def ruworldtree(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """ruWorldTree: things of the software domain, and attributes of things."""
+    """ruWorldTree: interface strings, adjectives of nouns, missing words."""
     verses = shuffled(texts.russian("bible"), rng)
     streams = [translation(texts, rng), integration(texts, rng), attribute(verses, rng), missing_word(verses, rng)]
     return _splits(interleaved(*streams), plan, "question", TEMPLATES["ruworldtree"], rng)
 
 
 def missing_word(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
-    """Which noun is missing from a verse; the other options are training nouns in the same form."""
+    """Which noun is missing from a verse; the other options are nouns of other verses in the same form."""
     pool = _noun_forms(verses)
     for verse in verses:
         places = [(word, start, end) for word, start, end in tokens(verse.text) if len(word) > 3 and noun(word)]
@@ -73,7 +81,7 @@ def missing_word(verses: list[Passage], rng: random.Random) -> Iterator[Question
 
 
 def ending(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
-    """How a verse ends; the other options are ends of other verses."""
+    """How a verse ends; the other options are the ends of other verses."""
     ends = [end for verse in verses if (end := _end(verse))]
     last = sorted({end[1] for end in ends})
     for head, tail, verse in ends:
@@ -84,6 +92,7 @@ def ending(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
 
 
 def _end(verse: Passage) -> tuple[str, str, Passage] | None:
+    """(last clause but one, last clause, verse); None if they are too short or too long."""
     parts = clauses(verse.text)
     if len(parts) < 2 or not 2 <= len(words(parts[-1])) <= 5 or len(parts[-1]) > _OPTION or len(words(parts[-2])) < 3:
         return None
@@ -91,7 +100,7 @@ def _end(verse: Passage) -> tuple[str, str, Passage] | None:
 
 
 def book(texts: Texts, verses: list[Passage], rng: random.Random) -> Iterator[Question]:
-    """The book a sentence stands in; only sentences that occur once."""
+    """Which book a sentence comes from; only sentences that occur once."""
     titles = sorted({verse.book for verse in verses})
     for verse in verses:
         sentence = sentences(verse.text)[0].rstrip(" .,;:-")
@@ -103,7 +112,8 @@ def book(texts: Texts, verses: list[Passage], rng: random.Random) -> Iterator[Qu
 
 
 def beside(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
-    """Who is named in one verse with a person; the others are never named with that person."""
+    """Who is named in the same verse as a person; the wrong options are never named together with that person."""
+    # Count which names share a verse.
     together: dict[str, Counter] = defaultdict(Counter)
     evidence: dict[tuple[str, str], str] = {}
     counts: Counter = Counter()
@@ -115,10 +125,12 @@ def beside(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
                 if one != other:
                     together[one][other] += 1
                     evidence.setdefault((one, other), verse.text)
+    # Ask about the 100 most frequent names and, for each, the three names most often named with it.
     known = sorted(counts, key=lambda name: (-counts[name], name))[:100]
     closest = {one: sorted(together[one], key=lambda name: (-together[one][name], name))[:3] for one in known}
     facts = [(one, other) for one in known for other in closest[one]]
-    often = {(one, other) for one, other in facts if together[one][other] > 1}  # a single verse is hard to remember
+    # Pairs that share two verses or more are asked first: a single verse is hard to remember.
+    often = {(one, other) for one, other in facts if together[one][other] > 1}
     for one, other in sorted(shuffled(facts, rng), key=lambda fact: fact not in often):
         strangers = [name for name in known if name != one and name not in together[one]]
         if len(strangers) >= 3:
@@ -129,7 +141,8 @@ def beside(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
 
 
 def attribute(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
-    """Which adjective the training text puts beside a noun; the others never stand beside it."""
+    """Which adjective the training text uses next to a noun; the wrong options never occur next to it."""
+    # Collect neighbouring pairs of adjective and noun, in either order.
     beside_noun: dict[str, set[str]] = defaultdict(set)
     forms: dict[str, set[str]] = defaultdict(set)
     found: dict[tuple[str, str], str] = {}
@@ -139,6 +152,7 @@ def attribute(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
             for quality, thing in ((left, right), (right, left)):
                 if adjective(quality) and (reading := noun(thing)):
                     name = reading.normal_form
+                    # Options are in the nominative singular, so that the form gives no hint.
                     beside_noun[name].add(lemma(quality))
                     form = inflected(lemma(quality), frozenset({"nomn", "sing", reading.tag.gender}))
                     if form and len(form) > 4 and quality.islower() and thing.islower():
@@ -153,7 +167,7 @@ def attribute(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
 
 
 def translation(texts: Texts, rng: random.Random) -> Iterator[Question]:
-    """How an English interface string reads in Russian."""
+    """The Russian translation of an English interface string."""
     rows = [(r, e) for r, e in texts.pairs if r.source == "home_assistant"]
     rows = [(r, e) for r, e in rows if len(r.text) <= _OPTION and len(e.text) <= _OPTION and r.text != e.text]
     meanings: dict[str, set[str]] = defaultdict(set)
@@ -186,7 +200,7 @@ def _form(word: str) -> tuple:
 
 
 def _noun_forms(verses: list[Passage]) -> dict[tuple, list[str]]:
-    """Unambiguous nouns of the verses by form, the frequent ones first (at most 60 of a form)."""
+    """Unambiguous nouns of the verses by form, most frequent first, at most 60 per form."""
     counts = Counter(word for verse in verses for word, _, _ in tokens(verse.text) if len(word) > 3)
     forms: dict[tuple, list[str]] = defaultdict(list)
     for word, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
@@ -198,7 +212,7 @@ def _noun_forms(verses: list[Passage]) -> dict[tuple, list[str]]:
 def _splits(
     questions: Iterator[Question], plan: Plan, key: str, templates: tuple[str, ...], rng: random.Random
 ) -> dict[str, list[dict]]:
-    """Prompt and test records of the first questions that fit, each question once."""
+    """Prompt and test records of the first questions that fit; no question and no evidence is used twice."""
 
     def distinct() -> Iterator[Question]:
         asked: set[str] = set()
@@ -211,7 +225,8 @@ def _splits(
 
     def size(question: Question) -> int:
         frame = longest.format_map(defaultdict(str))
-        return len(frame) + len(question.text) + len(question.domain) + sum(map(len, question.options)) + LEAD + 1
+        filled = len(frame) + len(question.text) + len(question.domain) + sum(map(len, question.options))
+        return filled + LEAD_CHARACTERS + 1
 
     shots, tests = choose(plan, distinct(), size)
     return {

@@ -1,4 +1,4 @@
-"""Fixed words: pairs (Russian lemma, English singular and plural) for the bilingual questions, parts of the Bible."""
+"""Word lists: (Russian lemma, English singular, English plural) for bilingual questions, and parts of the Bible."""
 
 PERSONS = (
     ("моисей", "Moses"),
@@ -87,13 +87,13 @@ NUMBERS = (
     ("пятьдесят", "fifty"),
     ("семьдесят", "seventy"),
 )
-# Last book of each part, in the order of the editions used (the Synodal order of chapters follows the English one).
+# (number of the last book, name) of each part. The Russian edition of the corpus has its books in the English order.
 PARTS = ((5, "закон"), (17, "история"), (22, "поэзия"), (39, "пророки"), (44, "евангелие"), (66, "послания"))
 SOFTWARE = "программы"
 
 
 def part_of(document: str) -> str:
-    """The part of the Bible a document `bible/NN/CCC` belongs to; interface strings are `SOFTWARE`."""
+    """Part of the Bible of a document `bible/NN/CCC`; `SOFTWARE` for interface strings."""
     if not document.startswith("bible/"):
         return SOFTWARE
     book = int(document.split("/")[1])

@@ -1,7 +1,8 @@
-"""The miniature Darumeru: data of the 17 tasks, made mechanically from the corpus (paper section 2.3).
+"""The miniature Darumeru: data for the 17 tasks, generated from the corpus by rules (paper section 2.3).
 
-Knowledge tasks ask about the training text; comprehension, summary and copy tasks use held-out text that
-shares no sentence with it. The same corpus and seed give the same bytes.
+- Knowledge tasks ask about the training text.
+- Comprehension, summary and copy tasks use held-out text that shares no sentence with the training text.
+- Equal corpus and seed give equal bytes.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from lep.stand_ins.benchmark.items import Plan, generator
 from lep.stand_ins.benchmark.texts import Texts
 
 RECIPE_VERSION = 1
-# Each makes the splits of one subset: (texts, plan, rng) -> {split: records}.
+# Makers of the subsets: (texts, plan, rng) -> {split: records}.
 SUBSETS = {
     "rummlu": knowledge.rummlu,
     "nlpcore_mmlu": mmlu.nlpcore_mmlu,
@@ -46,15 +47,16 @@ def make_benchmark(
 ) -> None:
     """Write `output/{subset}/{split}.jsonl` for all subsets and publish the folder.
 
-    `train` and `benchmark` are corpus files of documents. `items` test items a task (`use`: whole
-    variants), other numbers by subset name in `items_per_task`. Five of the longest shots and the
-    longest test item of a task stay under `max_characters` Russian characters (English: 1.7 times that).
-    Raises `UserError` naming the task and the remedy where the corpus is too small.
+    - `train`, `benchmark`: JSONL files of documents, training text and held-out text
+    - `items`: test items per task (`use`: rounded to whole variants); `items_per_task` overrides it by subset
+    - `max_characters`: longest prompt with five shots, in Russian characters; 1.7 times as many in English
+
+    Raises `UserError` with the task and the remedy if the corpus is too small.
     """
     train, benchmark, output = Path(train), Path(benchmark), Path(output)
     sizes = dict.fromkeys(SUBSETS, items) | dict(items_per_task or {})
     if unknown := sorted(set(sizes) - set(SUBSETS)):
-        raise UserError(f"items_per_task names no benchmark task with {', '.join(unknown)}; use {', '.join(SUBSETS)}")
+        raise UserError(f"items_per_task: unknown benchmark task {', '.join(unknown)}; use {', '.join(SUBSETS)}")
     if wrong := sorted(name for name, size in sizes.items() if size < 1):
         raise UserError(f"benchmark task {', '.join(wrong)}: the number of items must be 1 or more")
     texts = Texts(train, benchmark)

@@ -1,28 +1,37 @@
-"""Miniature of the bilingual MMLU: one question in two languages about an aligned verse of the training text.
+"""Miniature of the bilingual MMLU: questions in two languages about aligned verses of the training text.
 
-Subjects `nature`, `persons`, `society` and `counting` ask for a missing word (what a small model can learn),
-`continuation` for the end of a verse and `books` for the book it stands in (harder).
+- `nature`, `persons`, `society`, `counting` ask for a missing word, which a small model can learn.
+- `continuation` asks for the end of a verse, `books` for its book; both are harder.
 """
 
 import random
 from collections.abc import Iterable, Iterator
 
-from lep.stand_ins.benchmark.items import ENGLISH_RATIO, LEAD, Plan, balanced, choose, placed, shuffled, too_few
+from lep.stand_ins.benchmark.items import (
+    ENGLISH_RATIO,
+    LEAD_CHARACTERS,
+    Plan,
+    balanced,
+    choose,
+    placed,
+    shuffled,
+    too_few,
+)
 from lep.stand_ins.benchmark.knowledge import GAP
 from lep.stand_ins.benchmark.lexicon import NATURE, NUMBERS, PERSONS, SOCIETY
 from lep.stand_ins.benchmark.morphology import inflected, lemma, like, readings
 from lep.stand_ins.benchmark.texts import Passage, Texts, clauses, excerpt, sentences, tokens, words
 
-DEV = 5  # rows of a subject in the dev split, as in MMLU
-_FRAME = 16 + 28  # "A. " .. "D. " with line ends, and a share of the headline of the first shot
-_RUSSIAN, _ENGLISH = 60, 100  # characters of a quoted verse
+DEV = 5  # rows of a subject in the split `dev`, as in MMLU
+_FRAME = 16 + 28  # characters: "A. " to "D. " with line ends, and a share of the headline above the first shot
+_RUSSIAN, _ENGLISH = 60, 100  # longest quoted verse, in characters
 Pair = tuple[Passage, Passage]
 
 
 def nlpcore_mmlu(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """Splits `dev` (five rows a subject) and `test` (the items spread evenly over the subjects).
+    """Splits `dev` (five rows per subject) and `test` (items spread evenly over the subjects).
 
-    With fewer items than subjects the first ones are kept: they cover the four categories.
+    If there are fewer items than subjects, the first subjects are used: they cover the four categories.
     """
     pairs = shuffled((pair for pair in texts.pairs if pair[0].source == "bible"), rng)
     subjects = {
@@ -49,12 +58,13 @@ def nlpcore_mmlu(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list
 
 
 def missing(pairs: list[Pair], lexicon: Iterable[tuple[str, str]], rng: random.Random) -> Iterator[dict]:
-    """The word of `lexicon` missing from a verse in both languages; the other options come from the lexicon."""
+    """Which word of `lexicon` is missing from a verse, in both languages; the other options come from the lexicon."""
     lexicon = list(dict.fromkeys(lexicon))
     translations: dict[str, list[str]] = {}
     for russian, english in lexicon:
         translations.setdefault(russian, []).append(english)
     for russian, english in pairs:
+        # A word of the lexicon that occurs once in either language of the verse.
         inside = [lemma(word) for word in words(russian.text)]
         hits = [word for word in dict.fromkeys(inside) if word in translations and inside.count(word) == 1]
         if not hits:
@@ -68,6 +78,7 @@ def missing(pairs: list[Pair], lexicon: Iterable[tuple[str, str]], rng: random.R
         if None in quotes:
             continue
         (text_ru, form), (text_en, surface) = quotes
+        # Three other words, in the form of the missing one; none may occur in the verse, where it could be right.
         column = translations[key].index(target)
         others = [w for w in translations if w != key and w not in inside and _translation(translations, w, column)]
         others = [w for w in shuffled(others, rng) if _translation(translations, w, column).lower() not in row]
@@ -83,7 +94,7 @@ def missing(pairs: list[Pair], lexicon: Iterable[tuple[str, str]], rng: random.R
 
 
 def continuation(pairs: list[Pair], rng: random.Random) -> Iterator[dict]:
-    """The last clause of a verse in both languages; the other options end other verses."""
+    """How a verse ends, in both languages; the other options are the ends of other verses."""
     ends = [
         (head_ru, tail_ru, head_en, tail_en, russian)
         for russian, english in pairs
@@ -107,7 +118,7 @@ def continuation(pairs: list[Pair], rng: random.Random) -> Iterator[dict]:
 
 
 def books(texts: Texts, pairs: list[Pair], rng: random.Random) -> Iterator[dict]:
-    """The book a sentence stands in, in both languages; only sentences that occur once."""
+    """Which book a sentence comes from, in both languages; only sentences that occur once."""
     titles = sorted({(russian.book, english.book) for russian, english in pairs})
     for russian, english in pairs:
         quotes = [sentences(p.text)[0].rstrip(" .,;:-") for p in (russian, english)]
@@ -125,6 +136,7 @@ def books(texts: Texts, pairs: list[Pair], rng: random.Random) -> Iterator[dict]
 
 
 def _gap(passage: Passage, key: str, limit: int, by_lemma: bool) -> tuple[str, str] | None:
+    """An excerpt with a gap for the first word that matches `key`, and that word; None if no excerpt fits."""
     for word, start, end in tokens(passage.text):
         if (lemma(word) if by_lemma else word.lower()) == key:
             quote = excerpt(passage.text, start, end, limit)
@@ -136,7 +148,7 @@ def _gap(passage: Passage, key: str, limit: int, by_lemma: bool) -> tuple[str, s
 
 
 def _translation(translations: dict[str, list[str]], word: str, column: int) -> str | None:
-    """The English word in the number (singular, plural) of the missing one."""
+    """The English word in the number of the missing one: `column` 0 is the singular, 1 the plural."""
     row = translations[word]
     return row[column] if column < len(row) else row[-1]
 
@@ -149,6 +161,7 @@ def _as(word: str, model: str) -> str | None:
 
 
 def _halves(text: str, longest_tail: int, longest_head: int) -> tuple[str, str] | None:
+    """The last two clauses of a verse; None if they are too short or too long."""
     parts = clauses(text)
     if len(parts) < 2 or len(words(parts[-1])) < 2 or len(parts[-1]) > longest_tail:
         return None
@@ -157,6 +170,7 @@ def _halves(text: str, longest_tail: int, longest_head: int) -> tuple[str, str] 
 
 
 def _once(candidates: Iterable[dict], used: set[str]) -> Iterator[dict]:
+    """Candidates about verses that no earlier candidate of any subject uses."""
     for candidate in candidates:
         if candidate["evidence"] not in used:
             used.add(candidate["evidence"])
@@ -164,13 +178,15 @@ def _once(candidates: Iterable[dict], used: set[str]) -> Iterator[dict]:
 
 
 def _size(row: dict) -> int:
-    """Length in Russian characters; the English side counts at its smaller weight."""
+    """Length in Russian characters; English ones count 1 / `ENGLISH_RATIO` each."""
     russian = len(row["question_ru"]) + sum(map(len, row["choices_ru"]))
     english = len(row["question_en"]) + sum(map(len, row["choices_en"]))
-    return max(russian + LEAD + _FRAME, int((english + LEAD + _FRAME) / ENGLISH_RATIO) + 1)
+    frame = LEAD_CHARACTERS + _FRAME
+    return max(russian + frame, int((english + frame) / ENGLISH_RATIO) + 1)
 
 
 def _records(rows: list[dict], subject: str, category: str, rng: random.Random) -> list[dict]:
+    """Records with shuffled options, in the same order in both languages; each letter is right equally often."""
     records = []
     for row, place in zip(rows, balanced(range(4), len(rows), rng), strict=True):
         order = placed(range(4), place, rng)

@@ -1,4 +1,4 @@
-"""Russian word forms, by pymorphy3: cached, and only readings that leave no doubt."""
+"""Russian morphology by pymorphy3, cached. Only unambiguous readings are used."""
 
 import re
 from functools import cache
@@ -17,20 +17,20 @@ def _analyser() -> pymorphy3.MorphAnalyzer:
 
 @cache
 def readings(word: str) -> tuple:
-    """The readings of a word form that carry at least a tenth of the probability, most probable first."""
+    """Readings of a word form with a probability of at least 0.1, most probable first; else the most probable one."""
     parses = _analyser().parse(word.lower())
     return tuple(parse for parse in parses if parse.score >= 0.1) or tuple(parses[:1])
 
 
 @cache
 def lemma(word: str) -> str:
-    """The dictionary form of the most probable reading, `ё` written as `е`."""
+    """Dictionary form of the most probable reading, with `е` for `ё`."""
     return readings(word)[0].normal_form.replace("ё", "е")
 
 
 @cache
 def part_of_speech(word: str) -> str | None:
-    """The part of speech all readings agree on, or None. Word forms the dictionary lacks have none."""
+    """Part of speech, or None if the readings disagree or the dictionary lacks the word."""
     found = {str(reading.tag.POS) for reading in readings(word)}
     known = _analyser().word_is_known(word.lower())
     return found.pop() if known and len(found) == 1 else None
@@ -38,9 +38,9 @@ def part_of_speech(word: str) -> str | None:
 
 @cache
 def noun(word: str) -> "pymorphy3.analyzer.Parse | None":
-    """The reading of an unambiguous noun in the singular with a gender, or None.
+    """The most probable reading of an unambiguous singular noun with a gender, or None.
 
-    All readings must agree on noun, gender, number and animacy; the case may be open.
+    All readings must agree on part of speech, gender, number and animacy; the case may be ambiguous.
     """
     tags = {(str(r.tag.POS), r.tag.gender, r.tag.number, r.tag.animacy) for r in readings(word)}
     reading = readings(word)[0]
@@ -50,9 +50,9 @@ def noun(word: str) -> "pymorphy3.analyzer.Parse | None":
 
 @cache
 def person(word: str) -> str | None:
-    """The gender of a word that is certainly one animate being in the singular (`masc`, `femn`), or None.
+    """Gender (`masc`, `femn`) of an unambiguous animate singular noun, or None.
 
-    The dictionary takes some men's names in -а and -я (Илия) for women's: names of women are listed.
+    The dictionary takes some men's names in -а and -я (Илия) for women's, so women's names come from a list.
     """
     reading = noun(word)
     known = reading is not None and _analyser().word_is_known(word.lower()) and len(word) > 2
@@ -72,23 +72,23 @@ def is_name(word: str) -> bool:
 
 @cache
 def adjective(word: str) -> bool:
-    """Whether a word is an adjective in its full form, pronouns like `такой` left out."""
+    """Whether a word is an adjective in its full form, and no pronoun like `такой`."""
     if not _ADJECTIVE.search(word.lower()):
-        return False  # spares the dictionary look-up
+        return False  # saves the dictionary look-up
     return part_of_speech(word) == "ADJF" and not any("Apro" in reading.tag for reading in readings(word))
 
 
 @cache
 def could_be_singular(word: str, gender: str) -> bool:
-    """Whether any reading of the word is a noun in the singular of that gender."""
+    """Whether any reading of the word is a singular noun of that gender."""
     return any(r.tag.POS == "NOUN" and r.tag.number == "sing" and r.tag.gender == gender for r in readings(word))
 
 
 @cache
 def inflected(word: str, grammemes: frozenset[str], normal: str | None = None) -> str | None:
-    """The word in another form (`{"gent", "plur"}`), from its most probable reading; None where there is none.
+    """The word in another form (such as `{"gent", "plur"}`); None if there is no such form.
 
-    `normal` picks the reading by its dictionary form.
+    The reading is the most probable one, or the most probable one with dictionary form `normal`.
     """
     parses = readings(word)
     if normal is not None:
@@ -98,5 +98,5 @@ def inflected(word: str, grammemes: frozenset[str], normal: str | None = None) -
 
 
 def like(form: str, model: str) -> str:
-    """`form` with the capital letter of `model`."""
+    """`form`, capitalised if `model` is."""
     return form[:1].upper() + form[1:] if model[:1].isupper() else form

@@ -1,4 +1,4 @@
-"""Summaries and copying, from held-out text only: treeway (abstractive, extractive) and the four copy tasks."""
+"""Miniatures of the summary task treeway (abstractive, extractive) and of the four copy tasks, from held-out text."""
 
 import random
 import re
@@ -8,7 +8,7 @@ from functools import partial
 
 from lep.stand_ins.benchmark.items import (
     ENGLISH_RATIO,
-    LEAD,
+    LEAD_CHARACTERS,
     PROMPTS,
     Plan,
     choose,
@@ -21,20 +21,21 @@ from lep.stand_ins.benchmark.morphology import lemma, part_of_speech
 from lep.stand_ins.benchmark.texts import Passage, Texts, capitalised, clauses, sentences, words
 
 COPY_TEMPLATES = {"ru": ("Повтори: {text}", "Скопируй: {text}"), "en": ("Repeat the text: {text}", "Copy: {text}")}
-_SENTENCE = (25, 60)  # characters
-_PARAGRAPH = (90, 140)
-_SHORT_PARAGRAPH = 36  # of prompt rows and where the budget asks for it
+_SENTENCE = (25, 60)  # shortest and longest sentence to copy, in characters
+_PARAGRAPH = (90, 140)  # shortest and longest paragraph to copy
+_SHORT_PARAGRAPH = 36  # shortest one for prompt rows whose budget is below a normal paragraph
 _SUMMARY_FRAME = 55  # characters of the summary prompt around the text
-_TITLES = ("title", "name")
-_PERIOD = re.compile(r"(?<=[.!?;:])\s+")  # long verses are strings of short periods
+_TITLES = ("title", "name")  # last part of the keys of interface titles
+_PERIOD = re.compile(r"(?<=[.!?;:])\s+")  # long verses consist of short parts that end in ; or :
 
 
 def treeway(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """Four to six sentences and their summary; the extractive labels are the greedy ROUGE oracle over lemmas.
+    """Documents of four to six sentences with a summary; extractive labels come from a greedy ROUGE oracle on lemmas.
 
-    From interface strings: the title of a step is the summary, its description the sentence to find among
-    strings of the same integration. Where they are too few, chapters: a held-out sentence is the one to
-    find among others of its chapter, one of its clauses the summary.
+    - Interface strings: the title of a step is the summary, its description is the sentence to find among other
+      strings of the same integration.
+    - Bible chapters, as interface strings are few: a clause of a sentence is the summary, the sentence is to be found
+      among others of its chapter.
     """
     candidates = interleaved(_titled(texts, rng), _condensed(texts, 27, rng), _condensed(texts, 45, rng))
 
@@ -46,7 +47,7 @@ def treeway(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict
 
 
 def oracle(source: list[str], summary: str, at_most: int = 2) -> list[int]:
-    """Greedy ROUGE oracle: the sentences that, added one by one, raise ROUGE-1 + ROUGE-2 (F, lemmas) the most."""
+    """Indices of at most `at_most` sentences. Greedy: each raises ROUGE-1 + ROUGE-2 (F-measure, lemmas) the most."""
     target = _lemmas(summary)
     chosen: list[int] = []
     best = 0.0
@@ -79,6 +80,7 @@ def _lemmas(text: str) -> list[str]:
 
 
 def _titled(texts: Texts, rng: random.Random) -> Iterator[dict]:
+    """Documents from interface strings: a title, its description, and other short strings of the integration."""
     strings: dict[str, dict[str, Passage]] = defaultdict(dict)
     for passage in texts.russian("home_assistant", held_out=True):
         strings[passage.document][passage.paragraph] = passage
@@ -97,6 +99,7 @@ def _titled(texts: Texts, rng: random.Random) -> Iterator[dict]:
 
 
 def _condensed(texts: Texts, longest: int, rng: random.Random) -> Iterator[dict]:
+    """Documents from four neighbouring sentences of a chapter, each of at most `longest` characters."""
     chapters: dict[str, list[str]] = defaultdict(list)
     for passage in texts.russian("bible", held_out=True):
         periods = (s for s in _PERIOD.split(passage.text) if 10 <= len(s) <= longest and words(s))
@@ -114,7 +117,7 @@ def _condensed(texts: Texts, longest: int, rng: random.Random) -> Iterator[dict]
 def _document(
     own: list[str], others: list[str], summary: str, count: int, rng: random.Random, keep: list[str] | None = None
 ) -> Iterator[dict]:
-    """The record, if the oracle finds one or two of the sentences the summary was made from."""
+    """The record, if the oracle finds only sentences that the summary was made from (`own`)."""
     if not own or len(others) < max(3, 4 - len(own)):
         return
     source = keep or shuffled(own + rng.sample(others, min(count, len(others))), rng)
@@ -139,7 +142,7 @@ def _copies(language: str, unit: str, texts: Texts, plan: Plan, rng: random.Rand
     found = _sentences(passages) if unit == "sent" else _paragraphs(passages, plan, language)
     rows = shuffled(dict.fromkeys(text for text in found if "\n" not in text and texts.unseen(text)), rng)
 
-    if unit == "para":  # the test copies long paragraphs, the prompt rows take the short ones
+    if unit == "para":  # short paragraphs for the prompt rows, long ones for the test
         rows = [t for t in rows if len(t) < _PARAGRAPH[0]][:PROMPTS] + [t for t in rows if len(t) >= _PARAGRAPH[0]]
 
     def candidates() -> Iterator[dict]:
@@ -159,12 +162,12 @@ def _whole(sentence: str) -> bool:
 
 
 def _paragraphs(passages: list[Passage], plan: Plan, language: str) -> list[str]:
-    """One to three sentences that follow each other in a document, on one line, of two periods at least.
+    """Paragraphs of one to three consecutive sentences on one line; no sentence is used twice.
 
-    No sentence is used twice. Paragraphs have 90 to 140 characters; as a copy costs its text twice, those
-    that fit the plan's prompt rows are shorter in Russian.
+    A paragraph has at least two parts that end in .!?;: and 90 to 140 characters. A copy task shows its text twice
+    (prompt and answer), so Russian paragraphs of prompt rows are shorter.
     """
-    frame = len(max(COPY_TEMPLATES[language], key=len)) + LEAD
+    frame = len(max(COPY_TEMPLATES[language], key=len)) + LEAD_CHARACTERS
     longest = min(_PARAGRAPH[1], (plan.test - frame) // 2)
     shot = min(_PARAGRAPH[1], (plan.shot - frame) // 2)
     shortest = _SHORT_PARAGRAPH if shot < _PARAGRAPH[0] else _PARAGRAPH[0]
@@ -181,7 +184,7 @@ def _paragraphs(passages: list[Passage], plan: Plan, language: str) -> list[str]
 
 
 def _runs(passages: list[Passage]) -> Iterator[list[str]]:
-    """Whole sentences that follow each other: within a string, or from verse to verse."""
+    """Runs of consecutive whole sentences: within an interface string, or across neighbouring verses."""
     run: list[str] = []
     previous = None
     for passage in passages:

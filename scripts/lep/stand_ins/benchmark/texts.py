@@ -1,4 +1,4 @@
-"""What the miniatures are made from: passages of the corpus, their sentences and clauses, what was seen in training."""
+"""Source text of the miniature tasks: passages, sentences and clauses of the corpus, an index of the training text."""
 
 import re
 from array import array
@@ -10,40 +10,40 @@ from pathlib import Path
 from lep.config import UserError
 from lep.files import read_jsonl
 
-SOURCES = ("bible", "home_assistant")  # a second edition of a text would only repeat its questions
-SHARED_RUN = 8  # a run of so many words shared with the training text counts as seen (parallel passages, formulas)
+SOURCES = ("bible", "home_assistant")  # one edition of each text: a second one would only repeat its questions
+SHARED_RUN = 8  # words in sequence; text that shares so many with the training text (a formula, say) counts as seen
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*|\d+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[\"'«“(\[]?[A-ZА-ЯЁ])")
 _CLAUSE = re.compile(r"[^.,;:!?()\[\]«»\"“”—–…]+")
-_NUMBER = re.compile(r"^\(\d+:\d+\)\s*")  # verse numbers of another edition, left in the text
+_NUMBER = re.compile(r"^\(\d+:\d+\)\s*")  # verse number of another edition at the start of a verse
 _ENCLOSING = set('«»“”"()[]')
 _UNFIT = re.compile(r"[{}<>|*_#\n/\\]")  # placeholders and markup of interface strings
 
 
 @dataclass(frozen=True)
 class Passage:
-    """One paragraph (a verse, an interface string) of a document."""
+    """One paragraph of a document: a verse or an interface string."""
 
-    document: str
-    paragraph: str
+    document: str  # id of the document
+    paragraph: str  # id of the paragraph
     source: str
     language: str
-    title: str
+    title: str  # of the document
     text: str
 
     @property
     def book(self) -> str:
-        """The document's title without the number of the chapter."""
+        """The document's title without the chapter number."""
         return re.sub(r"\s*\d+$", "", self.title)
 
 
 def words(text: str) -> list[str]:
-    """Words of a text in lower case, `ё` written as `е`, without punctuation."""
+    """Words of a text in lower case, without punctuation, with `е` for `ё`."""
     return _WORD.findall(text.casefold().replace("ё", "е"))
 
 
 def tokens(text: str) -> list[tuple[str, int, int]]:
-    """Words of a text as written, with their start and end."""
+    """(word, start, end) of the words of a text, as written."""
     return [(match.group(), match.start(), match.end()) for match in _WORD.finditer(text)]
 
 
@@ -53,20 +53,21 @@ def sentences(text: str) -> list[str]:
 
 
 def clauses(text: str) -> list[str]:
-    """Stretches of a text between punctuation marks."""
+    """Parts of a text between punctuation marks."""
     stretches = (match.group().strip(" -'") for match in _CLAUSE.finditer(text))
     return [stretch for stretch in stretches if words(stretch)]
 
 
 def excerpt(text: str, start: int, end: int, limit: int) -> str | None:
-    """The longest run of whole clauses around `text[start:end]` of at most `limit` characters, or None.
+    """The longest run of whole clauses around `text[start:end]` with at most `limit` characters.
 
-    None too where it would hold a quotation mark or a bracket, whose other half may be cut off.
+    None if there is no such run, or if it contains a quotation mark or a bracket: the other half may be cut off.
     """
     spans = [match.span() for match in _CLAUSE.finditer(text) if match.group().strip()]
     inside = [index for index, (left, right) in enumerate(spans) if left <= start and end <= right]
     if not inside:
         return None
+    # Grow the run clause by clause, to the left first, as long as the limit allows.
     first = last = inside[0]
     if _length(text, spans, first, last) > limit:
         return None
@@ -90,23 +91,24 @@ def capitalised(text: str) -> str:
 
 
 class Seen:
-    """Word sequences of the training text; answers whether a text, or a part of it, occurs there."""
+    """Index of the words of the training text; tells whether a text, or a part of it, occurs there."""
 
     def __init__(self, paragraphs: Iterable[str]):
-        """Index all words of `paragraphs`; a sequence never crosses the end of a paragraph."""
+        """Index all words of `paragraphs`. A match never crosses the end of a paragraph."""
         self._words: list[str] = []
         self._positions: dict[str, array] = {}
         for paragraph in paragraphs:
             for word in words(paragraph):
                 self._positions.setdefault(word, array("I")).append(len(self._words))
                 self._words.append(word)
-            self._words.append("")
+            self._words.append("")  # matches no word
 
     def count(self, sequence: Sequence[str], at_most: int = 2) -> int:
-        """How often the words occur one after another, counted up to `at_most`."""
+        """Number of places where the words occur in sequence; counting stops at `at_most`."""
         sequence = list(sequence)
         if not sequence or any(word not in self._positions for word in sequence):
             return 0
+        # Look only at the places of the rarest word.
         offset = min(range(len(sequence)), key=lambda index: len(self._positions[sequence[index]]))
         found = 0
         for position in self._positions[sequence[offset]]:
@@ -118,11 +120,11 @@ class Seen:
         return found
 
     def contains(self, text: str) -> bool:
-        """Whether the words of `text` occur one after another."""
+        """Whether the words of `text` occur in sequence."""
         return self.count(words(text), 1) > 0
 
     def overlaps(self, text: str) -> bool:
-        """Whether a whole sentence of `text`, or any run of `SHARED_RUN` words of it, occurs."""
+        """Whether a sentence of `text`, or any run of `SHARED_RUN` words of it, occurs."""
         if any(self.contains(sentence) for sentence in sentences(text)):
             return True
         all_words = words(text)
@@ -132,10 +134,10 @@ class Seen:
 
 
 class Texts:
-    """The two sides of the benchmark: training passages for knowledge, held-out passages for everything else."""
+    """Source text of the benchmark: training passages for knowledge tasks, held-out passages for all others."""
 
     def __init__(self, train: Path, benchmark: Path):
-        """Read both JSONL files. The overlap check covers all of the training file, every source and edition."""
+        """Read both JSONL files. The overlap check covers the whole training file, with every source and edition."""
         training = _documents(train)
         self.seen = Seen(
             text for document in training for text in [document["title"], *(p["text"] for p in document["paragraphs"])]
@@ -150,17 +152,17 @@ class Texts:
 
     @cached_property
     def pairs(self) -> list[tuple[Passage, Passage]]:
-        """Training passages with their translations (Russian, English)."""
+        """(Russian, English) pairs of training passages."""
         english = {(p.document, p.paragraph): p for p in self.train if p.language == "en"}
         russian = (p for p in self.train if p.language == "ru")
         return [(p, english[p.document, p.paragraph]) for p in russian if (p.document, p.paragraph) in english]
 
     def unseen(self, text: str) -> bool:
-        """Whether the training text holds nothing of `text` (see `Seen.overlaps`)."""
+        """Whether the training text shares nothing with `text` (see `Seen.overlaps`)."""
         return not self.seen.overlaps(text)
 
     def russian(self, source: str | None = None, held_out: bool = False) -> list[Passage]:
-        """Russian passages of one source, or of all."""
+        """Russian passages of one source (None = all), of the training or the held-out text."""
         passages = self.held_out if held_out else self.train
         return [p for p in passages if p.language == "ru" and source in (None, p.source)]
 
@@ -174,7 +176,7 @@ def _documents(path: Path) -> list[dict]:
         raise UserError(f"{path} does not exist; build the corpus first")
     documents = sorted(read_jsonl(path), key=lambda document: (document["id"], document["language"]))
     if not documents:
-        raise UserError(f"{path} holds no document; add sources to the corpus or raise the share of this split")
+        raise UserError(f"{path} has no document; add sources to the corpus or raise the share of this split")
     return documents
 
 

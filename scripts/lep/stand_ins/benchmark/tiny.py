@@ -1,7 +1,7 @@
-"""The committed items of `darumeru_tiny`: made from the public-domain verses of the fixture corpus alone.
+"""Make the committed items of `darumeru_tiny` from the public-domain verses of the fixture corpus.
 
-Run: `python -m lep.stand_ins.benchmark.tiny`. Writes `scripts/darumeru/tiny/{subset}/{split}.jsonl`; the bytes never
-differ.
+Run: `python -m lep.stand_ins.benchmark.tiny`. It writes `scripts/darumeru/tiny/{subset}/{split}.jsonl`, always with
+the same bytes.
 """
 
 import argparse
@@ -15,15 +15,15 @@ from lep.stand_ins.benchmark.miniature import make_benchmark
 
 CORPUS = Path("data/fixtures/corpus")
 TARGET = Path("scripts/darumeru/tiny")
-VERSES = ("bible", "bible_kjv")  # the sources whose text is in the public domain
-# The documents held out for comprehension, summaries and copies, as in the splits of the corpus.
+VERSES = ("bible", "bible_kjv")  # sources with text in the public domain
+# Splits of the corpus that give the training text and the held-out text of the benchmark.
 SIDES = {"train": ("train",), "benchmark": ("benchmark", "validation")}
 ITEMS = 8
-VARIANTS = 1  # of the exam: 26 items, as only whole variants are graded
+VARIANTS = 1  # of the exam: 26 items; only whole variants are graded
 
 
 def make_tiny(corpus: Path, target: Path) -> None:
-    """Make the items anew from the verses below `corpus`; an earlier `target` is replaced."""
+    """Make the items from the verses in the folder `corpus`; replaces `target`."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for side, splits in SIDES.items():

@@ -1,11 +1,11 @@
 """The averaging operator T of a pair of vocabularies (paper section 2.1.2).
 
-T is a sparse matrix of shape (new tokens, old tokens): the row of a new token averages the rows of
-the K old tokens it splits into (weights 1/K); a token that both vocabularies have keeps its row. It
-is made once per pair and used by initialisation and by the vocabulary conversion of LEP alike.
+T is a sparse matrix of shape (new tokens, old tokens): the row of a new token averages the rows of the K old tokens it
+is split into (weights 1/K); a token that both vocabularies have keeps its row. T is made once per pair of vocabularies
+and used by the initialisation and by the method conversion of LEP.
 
-The published conversion splits other texts: the strings of the tokens, in which a byte-level vocabulary writes bytes as
-letters (`ÑģÐ°Ð½Ð°` for "сана"), taken for text themselves. That T stands beside the other one.
+The published conversion splits the string of a token as if it were text. In a byte-level vocabulary this string writes
+bytes as characters (`ÑģÐ°Ð½Ð°` for "сана"), so its T is another one. Both are stored.
 """
 
 from collections.abc import Sequence
@@ -25,27 +25,20 @@ from lep.vocabulary.byte_view import ByteView, overlap, readable_overlap
 
 RECIPE_VERSION = 2
 FILE = "operator.safetensors"
-TOKEN_TEXTS = ("bytes", "published")  # what conversion splits of a token
+TOKEN_TEXTS = ("bytes", "published")  # what the method conversion splits: the bytes of a token, or its string
 _MATRICES, _PARTS = ("matrix", "published"), ("data", "indices", "indptr")
 
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """T and what is known of its two vocabularies.
+    """T of two vocabularies, and facts about the pair."""
 
-    `matrix`: (new tokens, old tokens), float64; the entries of a row stand in the order of the split. `published`: the
-    same of the published splits.
-    `mean_rows`: new ids that nothing old stands for (an empty row in `matrix`): they get the mean of
-    the whole old matrix. `shared`: sorted old ids that the new vocabulary has too. The two hashes
-    name the tokenizers it is valid for.
-    """
-
-    matrix: csr_matrix
-    published: csr_matrix
-    mean_rows: np.ndarray
-    shared: np.ndarray
-    old_sha256: str
-    new_sha256: str
+    matrix: csr_matrix  # T, (new tokens, old tokens), float64; the entries of a row in the order of the split
+    published: csr_matrix  # the T of the published splits, in the same form
+    mean_rows: np.ndarray  # new ids without old tokens (empty rows of `matrix`): they get the mean of the old matrix
+    shared: np.ndarray  # sorted ids of the old tokens that the new vocabulary also has
+    old_sha256: str  # hash of the old tokenizer
+    new_sha256: str  # hash of the new tokenizer
     facts: dict = field(default_factory=dict)
 
     def of(self, token_text: str) -> csr_matrix:
@@ -53,13 +46,13 @@ class Operator:
         return self.published if token_text == "published" else self.matrix
 
     def check(self, old: Path, new: Path) -> None:
-        """Refuse use with other tokenizers than those of the folders `old` and `new`; prints both hashes."""
+        """Raise `UserError`, with both hashes, if T was made for other tokenizers than those of `old` and `new`."""
         for role, folder, mine in (("old", old, self.old_sha256), ("new", new, self.new_sha256)):
             theirs = tokenizer_sha256(folder)
             if theirs != mine:
                 raise UserError(
                     f"the averaging operator was made for another {role} vocabulary: its tokenizer has sha256 {mine}, "
-                    f"that of {folder} has {theirs}; make the operator for these two tokenizers"
+                    f"but {folder} has {theirs}; make the operator for these two tokenizers"
                 )
 
 
@@ -83,7 +76,7 @@ def make_operator(old_tokenizer: Path, new_tokenizer: Path, target: Path) -> Non
 
 
 def read_operator(folder: Path) -> Operator:
-    """A published operator."""
+    """Read a published operator; raises `UserError` if a file is missing."""
     facts = read_manifest(folder)["facts"]
     try:
         tensors = load_file(Path(folder) / FILE)
@@ -116,11 +109,11 @@ def build_operator(old_tokenizer: Path, new_tokenizer: Path) -> Operator:
 
 
 def averaging_matrix(old: ByteView, new: ByteView) -> tuple[csr_matrix, np.ndarray, dict]:
-    """T (new tokens, old tokens), the ids of rows that get the mean row, and how the rows came about.
+    """T (new tokens, old tokens), the ids of rows that get the mean row, and the counts of rows:
 
-    `kept` rows have a counterpart in the old vocabulary, `split` rows average its tokens, `mean`
-    rows have neither (specials the old vocabulary lacks, unused ids); `incomplete` splits miss
-    bytes that the old vocabulary cannot write.
+    - `kept`: the old vocabulary has the token
+    - `split`: the token is split into old tokens; `incomplete` of them miss bytes that the old vocabulary cannot write
+    - `mean`: neither (special tokens that the old vocabulary lacks, unused ids)
     """
     splits: list[list[int]] = []
     kept = incomplete = 0
@@ -145,8 +138,8 @@ def averaging_matrix(old: ByteView, new: ByteView) -> tuple[csr_matrix, np.ndarr
 def published_matrix(old: ByteView, new: ByteView, matrix: csr_matrix) -> tuple[csr_matrix, int]:
     """The T of the published conversion, and how many of its rows differ from those of `matrix`.
 
-    The string of each token is split as text inside a word, with the old pre-tokenizer: also where both vocabularies
-    have the token, and `<0x41>` as six characters. Special and added tokens keep the rows of `matrix`.
+    The string of each token is split as text inside a word, with the old pre-tokenizer, even if both vocabularies have
+    the token; `<0x41>` is split as six characters. Special and added tokens keep the rows of `matrix`.
     """
     splits = [row.tolist() for row in np.split(matrix.indices, matrix.indptr[1:-1])]
     named = {*new.specials, *new.added.values()}
@@ -157,7 +150,7 @@ def published_matrix(old: ByteView, new: ByteView, matrix: csr_matrix) -> tuple[
 
 
 def _averages(splits: Sequence[Sequence[int]], old_tokens: int) -> csr_matrix:
-    """Rows of equal weights, (splits, old tokens), of sum 1 or empty; the entries stand in the order of the split."""
+    """(splits, old tokens): a row has equal weights of sum 1, in the order of its split; an empty split, none."""
     counts = np.array([len(split) for split in splits], np.int64)
     indices = np.fromiter(chain.from_iterable(splits), np.int64, counts.sum())
     data = np.repeat(1.0 / np.maximum(counts, 1), counts)

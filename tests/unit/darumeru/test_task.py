@@ -1,64 +1,18 @@
 """The 17 tasks inside the harness: what is asked of a model, and what answers are worth."""
 
 import json
-import logging
 import zlib
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from darumeru import metrics, prefix_lm, request_types, task
+from darumeru import metrics, task
 from darumeru.specs import GROUPS, PREFIX, SPECS
-from fixtures.darumeru import records, write_benchmark, write_model
+from fixtures.darumeru import records, write_benchmark
+from fixtures.harness import LENGTHS, make_lm, run
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
-from lm_eval.evaluator import evaluate
-from lm_eval.models.huggingface import HFLM
-from lm_eval.tasks import TaskManager
-from transformers import AutoModelForCausalLM
-
-LENGTHS = {"default": 6, "cp_para_en": 9}
-logging.getLogger("lm_eval").setLevel(logging.ERROR)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_benchmark(tmp_path_factory.mktemp("benchmark"))
-
-
-@pytest.fixture(scope="module")
-def load(model: Path, benchmark: Path) -> Callable:
-    """load(names, shots, **metadata): the loaded tasks as the harness takes them."""
-
-    def loader(names: list[str], shots: int = 0, **metadata: object) -> dict:
-        settings = {"tokenizer": str(model), "max_length": 1024, "darumeru_data": str(benchmark)}
-        settings |= {"darumeru_max_new_tokens": LENGTHS, "darumeru_draws": 0} | metadata
-        manager = TaskManager(include_path=str(task.FOLDER), include_defaults=False, metadata=settings)
-        loaded = manager.load(names)
-        for one in loaded["tasks"].values():
-            if one.get_config("num_fewshot") != 0:
-                one.set_config("num_fewshot", shots)
-        return loaded
-
-    return loader
-
-
-def make_lm(model: Path, kind: type = prefix_lm.PrefixLM, batch_size: int = 4) -> HFLM:
-    loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-    return kind(pretrained=loaded, tokenizer=task.load_tokenizer(str(model)), batch_size=batch_size, max_length=1024)
-
-
-def run(language_model: LM, loaded: dict, chat: bool = False) -> dict:
-    return evaluate(
-        language_model, loaded, bootstrap_iters=0, apply_chat_template=chat, fewshot_as_multiturn=True, log_samples=True
-    )
 
 
 class Knowing(LM):
@@ -182,130 +136,6 @@ def test_harness_and_our_aggregation_agree(load: Callable, model: Path) -> None:
     assert found["groups"]["darumeru"]["score,none"] == pytest.approx(sum(scores.values()) / 17)
 
 
-class Counting(prefix_lm.PrefixLM):
-    """Notes the rows that the model sees, and what their batches share."""
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        self.rows: list[tuple[int, ...]] = []
-        self.shared: list[int] = []  # length of the prefix of each batch
-
-    def _logits(self, rows: list, shared: int, scored: list) -> tuple:
-        self.rows += [tuple(row) for row in rows]
-        self.shared.append(shared)
-        return super()._logits(rows, shared, scored)
-
-    def _generate(self, rows: list, shared: int, settings: dict) -> list[str]:
-        self.rows += [tuple(row) for row in rows]
-        self.shared.append(shared)
-        return super()._generate(rows, shared, settings)
-
-
-CHOICE = [name for name, spec in SPECS.items() if spec.kind == "choice"]
-
-
-@pytest.mark.parametrize(("shots", "chat"), [(3, False), (0, True), (2, True)])
-def test_one_forward_a_question_and_one_bos(load: Callable, model: Path, shots: int, chat: bool) -> None:
-    counting = make_lm(model, Counting)
-    loaded = load([PREFIX + name for name in CHOICE], shots)
-    run(counting, loaded, chat)
-    questions = sum(len(one.eval_docs) for one in loaded["tasks"].values())
-    assert len(counting.rows) == questions
-    run(counting, load([PREFIX + "multiq", PREFIX + "cp_sent_ru", PREFIX + "treeway_extractive"], shots), chat)
-    bos = counting.tokenizer.bos_token_id
-    assert all(row[0] == bos and row.count(bos) == 1 for row in counting.rows)
-
-
-def outcome(found: dict) -> dict:
-    return {
-        (name, sample["doc_id"]): (sample["arguments"], sample["resps"], sample["score"])
-        for name, samples in found["samples"].items()
-        for sample in samples
-    }
-
-
-def assert_same_answers(ours: dict, theirs: dict) -> None:
-    assert ours.keys() == theirs.keys()
-    for key in ours:
-        assert ours[key][0] == theirs[key][0], key  # prompts
-        assert ours[key][2] == theirs[key][2], key  # values
-        for mine, other in zip(ours[key][1], theirs[key][1], strict=True):
-            if isinstance(mine[0], str):
-                assert mine == other, key
-            else:
-                assert mine[0][0] == pytest.approx(other[0][0], abs=1e-3), key
-                assert mine[0][1] == other[0][1], key
-
-
-@pytest.mark.parametrize(("shots", "chat"), [(3, False), (0, True)])
-def test_shared_prefixes_change_no_answer(load: Callable, model: Path, shots: int, chat: bool) -> None:
-    ours = run(make_lm(model), load(["darumeru"], shots, darumeru_limit=4), chat)
-    theirs = run(make_lm(model, HFLM), load(["darumeru"], shots, darumeru_limit=4), chat)
-    assert_same_answers(outcome(ours), outcome(theirs))
-
-
-def test_batch_size_changes_no_answer(load: Callable, model: Path) -> None:
-    one, many = (run(make_lm(model, batch_size=size), load(["darumeru"], 2, darumeru_limit=4)) for size in (1, 16))
-    assert_same_answers(outcome(one), outcome(many))
-
-
-@pytest.mark.parametrize(("window", "near"), [(32, False), (260, True)])
-def test_a_sliding_window_is_respected(load: Callable, model: Path, window: int, near: bool) -> None:
-    """Prompts longer than the window share no prefix, shorter ones do; the answers are the harness's own."""
-    from transformers import MistralConfig, MistralForCausalLM
-
-    tokenizer = task.load_tokenizer(str(model))
-    torch.manual_seed(1)
-    config = MistralConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=1024, initializer_range=0.4, sliding_window=window,
-    )  # fmt: skip
-    windowed = MistralForCausalLM(config).eval()
-    names = [PREFIX + name for name in ("rwsd", "multiq", "treeway_abstractive")]
-    ours, theirs = (
-        kind(pretrained=windowed, tokenizer=tokenizer, batch_size=4, max_length=1024) for kind in (Counting, HFLM)
-    )
-    assert_same_answers(outcome(run(ours, load(names, 2))), outcome(run(theirs, load(names, 2))))
-    assert max(map(len, ours.rows)) > window
-    assert any(ours.shared) == near
-
-
-def test_extractive_scores_equal_a_plain_forward_pass(load: Callable, model: Path) -> None:
-    language_model = make_lm(model)
-    samples = run(language_model, load([PREFIX + "treeway_extractive"]))["samples"][PREFIX + "treeway_extractive"]
-    for sample in samples[:3]:
-        pairs = [language_model._encode_pair(*arguments) for arguments in sample["arguments"]]
-        shortest = min(len(continuation) for _, continuation in pairs)
-        assert shortest < max(len(continuation) for _, continuation in pairs)
-        for (context, continuation), response in zip(pairs, sample["resps"], strict=True):
-            ids = torch.tensor([context + continuation[:shortest]])
-            with torch.no_grad():
-                logprobs = language_model.model(ids).logits.log_softmax(-1)[0]
-            expected = sum(float(logprobs[i - 1, ids[0, i]]) for i in range(len(context), ids.shape[1]))
-            assert response[0][0] == pytest.approx(expected, abs=1e-3)
-
-
-def test_distinct_length() -> None:
-    assert request_types.distinct_length([[7, 1, 5], [7, 2], [7, 3, 3]]) == 2
-    assert request_types.distinct_length([[1, 9], [2, 9]]) == 1
-    assert request_types.distinct_length([[1, 2], [1, 2, 3]]) == 3
-    assert (
-        request_types.distinct_length([[1, 9], [2, 9], [2, 9]]) == 1
-    )  # padding of a parallel run repeats the last request
-
-
-def test_batches_share_what_rows_have_in_common() -> None:
-    head = list(range(100, 140))
-    rows = [[*head, 1, 2], [5, 6, 7], [*head, 1], [*head, 9, 9, 9], [5, 8]]
-    plan = prefix_lm.batches(rows, [1] * 5, 2)
-    assert sorted(i for _, chunk in plan for i in chunk) == [0, 1, 2, 3, 4]
-    assert (0, [1, 4]) in plan
-    shared = [entry for entry in plan if entry[0]]
-    assert [prefix for prefix, _ in shared] == [40, 40]
-    assert sorted(i for _, chunk in shared for i in chunk) == [0, 2, 3]
-    assert prefix_lm.batches(rows, [5] * 5, 8)[-1][0] == 36  # the scored tokens stay out of the prefix
-
-
 def test_shots_that_do_not_fit_are_dropped(load: Callable, model: Path) -> None:
     """The shot that would be added last goes first; the context holds the answer too, the longest prompt does not."""
     names = [PREFIX + "multiq"]
@@ -358,9 +188,3 @@ def test_base_models_stop_at_the_line_end_and_chat_models_do_not(load: Callable)
     assert settings[False]["until"] == ["\n"]
     assert settings[True]["until"] == []
     assert settings[False]["do_sample"] is False
-
-
-def test_request_types_are_added_to_the_harness_once() -> None:
-    request_types.install()
-    assert HFLM.loglikelihood_shortest is request_types.loglikelihood_shortest
-    assert HFLM.loglikelihood_distinct is request_types.loglikelihood_distinct

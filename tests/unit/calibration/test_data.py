@@ -1,0 +1,164 @@
+"""The three calibration data sets: filters, split, copied texts that nothing else reads."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from fixtures.instructions import write_corpus
+from lep.calibration.data import (
+    CalibrationRecipe,
+    copy_records,
+    is_held_out,
+    join_paragraphs,
+    keep_graded,
+    keep_scored,
+    make_calibration_data,
+    read_records,
+)
+from lep.config import UserError
+from lep.files import read_jsonl
+from lep.manifest import verify
+from lep.pretraining.selection import is_reserved
+from lep.stand_ins.instructions import InstructionRecipe, make_instructions
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "corpus")
+
+
+@pytest.fixture(scope="module")
+def instructions(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("instructions") / "made"
+    make_instructions(corpus, folder, InstructionRecipe(records=600))
+    return folder
+
+
+def record(score: int | None, bad: bool = False, question: str = "a") -> dict:
+    messages = [{"role": "user", "content": question}, {"role": "bot", "content": "b"}]
+    return {"messages": messages, "opus_score": score, "is_bad_by_regex": bad, "source": "s"}
+
+
+def write(path: Path, records: list[dict]) -> Path:
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    return path
+
+
+def test_the_papers_filter(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "i.jsonl", [record(8), record(7), record(None), record(10, bad=True), record(None, bad=True)]
+    )
+    counts: Counter = Counter()
+    kept = list(keep_scored(path, 8, counts))
+    assert counts == {"kept": 2, "low_score": 1, "regex_bad": 2}
+    assert [m["role"] for m in kept[0]["messages"]] == ["user", "assistant"]
+
+
+def test_graded_answers(tmp_path: Path) -> None:
+    prompt = [{"role": "user", "content": "q"}]
+    path = write(tmp_path / "a.jsonl", [{"messages": prompt, "answer": "x", "grade": g} for g in (5, 4, 3, None)])
+    counts: Counter = Counter()
+    kept = list(keep_graded(path, 4, counts))
+    assert counts == {"kept": 2, "low_grade": 1, "ungraded": 1}
+    assert kept[0]["messages"] == [*prompt, {"role": "assistant", "content": "x"}]
+
+
+def test_hash_split_is_stable_and_near_its_share() -> None:
+    messages = [[{"role": "user", "content": str(n)}] for n in range(4000)]
+    share = sum(is_held_out(m, 3) for m in messages) / 4000
+    assert 0.02 < share < 0.04
+    assert not any(is_held_out(m, 0) for m in messages[:100])
+
+
+def test_parquet_is_read_as_json_lines_are(tmp_path: Path) -> None:
+    records = [record(8, question="q1"), record(None, question="q2")]
+    (tmp_path / "data").mkdir()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), tmp_path / "data/train.parquet")
+    assert list(read_records(tmp_path / "data")) == records
+    with pytest.raises(UserError, match="give instructions in one of"):
+        list(read_records(tmp_path / "nothing"))
+
+
+def test_copied_texts_are_whole_paragraphs_of_reserved_documents(corpus: Path) -> None:
+    recipe = CalibrationRecipe(kind="saiga_copy", copy_examples=10, reserve=0.3)
+    records = copy_records(corpus, recipe)
+    reserved, packed = set(), set()
+    for document in read_jsonl(corpus):
+        lines = {paragraph["text"] for paragraph in document["paragraphs"]}
+        (reserved if is_reserved(document["group"], 0.3, 42) else packed).update(lines)
+    assert len(records) == 10
+    for found in records:
+        question, text = (message["content"] for message in found["messages"])
+        assert question == f"Перепиши текст без изменений:\n{text}"
+        assert 30 <= len(text) <= 140
+        assert set(text.split("\n")) <= reserved
+    assert len({r["messages"][1]["content"] for r in records}) > 5
+
+
+def test_no_copied_text_is_read_in_pretraining_or_asked_in_the_benchmark(corpus: Path, tmp_path: Path) -> None:
+    """A paragraph that stands elsewhere too, even in other spelling, is never copied."""
+    recipe = CalibrationRecipe(kind="saiga_copy", copy_examples=10, reserve=0.3)
+    before = [line for r in copy_records(corpus, recipe) for line in r["messages"][1]["content"].split("\n")]
+    packed, asked = before[: len(before) // 2], before[len(before) // 2 :]
+    documents = list(read_jsonl(corpus))
+    group = next(d["group"] for d in documents if not is_reserved(d["group"], 0.3, 42))
+    paragraphs = [{"id": str(i), "text": f"«{text.upper()}»"} for i, text in enumerate(packed)]
+    documents.append({**documents[0], "id": "repeats", "group": group, "language": "ru", "paragraphs": paragraphs})
+    changed = write(tmp_path / "train.jsonl", documents)
+    (tmp_path / "benchmark/cp_sent_ru").mkdir(parents=True)
+    write(tmp_path / "benchmark/cp_sent_ru/test.jsonl", [{"inputs": {"text": text}} for text in asked])
+    after = copy_records(changed, recipe, [tmp_path / "benchmark"])
+    assert len(after) == 10
+    assert not set(before) & {line for r in after for line in r["messages"][1]["content"].split("\n")}
+
+
+def test_copied_texts_of_some_domains(corpus: Path) -> None:
+    domains = {document["domain"] for document in read_jsonl(corpus)}
+    recipe = CalibrationRecipe(kind="self", copy_examples=3, reserve=0.3, copy_domains=sorted(domains))
+    assert copy_records(corpus, recipe) == copy_records(corpus, CalibrationRecipe("self", copy_examples=3, reserve=0.3))
+    with pytest.raises(UserError, match="give 0 texts"):
+        copy_records(corpus, CalibrationRecipe("self", copy_examples=3, reserve=0.3, copy_domains=["none"]))
+
+
+def test_joined_paragraphs() -> None:
+    assert join_paragraphs(["aaaa", "bbbb", "cccc"], 3, 9) == ["aaaa\nbbbb", "cccc"]
+    assert join_paragraphs(["a", "b" * 20, "cccc"], 3, 9) == ["cccc"]
+    assert join_paragraphs(["a"], 3, 9) == []
+
+
+def test_the_three_data_sets(corpus: Path, instructions: Path, tmp_path: Path) -> None:
+    answers = write(
+        tmp_path / "answers.jsonl",
+        [{"messages": [{"role": "user", "content": str(n)}], "answer": "x", "grade": 1 + n % 5} for n in range(50)],
+    )
+    (tmp_path / "manifest.json").write_text("{}")
+    sizes = {}
+    for kind in ("self", "saiga", "saiga_copy"):
+        recipe = CalibrationRecipe(kind=kind, copy_examples=12, reserve=0.3, validation_percent=20)
+        make_calibration_data(instructions, answers, corpus, tmp_path / kind, recipe)
+        facts = verify(tmp_path / kind)["facts"]
+        lines = list(read_jsonl(tmp_path / kind / "train.jsonl"))
+        assert len(lines) == facts["train"]
+        assert all(line["messages"][-1]["role"] == "assistant" for line in lines)
+        sizes[kind] = (facts["train"], facts.get("source/copy", 0), facts["kept"])
+        validation = list(read_jsonl(tmp_path / kind / "validation.jsonl"))
+        assert len(validation) == facts["validation"] > 0
+        assert not {json.dumps(r) for r in validation} & {json.dumps(r) for r in lines}
+        copied = sum(r["source"] == "copy" for r in lines + validation)
+        assert (copied, len(lines) + len(validation)) == (12 * (kind != "saiga"), facts["kept"] + copied)
+    assert sizes["self"][2] == 20
+    assert sizes["saiga_copy"][0] > sizes["saiga"][0]
+
+
+def test_refusals(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs answers"):
+        make_calibration_data(None, None, corpus, tmp_path / "x", CalibrationRecipe(kind="self"))
+    with pytest.raises(UserError, match="raise the reserved share"):
+        copy_records(corpus, CalibrationRecipe(kind="self", copy_examples=10**6))
+    with pytest.raises(UserError, match="add it where the text belongs"):
+        copy_records(corpus, CalibrationRecipe(kind="self", copy_instruction="Перепиши"))
+    path = write(tmp_path / "i.jsonl", [{"messages": [{"role": "tool", "content": "x"}], "opus_score": 9}])
+    with pytest.raises(UserError, match="role"):
+        list(keep_scored(path, 8, Counter()))

@@ -1,0 +1,80 @@
+"""Conversations as token ids: one BOS, labels on the answers alone, the prompt is the start of the training text."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from fixtures.calibration import LINES, TALK
+from fixtures.checkout import ROOT
+from fixtures.training import LLAMA3, OPENCHAT, byte_tokenizer, sentencepiece_tokenizer, write_tokenizer
+from lep.config import UserError
+from lep.models.chat import IGNORED, encode_conversation, encode_prompt, end_of_turn_ids
+from lep.models.folder import load_tokenizer
+
+
+def load(folder: Path, tokenizer, template: str | None):
+    from transformers import AutoTokenizer
+
+    write_tokenizer(folder, tokenizer, template)
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture(params=["llama", "mistral"])
+def tokenizer(request, tmp_path: Path):
+    if request.param == "llama":
+        return load(tmp_path / "t", byte_tokenizer(LINES), LLAMA3)
+    return load(tmp_path / "t", sentencepiece_tokenizer(LINES), OPENCHAT)
+
+
+def test_only_the_assistant_counts_and_its_end_of_turn(tokenizer) -> None:
+    ids, labels = encode_conversation(tokenizer, TALK)
+    assert ids.count(tokenizer.bos_token_id) == 1
+    assert ids[0] == tokenizer.bos_token_id
+    end = "<|eot_id|>" if "<|eot_id|>" in tokenizer.get_vocab() else "<|end_of_turn|>"
+    said = [token for token in labels if token != IGNORED]
+    assert [tokenizer.decode([t]) for t in said].count(end) == 2
+    assert tokenizer.decode(said).replace(" ", "") == f"Вначале{end}небоиземлю{end}"
+    # by hand: the answer's own tokens and one end of turn each
+    lead = "" if end == "<|eot_id|>" else " "
+    alone = [tokenizer(lead + m["content"], add_special_tokens=False)["input_ids"] for m in TALK[1::2]]
+    extra = 0 if end == "<|eot_id|>" else 1  # SentencePiece puts its own space in front of a text
+    assert len(said) == sum(map(len, alone)) + 2 - 2 * extra
+    assert end_of_turn_ids(tokenizer) == sorted({tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(end)})
+
+
+def test_training_and_prompt_agree(tokenizer) -> None:
+    ids, labels = encode_conversation(tokenizer, TALK[:2])
+    prompt = encode_prompt(tokenizer, TALK[:1])
+    assert ids[: len(prompt)] == prompt
+    assert all(label == IGNORED for label in labels[: len(prompt)])
+    assert all(label != IGNORED for label in labels[len(prompt) :])
+
+
+def test_one_bos_whatever_the_template_writes(tmp_path: Path) -> None:
+    for number, bos in enumerate(("", "{{ bos_token }}", "{{ bos_token }}{{ bos_token }}")):
+        template = bos + OPENCHAT.removeprefix("{{ bos_token }}")
+        tokenizer = load(tmp_path / str(number), sentencepiece_tokenizer(LINES), template)
+        ids, labels = encode_conversation(tokenizer, TALK)
+        assert ids.count(tokenizer.bos_token_id) == 1
+        assert labels[0] == IGNORED
+        assert encode_prompt(tokenizer, TALK[:1]).count(tokenizer.bos_token_id) == 1
+
+
+def test_a_tokenizer_without_template_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no chat template"):
+        encode_prompt(load(tmp_path / "t", byte_tokenizer(LINES), None), TALK[:1])
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral"])
+def test_the_stand_ins_are_taught_to_answer_and_to_stop(family: str) -> None:
+    """The shipped tokenizers and templates: one BOS, labels on the answers alone, each with its end of turn."""
+    tokenizer = load_tokenizer(ROOT / f"data/stand_ins/{family}/instruct")
+    ids, labels = encode_conversation(tokenizer, TALK)
+    assert ids.count(tokenizer.bos_token_id) == 1
+    assert ids[0] == tokenizer.bos_token_id
+    runs = [list(run) for said, run in itertools.groupby(labels, lambda label: label != IGNORED) if said]
+    assert [tokenizer.decode(run[:-1]).strip() for run in runs] == [m["content"] for m in TALK[1::2]]
+    assert {run[-1] for run in runs} <= set(end_of_turn_ids(tokenizer))
+    prompt = encode_prompt(tokenizer, TALK[:3])
+    assert ids[: len(prompt)] == prompt
+    assert prompt.count(tokenizer.bos_token_id) == 1
