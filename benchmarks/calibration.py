@@ -1,11 +1,12 @@
-"""Speed of the calibration against TRL and transformers as they come, side by side in one run.
+"""Speed of the calibration, compared with plain TRL and transformers in one run.
 
     python benchmarks/calibration.py --data CALIBRATION_DATA/train.jsonl
 
-Fine-tuning: our micro-batches sorted by length and our loss against `SFTTrainer` on the same encoded conversations with
-the same adapter, optimiser and conversations per step, in a random order. Answers: our batches against one `generate`
-call for each prompt, and against batches in the order in which the prompts come. Ways take turns; the fastest of
-`--repeats` counts. Tokens without padding.
+- Fine-tuning: our loss and our micro-batches sorted by length, against `SFTTrainer` with the same encoded conversations,
+  adapter, optimiser and conversations per step, in random order.
+- Answers: our batches, against one `generate` call per prompt and against batches in the order of the prompts.
+
+The ways alternate, and the fastest of `--repeats` counts. Speeds count tokens without padding.
 """
 
 import argparse
@@ -39,7 +40,7 @@ STEP = 16  # conversations
 
 
 def train_ours(options: argparse.Namespace, examples: list[dict], micro: int, work: str) -> tuple[float, float]:
-    """Seconds of the training alone, and the share of padding."""
+    """(seconds of the training alone, share of padding) of our trainer."""
     tuning = Tuning(learning_rate=1e-3, weight_decay=0.05, batch_size=micro, accumulation=STEP // micro)
     job = CalibrateJob(
         parent=options.model, data=options.data, validation=options.data, work=Path(work), output=Path(work),
@@ -56,7 +57,7 @@ def train_ours(options: argparse.Namespace, examples: list[dict], micro: int, wo
 
 
 def train_stock(options: argparse.Namespace, examples: list[dict], work: str) -> tuple[float, float]:
-    """The same with `SFTTrainer` and its default batch of 8."""
+    """(seconds of the training alone, share of padding) of `SFTTrainer` with its default batch of 8."""
     device = resolve_device(options.device)
     model, tokenizer = load_model(options.model, options.dtype, device), load_tokenizer(options.model)
     arguments = SFTConfig(
@@ -76,7 +77,7 @@ def train_stock(options: argparse.Namespace, examples: list[dict], work: str) ->
 
 
 def table(unit: str, tokens: int, ways: dict[str, Callable[[], tuple[float, str]]], repeats: int) -> list[str]:
-    """Rows of tokens per second, the first way being the base of the ratios."""
+    """Table rows with tokens per second; ratios are relative to the first way."""
     best: dict[str, float] = {}
     notes: dict[str, str] = {}
     for _ in range(repeats):
@@ -91,7 +92,7 @@ def table(unit: str, tokens: int, ways: dict[str, Callable[[], tuple[float, str]
 
 
 def tuning_rows(options: argparse.Namespace) -> list[str]:
-    """Fine-tuning on the first conversations of the data."""
+    """Table rows of fine-tuning on the first conversations of the data."""
     encoded, _ = encode_examples(options.data, load_tokenizer(options.model), 1024)
     examples = encoded[: options.conversations]
 
@@ -110,7 +111,7 @@ def tuning_rows(options: argparse.Namespace) -> list[str]:
 
 
 def answer_rows(options: argparse.Namespace) -> list[str]:
-    """Greedy answers of a fixed length limit to the first prompts of the data."""
+    """Table rows of greedy answers to the first prompts of the data."""
     tokenizer = load_tokenizer(options.model)
     model = load_model(options.model, options.dtype, resolve_device(options.device))
     records = list(read_jsonl(options.data))[: options.prompts]

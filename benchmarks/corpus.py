@@ -1,13 +1,14 @@
 """Speed and memory of the corpus pipeline, as ratios measured in one run.
 
-    python benchmarks/corpus.py                  both parts: 4 GB of disk below --work
+    python benchmarks/corpus.py                  both parts; needs 4 GB of disk in --work
     python benchmarks/corpus.py --part loop      cleaning, deduplication and tokenising against a plain loop
-    python benchmarks/corpus.py --part memory    100 MB against 1 GB of text: peak memory of any job, time
-    python benchmarks/corpus.py --scale 0.1      the same with a tenth of the text, and of each shard
+    python benchmarks/corpus.py --part memory    100 MB against 1 GB of text: largest peak memory of a job, and time
+    python benchmarks/corpus.py --scale 0.1      a tenth of the text, in shards of a tenth of the size
 
-The text is made of the words of data/fixtures, by their frequency; one document in ten occurs before, half of these
-with a few words changed. Two processes work at a time; for the memory each job has a process of its own, as in the
-workflow. Seconds of CPU are those of all processes, their start included: they tell more than time on a busy machine.
+- The text consists of random words of data/fixtures, with their frequencies. One document in ten repeats an earlier one,
+  half of these with a few changed words.
+- Two processes work in parallel. For the memory, each job runs in its own process, as in the workflow.
+- CPU seconds are those of all processes, with their start; on a busy machine they are more reliable than wall time.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-# This folder comes last: its lep.py is not the library.
+# This folder comes last in the path: its lep.py is not the library.
 sys.path.sort(key=lambda place: Path(place).resolve() == Path(__file__).resolve().parent)
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a process is one core
 
@@ -48,7 +49,7 @@ CLEANING, SPLIT = CleaningRecipe(), SplitRecipe()
 
 
 def make_text(path: Path, megabytes: float) -> None:
-    """A JSONL file of about so many MB: documents of 20 to 800 words in paragraphs of 40."""
+    """Write a JSONL file of about `megabytes` MB: documents of 20 to 800 words in paragraphs of 40 words."""
     fixtures = [text_of(d) for d in read_jsonl(ROOT / "data/fixtures/corpus/benchmark.jsonl") if d["language"] == "ru"]
     words = numpy.array(" ".join(fixtures).split(), object)
     draw = numpy.random.default_rng(1)
@@ -68,7 +69,7 @@ def make_text(path: Path, megabytes: float) -> None:
 
 
 def plain_loop(path: Path) -> dict[str, int]:
-    """The same steps as one writes them first: document by document, shingle by shingle, in one process."""
+    """The same steps in a straightforward way: document by document, shingle by shingle, in one process."""
     from datasketch import MinHash, MinHashLSH
 
     near = CLEANING.near_duplicates
@@ -103,7 +104,7 @@ def plain_loop(path: Path) -> dict[str, int]:
 
 
 def measured(function: Callable, *args: object) -> tuple[object, int]:
-    """A job's result and the peak memory of its process in MB."""
+    """(result of a job, peak memory of its process in MB)."""
     result = function(*args)
     return result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
@@ -145,7 +146,7 @@ def filtered(prepared: Path, shard: int, target: Path, documents: Path, paragrap
 
 
 def pipeline(path: Path, work: Path, shards: int, with_tokens: bool) -> tuple[dict[str, int], int]:
-    """What remains (nothing without tokenising) and the peak memory of any job in MB."""
+    """(counts of what remains, largest peak memory of a job in MB); the counts are empty without tokenising."""
     source, numbers = [Source("text", "documents", path)], range(shards)
     folders = {step: [work / step / str(n) for n in numbers] for step in ("prepared", "d", "p", "filtered")}
     for step in folders:
@@ -177,7 +178,7 @@ def pipeline(path: Path, work: Path, shards: int, with_tokens: bool) -> tuple[di
 
 
 def timed(function: Callable, *args: object) -> tuple[float, float, object]:
-    """Seconds, seconds of CPU of this process and of those it started and ended, and the result."""
+    """(seconds, CPU seconds of this process and its finished children, result)."""
     start, before = time.perf_counter(), cpu_seconds()
     result = function(*args)
     return time.perf_counter() - start, cpu_seconds() - before, result

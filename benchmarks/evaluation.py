@@ -1,9 +1,9 @@
-"""Speed of the evaluation: our path against the harness's own model class, same model, same items, one run.
+"""Speed of the evaluation: our model class against that of the harness, with the same model and items, in one run.
 
     python benchmarks/evaluation.py                      the llama stand-in on the miniature of `make paper`
-    python benchmarks/evaluation.py --data scripts/darumeru/tiny --limit 4 --repeats 1      to try the script
+    python benchmarks/evaluation.py --data scripts/darumeru/tiny --limit 4 --repeats 1      a test of the script
 
-Prints items per second, the ratio to the harness's defaults (batch size 1), and on how many items both agree.
+Prints items per second, the ratio to the harness's defaults (batch size 1), and the share of items with equal values.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class Way:
 
 
 def ways(batch_size: int) -> list[Way]:
-    """The harness's defaults first: everything is compared with them."""
+    """The compared ways; ratios are relative to the first, the defaults of the harness."""
     return [
         Way("lm_eval, defaults (batch 1)", HFLM, 1),
         Way(f"lm_eval, batch {batch_size}", HFLM, batch_size),
@@ -46,7 +46,7 @@ def ways(batch_size: int) -> list[Way]:
 
 
 def measure(way: Way, lm: PrefixLM, folder: Path, job: EvaluateJob) -> tuple[float, dict]:
-    """Seconds of one evaluation, and the value of each item."""
+    """(seconds of one evaluation, value of each item)."""
     model = way.kind(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=way.batch_size, max_length=lm.max_length)
     tasks = load_tasks(folder, job)
     started = time.perf_counter()
@@ -63,7 +63,7 @@ def compare(options: argparse.Namespace) -> list[str]:
         lm = load_lm(options.model, job)
         best: dict[str, float] = {}
         values: dict[str, dict] = {}
-        for _ in range(options.repeats):  # the ways take turns, so that a busy moment meets all of them
+        for _ in range(options.repeats):  # the ways alternate, so that a busy moment affects all of them
             for way in ways(options.batch_size):
                 seconds, values[way.title] = measure(way, lm, options.model, job)
                 best[way.title] = min(seconds, best.get(way.title, seconds))
@@ -76,7 +76,7 @@ def compare(options: argparse.Namespace) -> list[str]:
 
 
 def make_job(options: argparse.Namespace, tasks: list[str]) -> EvaluateJob:
-    """The settings of the mini scale, on `tasks`."""
+    """A job with the settings of the mini scale on `tasks`."""
     lengths = {"default": 24, "treeway_abstractive": 32, "cp_sent_en": 48, "cp_sent_ru": 64}
     return EvaluateJob(
         models=[Model("model", str(options.model))], work="", output="", tasks=tasks, recipe_version=0,

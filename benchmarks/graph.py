@@ -1,8 +1,8 @@
-"""Time of a dry run against that of an empty Snakefile with as many jobs: what our graph costs beside the engine.
+"""Time of a dry run of our workflow, compared with a trivial Snakefile with equally many jobs.
 
     python benchmarks/graph.py [--repeats 3]
 
-Both are whole processes and take turns; the fastest of each counts. Nothing is computed, no network is used.
+Both are whole processes. They alternate, and the fastest of each counts. No job runs and no network is used.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 GRAPHS = {"mini": (), "paper, profile slurm": ("--profile", "slurm")}
-# A chain of rules cannot be planned at once, and one rule with many inputs is too easy: each job has one input.
+# Each job has one input: a chain of jobs is too slow to plan, and one job with many inputs is too fast.
 EMPTY = """
 rule all:
     input: expand("out/{{n}}", n=range({jobs} - 1))
@@ -28,7 +28,7 @@ rule job:
 
 
 def dry_run(folder: Path, *arguments: str) -> tuple[float, int]:
-    """Seconds of a dry run, and its number of jobs."""
+    """(seconds of a dry run, number of its jobs)."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--quiet", "host", *arguments]
     start = time.perf_counter()
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -41,7 +41,7 @@ def dry_run(folder: Path, *arguments: str) -> tuple[float, int]:
 def compare(name: str, arguments: tuple[str, ...], repeats: int) -> str:
     """A row of the table."""
     with tempfile.TemporaryDirectory() as place:
-        # A scale of its own: no earlier result makes the graph smaller.
+        # A scale without results: existing ones would make the graph smaller.
         ours = (ROOT, *arguments, "--config", "scale=benchmark")
         jobs = dry_run(*ours)[1]
         (Path(place) / "Snakefile").write_text(EMPTY.format(jobs=jobs), encoding="utf-8")

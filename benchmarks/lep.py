@@ -1,11 +1,11 @@
 """Speed and memory of Learned Embedding Propagation, as ratios measured in one run.
 
-    python benchmarks/lep.py                 both parts: 20 GB of disk below --work, 12 GB of memory
+    python benchmarks/lep.py                 both parts; needs 20 GB of disk in --work and 12 GB of memory
     python benchmarks/lep.py --part loop     against the straightforward algorithm: 32k -> 48k tokens, d = 1024
-    python benchmarks/lep.py --part scale    Llama-3-8B's shape: 128,256 -> 174,817 rows, d = 4096, bfloat16
-    python benchmarks/lep.py --small         the same at a hundredth of the work, to try the script
+    python benchmarks/lep.py --part scale    the shape of Llama-3-8B: 128,256 -> 174,817 rows, d = 4096, bfloat16
+    python benchmarks/lep.py --small         a test of the script, with a hundredth of the work
 
-Models are random weights in ordinary sharded folders, tokenizers random merges of the right number.
+Models have random weights in sharded folders; tokenizers have random merges.
 """
 
 import argparse
@@ -28,17 +28,17 @@ from tqdm import tqdm
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SPECIALS = 256
-LONGEST_PART = 6  # letters of a token that others are made of
+LONGEST_PART = 6  # letters of the longest token that merges into others
 ROLES = ("base", "instruct", "donor")
 INPUT, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What is propagated: rows of the old and new matrices (256 specials included), width, number type."""
+    """Shape of the propagated matrices."""
 
-    old: int
-    new: int
+    old: int  # rows of the old vocabulary, with 256 special tokens
+    new: int  # rows of the new vocabulary, with 256 special tokens
     kept: int  # tokens of the old vocabulary that the new one keeps
     width: int
     dtype: torch.dtype
@@ -51,7 +51,7 @@ PARTS = {
 
 
 def random_vocabulary(size: int, seed: int, merges: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """`merges` and more random ones, up to a byte-level vocabulary of `size` tokens."""
+    """`merges` and further random ones, for a byte-level vocabulary of `size` tokens."""
     draw = random.Random(seed)
     merges = list(merges)
     known = {*LETTERS, *("".join(pair) for pair in merges)}
@@ -68,7 +68,7 @@ def random_vocabulary(size: int, seed: int, merges: list[tuple[str, str]]) -> li
 
 
 def save_tokenizer(merges: list[tuple[str, str]], folder: Path) -> None:
-    """A byte-level BPE with 256 special tokens behind the others, as Llama 3 has them."""
+    """Write a byte-level BPE with 256 special tokens after all others, as in Llama 3."""
     tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *("".join(pair) for pair in merges)]
     tokenizer = Tokenizer(models.BPE({token: index for index, token in enumerate(tokens)}, merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -80,7 +80,7 @@ def save_tokenizer(merges: list[tuple[str, str]], folder: Path) -> None:
 
 
 def save_model(matrices: dict[str, torch.Tensor], folder: Path) -> None:
-    """A folder as the hub has it: three shards with an index, the matrices in the first and last among body tensors."""
+    """Write a model folder like those of the hub: three shards and an index, with the matrices in the first and last."""
     rows, width = matrices[INPUT].shape
     body = {f"model.layers.0.mlp.{name}_proj.weight": (64, width) for name in ("gate", "up")}
     body |= {"model.layers.0.mlp.down_proj.weight": (width, 64), "model.norm.weight": (width,)}
@@ -103,7 +103,7 @@ def save_model(matrices: dict[str, torch.Tensor], folder: Path) -> None:
 
 
 def make_models(shape: Shape, folder: Path) -> None:
-    """Folders base, instruct and donor; the instruct's rows are the base's, turned a little, with noise."""
+    """Write the folders base, instruct and donor; the instruct's rows are the base's, slightly rotated, plus noise."""
     old = random_vocabulary(shape.old - SPECIALS, 1, [])
     new = random_vocabulary(shape.new - SPECIALS, 2, old[: shape.kept - 256])
     generator = torch.Generator().manual_seed(0)
@@ -133,11 +133,12 @@ def read_rows(folder: Path, name: str) -> torch.Tensor:
 
 
 def straightforward(folder: Path) -> None:
-    """Vocabulary conversion as published: a loop over the new tokens for either model, then a solver made for any rank.
+    """Vocabulary conversion as in the published code. Writes the new matrices and the tokenizer only.
 
-    Every token that the old vocabulary lacks is split by the old tokenizer, behind a rare character that keeps it from
-    adding a space, and its pieces' rows are averaged: for base and instruct model, input matrix and head. Then
-    `gelsy` in float64. Writes the new matrices and the tokenizer, and nothing else.
+    - A loop over the new tokens averages the rows of their old tokens, for base and instruct, input matrix and head. A
+      token that the old vocabulary lacks is split by the old tokenizer, after a rare character that prevents an extra
+      space.
+    - The linear map comes from `gelsy` in float64, a solver for matrices of any rank.
     """
     from transformers import AutoTokenizer
 
@@ -165,10 +166,10 @@ def straightforward(folder: Path) -> None:
 
 
 def worker(task: str, folder: Path, threads: int) -> None:
-    """One measured task in a process of its own; prints a JSON object."""
+    """Run one measured task in this process; prints a JSON object."""
     torch.set_num_threads(threads)
     from lep.propagation.propagate import propagate
-    from transformers import PreTrainedTokenizerFast  # noqa: F401 (the start of either process is not counted)
+    from transformers import PreTrainedTokenizerFast  # noqa: F401 (the imports are not measured)
 
     start = time.perf_counter()
     if task == "straightforward":
@@ -183,7 +184,7 @@ def worker(task: str, folder: Path, threads: int) -> None:
         json.dumps(
             {
                 "seconds": seconds,
-                # Not ru_maxrss, which begins with the peak of the process that started this one.
+                # Not ru_maxrss, which starts from the peak of the parent process.
                 "peak_gb": int(status["VmHWM"].split()[0]) * 1024 / 1e9,
                 "read_gb": int(counters["read_bytes"]) / 1e9,
                 "written_gb": int(counters["write_bytes"]) / 1e9,
@@ -193,12 +194,12 @@ def worker(task: str, folder: Path, threads: int) -> None:
 
 
 def measure(task: str, folder: Path, threads: int) -> dict[str, float]:
-    """Seconds, peak memory and bytes of a task, with its input files out of the page cache."""
+    """Seconds, peak memory and bytes of a task, after removing its input files from the page cache."""
     os.sync()
     for path in folder.rglob("*.safetensors"):
         with open(path, "rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    # -P: without this folder in the path, where `lep` would be this file and not the library
+    # -P keeps this folder out of the path: otherwise `import lep` would import this file.
     command = [sys.executable, "-P", __file__, "--worker", task, "--work", str(folder), "--threads", str(threads)]
     start = time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -206,7 +207,7 @@ def measure(task: str, folder: Path, threads: int) -> dict[str, float]:
 
 
 def matrix_rates(threads: int, width: int) -> dict[str, float]:
-    """GFLOP/s of a product of (4096, width) and (width, width) matrices, best of several, in float64 and float32."""
+    """GFLOP/s of a product of (4096, width) and (width, width) matrices in float64 and float32, best of five."""
     torch.set_num_threads(threads)
     rates = {}
     for dtype in (torch.float64, torch.float32):
@@ -223,7 +224,7 @@ def _seconds(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def loop_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, str]]:
-    """Rows of the table: against the straightforward algorithm."""
+    """Table rows: comparison with the straightforward algorithm."""
     make_models(shape, folder)
     ours = measure("propagate", folder, threads)
     theirs = measure("straightforward", folder, threads)
@@ -232,14 +233,14 @@ def loop_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, s
     yield "lep.propagate, both matrices, with checks, report and writing", f"{ours['seconds']:.1f} s"
     yield "**ratio** (wanted: at least 10)", f"**{theirs['seconds'] / ours['seconds']:.1f}**"
     for name in (INPUT, HEAD):
-        rows = shape.new - SPECIALS  # those of the special tokens are copied from the instruct model
+        rows = shape.new - SPECIALS  # rows of special tokens are copied from the instruct model, so not compared
         mine, reference = read_rows(folder / "out", name)[:rows].double(), results[name][:rows].double()
         error = float((mine - reference).norm() / reference.norm())
         yield f"relative difference of {name} (wanted: at most 1e-6)", f"{error:.1e}"
 
 
 def scale_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, str]]:
-    """Rows of the table: against the time of the arithmetic alone."""
+    """Table rows: comparison with the time of the arithmetic alone."""
     make_models(shape, folder)
     before = matrix_rates(threads, shape.width)
     ours = measure("propagate", folder, threads)

@@ -1,12 +1,14 @@
-"""Speed and memory of embedding pre-training, against `transformers.Trainer` as it comes, side by side in one run.
+"""Speed and memory of embedding pre-training, compared with plain `transformers.Trainer` in one run.
 
     python benchmarks/pretraining.py                       # a 5M-parameter Llama, 8,192 rows, on the CPU
     python benchmarks/pretraining.py --part 8b --part 135m # on a GPU: the shapes of Llama-3-8B and SmolLM2-135M
 
-Both train the same random weights on the same tokens with the same batch, optimiser and frozen body. The baseline
-takes the model's own loss. Each measurement is a process of its own, and the two take turns; the fastest counts. On a
-GPU also model FLOP utilisation: of what must be computed (forward and backward through the activations of the body,
-forward and both backwards of the head, attention), against the measured rate of large bfloat16 matrix products.
+- Both train the same random weights on the same tokens with the same batch, optimiser and frozen body. The baseline
+  uses the model's own loss.
+- Each measurement is one process. The two alternate, and the fastest of each counts.
+- On a GPU, model FLOP utilisation is shown too: necessary operations (forward and backward through the activations of
+  the body, forward and both backward products of the head, attention) over the measured rate of large bfloat16 matrix
+  products.
 """
 
 import argparse
@@ -28,30 +30,30 @@ from transformers import TrainerCallback
 
 @dataclass(frozen=True)
 class Shape:
-    """What is trained, and how: sequences of `length` tokens, `batch` of them a step, `micro` at a time."""
+    """Shape of the model and of its training."""
 
-    rows: int
+    rows: int  # tokens of the vocabulary
     width: int
     layers: int
     heads: int
-    groups: int
-    intermediate: int
-    length: int
-    batch: int
-    micro: int
+    groups: int  # key-value heads
+    intermediate: int  # width of the MLP
+    length: int  # tokens of a sequence
+    batch: int  # sequences per step
+    micro: int  # sequences computed at once
     steps: int
-    tied: bool = False
+    tied: bool = False  # head and input embeddings are one matrix
 
     @property
     def body(self) -> int:
-        """Parameters of all matrices of the body."""
+        """Parameters of all body matrices."""
         head = self.width // self.heads
         attention = 2 * self.width * head * (self.heads + self.groups)
         return self.layers * (attention + 3 * self.width * self.intermediate)
 
     @property
     def flops(self) -> float:
-        """Floating-point operations of one training token that must be done; causal attention counts half."""
+        """Necessary floating-point operations per training token; causal attention counts half."""
         attention = 3 * 2 * self.layers * self.length * self.width
         return 4 * self.body + attention + 6 * self.rows * self.width
 
@@ -66,7 +68,7 @@ WAYS = ("baseline", "ours", "ours, compiled")
 
 
 def make_model(shape: Shape, device: str) -> torch.nn.Module:
-    """Random weights of a Llama: float32 on the CPU, bfloat16 on a GPU."""
+    """A Llama with random weights: float32 on the CPU, bfloat16 on a GPU."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -83,13 +85,13 @@ def make_model(shape: Shape, device: str) -> torch.nn.Module:
 
 
 def make_tokens(shape: Shape) -> numpy.ndarray:
-    """Blocks of tokens whose frequencies fall as in a text."""
+    """Blocks of random tokens with Zipf frequencies."""
     draws = numpy.random.default_rng(0).zipf(1.2, (shape.batch * 4, shape.length))
     return (draws % shape.rows).astype(numpy.uint32)
 
 
 def settings(shape: Shape) -> dict:
-    """What both trainings are told."""
+    """Hyper-parameters of both trainings."""
     return {"learning_rate": 1e-4, "warmup_steps": 1, "weight_decay": 0.1, "batch_size": shape.batch}
 
 
@@ -116,11 +118,11 @@ def baseline(shape: Shape, device: str, work: Path, clock: TrainerCallback) -> N
     model = make_model(shape, device).requires_grad_(False)
     for matrix in (model.get_input_embeddings(), model.get_output_embeddings()):
         matrix.requires_grad_(True)
-    told = settings(shape)
+    given = settings(shape)
     arguments = TrainingArguments(
         output_dir=str(work), max_steps=shape.steps, per_device_train_batch_size=shape.micro,
-        gradient_accumulation_steps=told.pop("batch_size") // shape.micro, lr_scheduler_type="cosine", adam_beta2=0.95,
-        adam_epsilon=1e-5, use_cpu=device == "cpu", report_to="none", save_strategy="no", disable_tqdm=True, **told,
+        gradient_accumulation_steps=given.pop("batch_size") // shape.micro, lr_scheduler_type="cosine", adam_beta2=0.95,
+        adam_epsilon=1e-5, use_cpu=device == "cpu", report_to="none", save_strategy="no", disable_tqdm=True, **given,
     )  # fmt: skip
     ids = torch.from_numpy(make_tokens(shape).astype(numpy.int64))
     data = [{"input_ids": row, "labels": row} for row in ids]
@@ -128,7 +130,7 @@ def baseline(shape: Shape, device: str, work: Path, clock: TrainerCallback) -> N
 
 
 def worker(way: str, shape: Shape, device: str, threads: int) -> None:
-    """One measured training in a process of its own; prints a JSON object."""
+    """Run one measured training in this process; prints a JSON object."""
 
     class Clock(TrainerCallback):
         started = ended = 0.0
@@ -155,7 +157,7 @@ def worker(way: str, shape: Shape, device: str, threads: int) -> None:
 
 
 def measure(way: str, part: str, shape: Shape, device: str, threads: int) -> dict[str, float]:
-    """Tokens a second and peak memory of one training."""
+    """Tokens per second and peak memory of one training."""
     command = [sys.executable, "-P", __file__, "--worker", way, "--part", part, "--shape", json.dumps(asdict(shape))]
     command += ["--device", device, "--threads", str(threads)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -166,7 +168,7 @@ def measure(way: str, part: str, shape: Shape, device: str, threads: int) -> dic
 
 
 def matrix_rate() -> float:
-    """FLOP/s of a large bfloat16 matrix product on the GPU, the fastest of several."""
+    """FLOP/s of a large bfloat16 matrix product on the GPU, best of 20."""
     a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
     seconds = []
     for _ in range(20):

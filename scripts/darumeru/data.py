@@ -1,7 +1,7 @@
-"""The items of a task: records of a local folder or of the hub, checked and turned into questions.
+"""Items of a task: records of a local folder or of the hub, checked and turned into questions.
 
-The folder comes from the task metadata `darumeru_data` or the environment variable DARUMERU_DATA; without both the
-hub is read. `load` is the `custom_dataset` of every task: it returns items (`prompts.make_items`), not records.
+The folder is the task metadata `darumeru_data` or the environment variable DARUMERU_DATA; without both, records come
+from the hub. `load` is the `custom_dataset` of every task. It returns items (`prompts.make_items`), not records.
 """
 
 import os
@@ -14,7 +14,7 @@ from darumeru.specs import SPECS, Spec
 
 TINY = Path(__file__).parent / "tiny"  # a few items of each task, made from public-domain verses
 TREEWAY_ITEMS = 500  # the paper scores the first 500 documents
-VARIANT = 26  # questions of one variant of the exam USE
+VARIANT = 26  # questions per variant of the exam USE
 
 
 def load(
@@ -25,10 +25,14 @@ def load(
     darumeru_tiny: bool = False,
     **_: object,
 ) -> dict:
-    """The items of a task as `{"test": Dataset, "shots": Dataset}`.
+    """Items of a task as `{"test": Dataset, "shots": Dataset}`.
 
-    `darumeru_limit` keeps the first records of the test split (whole variants of the exam); `darumeru_revisions` pins
-    data sets of the hub ({name in `places.HUB`: commit}); `darumeru_tiny` reads the set that comes with this package.
+    - `darumeru_task`: name in `specs.SPECS`
+    - `darumeru_data`: folder of records; None = as stated above
+    - `darumeru_limit`: first records of the test split, for the exam whole variants; 0 or None = all
+    - `darumeru_revisions`: commits of hub data sets by their name in `sources.HUB`
+    - `darumeru_tiny`: use the items that come with this package
+
     The harness passes all metadata of the task; other keys are ignored.
     """
     from datasets import Dataset
@@ -50,7 +54,7 @@ def load(
 
 
 def read_records(subset: str, split: str, place: str | Path | None, hub: Hub = HUB) -> list[dict]:
-    """The checked records of one split in our layout, from the folder `place` or (None) from the hub."""
+    """Checked records of one split in our layout, from the folder `place`, or from the hub if it is None."""
     if place is None:
         records, where = hub_records(subset, split, hub), f"{subset}, {split} of the hub"
     else:
@@ -64,7 +68,7 @@ def read_records(subset: str, split: str, place: str | Path | None, hub: Hub = H
 
 
 def _first(spec: Spec, records: list[dict], limit: int) -> list[dict]:
-    """The first records; of the exam the first variants, as only whole variants can be graded."""
+    """The first records. For the exam the first variants: only whole variants can be graded."""
     if spec.subset != "use":
         return records[:limit]
     variants = list(dict.fromkeys(record["meta"]["variant"] for record in records))[: max(1, limit // VARIANT)]

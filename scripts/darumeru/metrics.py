@@ -1,9 +1,9 @@
-"""From item values to metrics with bootstrap intervals, for tasks, groups and the Micro-Avg.
+"""Metrics with bootstrap intervals from item values, for tasks, groups and the Micro-Avg.
 
-Every metric is a function of sums over resampled units, so a draw of the bootstrap is one row of a matrix product.
-A unit is what is resampled as a whole: an item, a PARus pair, a variant of the exam. Questions of MMLU are resampled
-inside their subject. Draws depend on the seed, the data subset and the units alone: two models on the same items
-see the same draws, and so do two tasks on the same data.
+- Every metric is a function of sums over resampled units, so a bootstrap draw is one row of a matrix product.
+- A unit is resampled as a whole: an item, a PARus pair, or a variant of the exam. MMLU is resampled by subject.
+- Draws depend only on seed, data subset and units: two models on the same items have the same draws, and so have two
+  tasks on the same data.
 """
 
 import zlib
@@ -17,33 +17,33 @@ from darumeru.specs import GROUPS, MICRO, SPECS
 SCORE = "score"
 
 USE_POINTS = 34  # of one variant
-_CHUNK = 100  # draws of one matrix product
+_CHUNK = 100  # draws per matrix product, to bound memory
 Values = Sequence[Mapping]
 Summary = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """The units of one task's items: `features` (units, sums), `summary` of summed features, `strata` (units,)."""
+    """The items of one task as units to resample."""
 
-    features: np.ndarray
-    summary: Summary
-    keys: list[str]
-    strata: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    features: np.ndarray  # (units, features), summed over the units of a draw
+    summary: Summary  # metrics from summed features (..., features)
+    keys: list[str]  # name of each unit
+    strata: np.ndarray = field(default_factory=lambda: np.zeros(0, int))  # (units,); empty = one stratum
 
     def values(self) -> dict[str, float]:
-        """All metrics, the headline `score` first."""
+        """All metrics; the headline `score` is the first."""
         return {name: float(value) for name, value in self.summary(self.features.sum(0)).items()}
 
     def bootstrap(self, draws: int, seed: int, label: str) -> dict[str, np.ndarray]:
-        """Metrics of `draws` resamplings, each (draws,)."""
+        """All metrics of `draws` resamplings, each (draws,)."""
         strata = self.strata if len(self.strata) else np.zeros(len(self.features), int)
         parts = [self.summary(w @ self.features) for w in _weights(strata, draws, seed, label)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _weights(strata: np.ndarray, draws: int, seed: int, label: str) -> Iterator[np.ndarray]:
-    """How often each unit is drawn, in chunks (draws, units); each stratum keeps its size."""
+    """Number of times that each unit is drawn, in chunks (draws, units); each stratum keeps its size."""
     rng = np.random.default_rng([seed, zlib.crc32(label.encode())])
     members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
     for start in range(0, draws, _CHUNK):
@@ -55,7 +55,7 @@ def _weights(strata: np.ndarray, draws: int, seed: int, label: str) -> Iterator[
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """above / below, 0 where below is 0."""
+    """above / below, and 0 where below is 0."""
     return np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
 
 
@@ -72,7 +72,7 @@ def _right(values: Values) -> np.ndarray:
 
 
 def _means(*names: str, score: tuple[str, ...]) -> Callable[[Values, int], Measure]:
-    """Item means of `names`; the score is the mean of those in `score`."""
+    """Item means of the values `names`; the headline score is the mean over `score`."""
 
     def measure(values: Values, options: int) -> Measure:
         columns = [_column(values, name) for name in names]
@@ -92,7 +92,7 @@ def _accuracy(values: Values, options: int) -> Measure:
 
 
 def _confusion(second: str, of_matrix: Callable[[np.ndarray], np.ndarray]) -> Callable[[Values, int], Measure]:
-    """Mean of accuracy and a metric of the confusion matrix (gold, predicted)."""
+    """The headline score is the mean of accuracy and `second`, a metric of the confusion matrix (gold, predicted)."""
 
     def measure(values: Values, options: int) -> Measure:
         cells = [value["gold"] * options + value["pred"] for value in values]
@@ -115,7 +115,7 @@ def _macro_f1(matrix: np.ndarray) -> np.ndarray:
 
 
 def _mcc(matrix: np.ndarray) -> np.ndarray:
-    """Matthews correlation; 0 where gold or prediction has one class only."""
+    """Matthews correlation; 0 if gold or predictions have only one class."""
     gold, said, total = matrix.sum(-1), matrix.sum(-2), matrix.sum((-2, -1))
     above = np.trace(matrix, axis1=-2, axis2=-1) * total - (gold * said).sum(-1)
     below = (total**2 - (gold**2).sum(-1)) * (total**2 - (said**2).sum(-1))
@@ -123,7 +123,7 @@ def _mcc(matrix: np.ndarray) -> np.ndarray:
 
 
 def _pairs(values: Values, options: int) -> Measure:
-    """PARus: a pair counts if both orders are right."""
+    """PARus: a pair is right if both orders are right."""
     pairs: dict[str, list[bool]] = {}
     for value in values:
         pairs.setdefault(str(value["pair"]), []).append(value["gold"] == value["pred"])
@@ -137,7 +137,7 @@ def _pairs(values: Values, options: int) -> Measure:
 
 
 def _exam(values: Values, options: int) -> Measure:
-    """USE: share of the 34 points, averaged over variants; `score_by_count` where a number said twice is wrong."""
+    """USE: share of the 34 points, averaged over variants; in `score_by_count` a repeated number is wrong."""
     variants = list(dict.fromkeys(str(value["variant"]) for value in values))
     rows = np.array([variants.index(str(value["variant"])) for value in values])
     names = {SCORE: "points", "score_by_count": "points_by_count"}
@@ -149,7 +149,7 @@ def _exam(values: Values, options: int) -> Measure:
 
 
 def _categories(values: Values, options: int) -> Measure:
-    """MMLU: mean over categories of the mean over their subjects; `accuracy` is the plain share."""
+    """MMLU: mean over categories of the mean accuracy of their subjects; `accuracy` is that of all questions."""
     category = {value["subject"]: value["category"] for value in values}
     subjects, names = sorted(category), sorted(set(category.values()))
     strata = np.array([subjects.index(value["subject"]) for value in values])
@@ -164,7 +164,7 @@ def _categories(values: Values, options: int) -> Measure:
     return Measure(np.eye(len(subjects))[strata] * _right(values)[:, None], summary, _keys(values), strata)
 
 
-# What an item's own score is the mean of, where the item has a score.
+# Values whose mean is the score of a single item.
 _PARTS = {
     "answers": ("f1", "exact_match"), "summary": ("rouge1", "rouge2"), "retrieval": ("r_precision",),
     "copy_length": ("length_ratio",), "copy_exact": ("copied",),
@@ -194,13 +194,13 @@ METRICS = {
 
 
 def measure(task: str, values: Values) -> Measure:
-    """The measure of a task (named without prefix) over its item values."""
+    """The measure of a task (name without prefix) from its item values."""
     spec = SPECS[task]
     return MEASURES[spec.measure](values, len(spec.options))
 
 
 def aggregate(task: str, values: Values) -> dict[str, float]:
-    """All metrics of a task; the headline is `score`."""
+    """All metrics of a task; the headline metric is `score`."""
     return measure(task, values).values()
 
 
@@ -210,18 +210,18 @@ def bootstrap(task: str, values: Values, draws: int, seed: int) -> dict[str, np.
 
 
 def interval(draws: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of bootstrap draws."""
+    """(low, high) of the 95 % interval of bootstrap draws."""
     low, high = np.percentile(draws, [2.5, 97.5])
     return float(low), float(high)
 
 
 def count(task: str, values: Values) -> int:
-    """Number of scored records: PARus pairs, else items."""
+    """Number of scored records: pairs for PARus, items for other tasks."""
     return len({value["pair"] for value in values}) if SPECS[task].measure == "pairs" else len(values)
 
 
 def item_score(task: str, value: Mapping) -> float:
-    """How right one answer is, from 0 to 1; an exam answer is right where it earned a point."""
+    """Score of one answer from 0 to 1; an exam answer has 1 if it earned a point."""
     kind = SPECS[task].measure
     if kind in _PARTS:
         return sum(value[part] for part in _PARTS[kind]) / len(_PARTS[kind])
@@ -229,10 +229,13 @@ def item_score(task: str, value: Mapping) -> float:
 
 
 def chance(task: str, values: Values) -> float:
-    """The score without knowledge.
+    """Chance level of a task's score.
 
-    Accuracy: one of the number of options. PARus: both orders guessed, 1/4. Mixed metrics: the best constant
-    answer. R-precision: a random ranking, R/n. Generated answers: 0.
+    - accuracy: 1 / number of options
+    - PARus: both orders guessed, 1/4
+    - mean of accuracy and another metric: the best constant answer
+    - R-precision: a random ranking, R/n
+    - generated answers: 0
     """
     spec = SPECS[task]
     if spec.measure in ("accuracy", "categories"):
@@ -246,7 +249,7 @@ def chance(task: str, values: Values) -> float:
 
 
 def tasks_of(name: str) -> tuple[str, ...]:
-    """The tasks behind a name: a task, a group, or `micro_avg` (all 17). Raises KeyError for another name."""
+    """Tasks of a name: a task itself, the tasks of a group, all 17 for `micro_avg`. KeyError for other names."""
     if name == MICRO:
         return tuple(SPECS)
     return GROUPS[name] if name in GROUPS else (SPECS[name].name,)

@@ -1,8 +1,9 @@
-"""HFLM that computes what requests share once and logits only where they are asked for.
+"""HFLM that computes shared prefixes once, and logits only at scored positions.
 
-Five-shot prompts of one task begin with the same tokens, and so do the sentences of one document: their keys and
-values are computed once and reused (`batches` finds them). Log-probabilities are taken at the scored positions alone,
-so memory does not grow with prompt length x vocabulary. Numbers agree with HFLM's up to the rounding of batching.
+- Five-shot prompts of a task start with the same tokens, and so do the requests of one document. The keys and values of
+  these tokens are computed once and reused (`batches` finds them).
+- Log-probabilities are computed at scored positions only, so memory does not grow with prompt length x vocabulary.
+- Results equal those of HFLM up to the rounding of batching.
 """
 
 import json
@@ -21,7 +22,7 @@ from transformers.cache_utils import DynamicLayer
 from darumeru import request_types
 
 SHARED = 16  # shortest prefix, in tokens, that is worth its own forward pass
-_KEPT = 8  # encoded strings
+_KEPT = 8  # encoded strings in the cache
 Tokens = Sequence[int]
 _Prefix = tuple[tuple[int, ...], DynamicCache]
 
@@ -35,12 +36,14 @@ def common_prefix(first: Tokens, second: Tokens) -> int:
 
 
 def batches(rows: Sequence[Tokens], own: Sequence[int], size: int) -> list[tuple[int, list[int]]]:
-    """(length of the shared prefix, indices of rows) of batches with at most `size` rows each.
+    """Split rows into batches of at most `size`: (length of the shared prefix, indices of rows).
 
-    Rows that share at least half of their tokens with a neighbour in lexicographic order form a run; a run has one
-    prefix and its batches stand together. Row i keeps its last `own[i]` tokens out of the prefix. The other rows are
-    batched by length, longest first, with a prefix of 0.
+    - Rows that share at least half of their tokens with a neighbour in lexicographic order form a run. All batches of a
+      run have the same prefix and follow each other.
+    - The last `own[i]` tokens of row i are never part of the prefix.
+    - All other rows are batched by length, longest first, with a prefix of 0.
     """
+    # Find the runs.
     runs: list[list[int]] = []
     for index in sorted(range(len(rows)), key=lambda i: (tuple(rows[i]), i)):
         last = rows[runs[-1][-1]] if runs else ()
@@ -48,6 +51,7 @@ def batches(rows: Sequence[Tokens], own: Sequence[int], size: int) -> list[tuple
             runs[-1].append(index)
         else:
             runs.append([index])
+    # Cut them into batches. A single row, or a prefix below SHARED, is not worth a forward pass of its own.
     loose: list[int] = []
     result: list[tuple[int, list[int]]] = []
     for run in runs:
@@ -65,7 +69,7 @@ def _by_length(rows: Sequence[Tokens], indices: list[int], size: int) -> list[li
 
 
 class GrowingLayer(DynamicLayer):
-    """A cache layer with room to grow: new tokens are written behind the old ones instead of copying both."""
+    """A cache layer with free space: new tokens are written after the old ones, without copying those."""
 
     def __init__(self, room: int) -> None:
         super().__init__()
@@ -73,7 +77,7 @@ class GrowingLayer(DynamicLayer):
         self._buffers: list[torch.Tensor] = []
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs) -> tuple:
-        """Add keys and values (batch, heads, new tokens, dim); returns all, as views."""
+        """Add keys and values, both (batch, heads, new tokens, dim); returns all keys and values, as views."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         start = self.get_seq_length()
@@ -92,7 +96,7 @@ class GrowingLayer(DynamicLayer):
 
 
 class PrefixLM(HFLM):
-    """HFLM with shared prefixes for scoring and generation; `batch_size` must be a number."""
+    """HFLM with shared prefixes, for scoring and generation; `batch_size` must be a number."""
 
     loglikelihood_shortest = request_types.loglikelihood_shortest
     loglikelihood_distinct = request_types.loglikelihood_distinct
@@ -100,10 +104,10 @@ class PrefixLM(HFLM):
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self._encoded: dict[tuple, list[int]] = {}
-        self._prefix: _Prefix | None = None
+        self._prefix: _Prefix | None = None  # the last prefix with its keys and values
 
     def tok_encode(self, string: str, *args, **kwargs) -> list[int]:
-        """As HFLM; the last strings are kept, as the options of a question repeat its prompt."""
+        """As in HFLM, with a cache of the last strings: the options of a question repeat its prompt."""
         key = (string, args, tuple(sorted(kwargs.items())))
         if key not in self._encoded:
             if len(self._encoded) >= _KEPT:
@@ -112,7 +116,7 @@ class PrefixLM(HFLM):
         return list(self._encoded[key])
 
     def _batches(self, rows: Sequence[Tokens], own: Sequence[int], room: int = 0) -> list[tuple[int, list[int]]]:
-        """As `batches`; rows that attention does not reach over, with `room` tokens more, share no prefix."""
+        """As `batches`. Rows that exceed a sliding window, with `room` more tokens, share no prefix."""
         near = [index for index, row in enumerate(rows) if self._reaches(len(row) + room)]
         shared = batches([rows[i] for i in near], [own[i] for i in near], self.batch_size)
         far = sorted(set(range(len(rows))) - set(near))
@@ -120,12 +124,12 @@ class PrefixLM(HFLM):
         return plan + [(0, chunk) for chunk in _by_length(rows, far, self.batch_size)]
 
     def _reaches(self, length: int) -> bool:
-        """Whether attention reaches over so many tokens: no shorter sliding window, a cache of full layers is right."""
+        """Whether attention covers `length` tokens: there is no sliding window, or it is not shorter."""
         window = getattr(self.config, "sliding_window", None)
         return not window or length <= window
 
     def _cache(self, prefix: Tokens, count: int, room: int = 0) -> Cache:
-        """A cache that holds the prefix for `count` rows and has room for more tokens. The last prefix is kept."""
+        """A cache with the prefix for `count` rows and space for `room` more tokens. The last prefix is remembered."""
         cache = Cache(layer_class_to_replicate=partial(GrowingLayer, room))
         if not prefix:
             return cache
@@ -144,12 +148,14 @@ class PrefixLM(HFLM):
     def _loglikelihood_tokens(
         self, requests: list[tuple], disable_tqdm: bool = False, override_bs: int | None = None
     ) -> list[tuple[float, bool]]:
-        """(log-probability, is greedy) of each (_, context ids, continuation ids); equal inputs are run once."""
+        """(log-probability, is greedy) of each (_, context ids, continuation ids); equal inputs are computed once."""
+        # Inputs as in HFLM: the end of context + continuation, without its last token. Requests are grouped by input.
         inputs = [tuple((context + cont)[-(self.max_length + 1) :][:-1]) for _, context, cont in requests]
         asked: dict[tuple, list[int]] = {}
         for index, row in enumerate(inputs):
             asked.setdefault(row, []).append(index)
         rows = list(asked)
+        # The last tokens of each input that some request scores; they stay out of the shared prefix.
         scored = [max(len(requests[index][2]) for index in asked[row]) for row in rows]
         results: list = [None] * len(requests)
         for shared, chunk in tqdm(self._batches(rows, scored), disable=disable_tqdm, desc="scoring batches"):
@@ -163,12 +169,12 @@ class PrefixLM(HFLM):
         return results
 
     def _logits(self, rows: list[Tokens], shared: int, scored: list[int]) -> tuple[torch.Tensor, dict[int, int]]:
-        """Log-probabilities (rows, kept, vocabulary) and where each kept position of the input stands among them."""
+        """Log-probabilities (rows, kept positions, vocabulary), and the index of each kept position of the input."""
         longest = max(map(len, rows))
         padded = self._tensor([[*row[shared:], *[row[-1]] * (longest - len(row))] for row in rows])
         keep = sorted({p for row, n in zip(rows, scored, strict=True) for p in range(len(row) - n, len(row))})
         cache = self._cache(rows[0][:shared], len(rows), longest - shared) if shared else None
-        # No mask: the padding stands behind every scored token, and attention is causal.
+        # No mask is needed: attention is causal, and the padding comes after all scored tokens.
         logits = self.model(
             padded,
             past_key_values=cache,
@@ -178,7 +184,7 @@ class PrefixLM(HFLM):
         return log_softmax(logits, dim=-1, dtype=self.softmax_dtype), {p: i for i, p in enumerate(keep)}
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """The answers, cut at their stop strings; requests with the same settings are batched together."""
+        """Answers, cut at their stop strings; requests with equal settings are batched together."""
         grouped: dict[str, list[int]] = {}
         for index, request in enumerate(requests):
             grouped.setdefault(json.dumps(request.args[1], sort_keys=True), []).append(index)
@@ -199,7 +205,7 @@ class PrefixLM(HFLM):
 
     @torch.no_grad()
     def _generate(self, rows: list[Tokens], shared: int, settings: dict) -> list[str]:
-        """Answers to prompts that share their first tokens; padding stands between prefix and prompt."""
+        """Answers to prompts with a shared prefix of `shared` tokens; padding is between the prefix and the rest."""
         settings = dict(settings)
         until, length = settings.pop("until"), settings.pop("max_gen_toks")
         longest = max(map(len, rows))
@@ -215,5 +221,6 @@ class PrefixLM(HFLM):
 
 
 def _answer(logits: torch.Tensor, continuation: Tokens) -> tuple[float, bool]:
+    """(log-probability, is greedy) of a continuation from log-probabilities (tokens, vocabulary)."""
     tokens = torch.tensor(continuation, device=logits.device)
     return float(logits.gather(1, tokens[:, None]).sum()), bool((logits.argmax(-1) == tokens).all())

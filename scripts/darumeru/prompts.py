@@ -1,9 +1,15 @@
 """Records as items, items as messages, messages as text (paper section 2.3).
 
-An item is one question to a model: a flat mapping with `id`, `user` (the user's turn), `target` (what the assistant
-should say after the lead), `lead` (opens the assistant's turn), `options` (to choose from or, for `rank`, to score),
-`gold` (index of the right option, -1 without), `headline` (text above the first shot) and `meta` (JSON: what the
-metric needs).
+An item is one question to a model, a flat mapping:
+
+- `id`
+- `user`: the user's turn
+- `lead`: start of the assistant's turn, such as "Ответ:"
+- `target`: right answer after the lead
+- `options`: choices, or for `rank` the sentences to score
+- `gold`: index of the right option; -1 = none
+- `headline`: text above the first shot
+- `meta`: JSON, further values for the metric
 """
 
 import json
@@ -12,7 +18,7 @@ from collections.abc import Callable, Sequence
 from darumeru.mmlu_subjects import CATEGORIES
 from darumeru.specs import LETTERS, Spec
 
-RUCOLA_OFFSET = 29  # the paper takes its shots from this row on
+RUCOLA_OFFSET = 29  # first row of the paper's shots
 _HEADLINES = {
     "nlpcore_rummlu": "Вопросы с вариантами ответа ({}).",
     "nlpcore_enmmlu": "The following are multiple choice questions about {}.",
@@ -23,14 +29,14 @@ _EXTRACTIVE = "Найди наиболее важные предложения �
 
 
 def make_items(spec: Spec, record: dict, row: int) -> list[dict]:
-    """The items of a record: two for PARus (both orders of the options), else one. `row` is its place in the split."""
+    """Items of a record: two for PARus (both orders of the options), one for other tasks. `row` is its index."""
     special = {"parus": _parus, "nlpcore_mmlu": _mmlu, "rucola": _rucola, "treeway": _treeway}
     items = special.get(spec.subset, _plain)(spec, record, row)
     return [{**item, "lead": record.get("lead", spec.lead)} for item in items]
 
 
 def make_shot(spec: Spec, record: dict, row: int) -> dict:
-    """The record as an example: once, as it is given (PARus: its options are not turned round)."""
+    """A record as a shot; for PARus only with the given order of options."""
     return make_items(spec, record, row)[0]
 
 
@@ -61,7 +67,7 @@ def _item(
 
 
 def _parus(spec: Spec, record: dict, row: int) -> list[dict]:
-    """Both orders: right only if the model finds the answer wherever it stands."""
+    """Both orders of the options: a pair is right only if the model finds the answer in both."""
     inputs, number = record["inputs"], record["meta"]["id"]
     swapped = {**inputs, "choice1": inputs["choice2"], "choice2": inputs["choice1"]}
     other = {"1": "2", "2": "1"}[record["outputs"]]
@@ -96,9 +102,9 @@ def _treeway(spec: Spec, record: dict, row: int) -> list[dict]:
 
 
 def choose_shots(spec: Spec, item: dict, pool: Sequence[dict], count: int) -> list[dict]:
-    """The first `count` shots for an item, the one that is added first in front.
+    """The first `count` shots for an item, in the order in which `conversation` adds them.
 
-    MMLU: rows of the item's subject; RuCoLA: from row 29 on, where the split has as many.
+    MMLU: rows of the item's subject. RuCoLA: rows from 29 on, if the split is long enough.
     """
     if spec.measure == "categories":
         subject = json.loads(item["meta"])["subject"]
@@ -109,10 +115,10 @@ def choose_shots(spec: Spec, item: dict, pool: Sequence[dict], count: int) -> li
 
 
 def conversation(spec: Spec, item: dict, shots: Sequence[dict]) -> list[dict[str, str]]:
-    """Messages of an item behind its shots; the assistant's last turn is the open lead (none for an empty lead).
+    """Messages of the shots, then of the item. The last turn is the assistant's unfinished lead, if it is not empty.
 
-    Each shot is put in front of the earlier ones, so their order is reversed; those of MMLU keep their order, under
-    a headline that stands only above the first shot.
+    Each shot is inserted before the earlier ones, so the order is reversed. Shots of MMLU keep their order, and the
+    first one has a headline.
     """
     ordered = list(shots) if spec.measure == "categories" else list(reversed(shots))
     messages = []
@@ -124,9 +130,10 @@ def conversation(spec: Spec, item: dict, shots: Sequence[dict]) -> list[dict[str
 
 
 def render(messages: Sequence[dict[str, str]], chat_template: Callable | None) -> str:
-    """The prompt: under a chat template (`chat_template(messages, add_generation_prompt=...)`), or as plain text.
+    """The prompt as text.
 
-    Plain text, for base models: a line end between turns, an empty line after a finished answer.
+    - With `chat_template(messages, add_generation_prompt=...)`: as the template writes it.
+    - Without (base models): turns end with a line end, finished answers with an empty line.
     """
     open_turn = messages[-1]["role"] == "assistant"
     if chat_template is not None:

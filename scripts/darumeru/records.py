@@ -1,4 +1,4 @@
-"""Records: which fields each must have, and the published layout turned into ours."""
+"""Fields of the records, and conversion of the published layout to ours."""
 
 from collections.abc import Mapping
 
@@ -25,16 +25,19 @@ FIELDS = {
 
 
 class DataError(ValueError):
-    """Records that are missing or lack a field."""
+    """Records are missing, or lack a field."""
 
 
 def unified(subset: str, record: dict) -> dict:
-    """A record in the layout of `FIELDS`, whether it comes in that or in the published one.
+    """Convert a record to the layout of `FIELDS`. A record that has this layout already is not changed.
 
-    Published records of Darumeru hold `messages` in place of `instruction`: the user's turn with the names of
-    `inputs` in braces, and the assistant's lead, in rows for shots closed by the answer. The answers of MultiQ are
-    segments there, RWSD's may say more than the option, RuCoLA calls its label `label`. What is already in our
-    layout is left as it is.
+    Published records of Darumeru differ in this:
+
+    - `messages` instead of `instruction`: the user's turn with the names of `inputs` in braces, then the assistant's
+      lead, followed by the answer in prompt rows
+    - MultiQ: answers are segments
+    - RWSD: an answer may say more than the option
+    - RuCoLA: the label is called `label`
     """
     found = dict(record)
     inputs, outputs = found.get("inputs"), found.get("outputs")
@@ -53,7 +56,7 @@ def unified(subset: str, record: dict) -> dict:
 
 
 def _turns(messages: list, inputs: Mapping, answer: object) -> dict[str, str]:
-    """`instruction` and `lead` from the messages of a published record; nothing where they are of another shape."""
+    """`instruction` and `lead` from the messages of a published record; {} if these have another form."""
     contents = [message.get("content") for message in messages if isinstance(message, Mapping)]
     if not contents or not all(isinstance(content, str) for content in contents):
         return {}
@@ -62,7 +65,7 @@ def _turns(messages: list, inputs: Mapping, answer: object) -> dict[str, str]:
 
 
 def check(subset: str, record: dict, where: str) -> None:
-    """Raise `DataError` naming the field that a record lacks and what it has instead."""
+    """Raise `DataError` if a record lacks a field; the message names the field and the columns found."""
     for field in FIELDS[subset]:
         value: object = record
         for part in field.split("."):
@@ -76,7 +79,7 @@ def check(subset: str, record: dict, where: str) -> None:
 
 
 def _check_indices(indices: list[int], sentences: int, where: str) -> None:
-    """Refuse a summary without a sentence, or with one that the document lacks: no ranking could find it."""
+    """Raise `DataError` if no sentence is marked, or one that does not exist: no ranking could find it."""
     if not indices:
         raise DataError(f"{where}: `extractive_summary` is empty; each document needs at least one index")
     if beyond := [index for index in indices if not 0 <= index < sentences]:

@@ -1,11 +1,11 @@
-"""Two request types that plain text cannot express; both score token ids that are cut after encoding.
+"""Two request types of the harness that score token ids truncated after encoding, which text cannot express.
 
-`loglikelihood_shortest` scores each continuation of a document over the length of the shortest (extractive
-summary). `loglikelihood_distinct` scores each option up to the first token in which the options differ (the paper's
-next-token choice: one forward pass a question, whatever the tokenizer makes of the options).
+- `loglikelihood_shortest`: all continuations of a document are cut to the length of the shortest (extractive summary).
+- `loglikelihood_distinct`: options are cut after the first token in which they differ. This is the paper's next-token
+  choice, with one forward pass per question for every tokenizer.
 
-The harness calls `getattr(lm, request_type)(requests)`. `install` adds both methods to its class of local models
-where they are missing, so that `lm_eval --model hf` runs the tasks; nothing that exists is changed.
+The harness calls `getattr(lm, request_type)(requests)`. `install` adds both methods to its class of local models if
+they are missing, so that `lm_eval --model hf` can run the tasks; existing methods are not changed.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,17 +18,17 @@ Continuations = Sequence[list[int]]
 
 
 def loglikelihood_shortest(self: TemplateLM, requests: list[Instance], disable_tqdm: bool = False) -> list:
-    """(log-probability, is greedy) of each continuation's first m tokens, m the shortest length in its document."""
+    """(log-probability, is greedy) of each continuation's first m tokens; m is the shortest length in a document."""
     return _score(self, requests, lambda continuations: min(map(len, continuations)), disable_tqdm)
 
 
 def loglikelihood_distinct(self: TemplateLM, requests: list[Instance], disable_tqdm: bool = False) -> list:
-    """(log-probability, is greedy) of each option up to the token that tells it from the others."""
+    """(log-probability, is greedy) of each option, up to the token in which all options differ."""
     return _score(self, requests, distinct_length, disable_tqdm)
 
 
 def distinct_length(continuations: Continuations) -> int:
-    """Smallest number of tokens in which all continuations differ from one another (all, if one begins another)."""
+    """Smallest number of first tokens in which all continuations differ; the longest length if there is none."""
     longest, different = max(map(len, continuations)), {tuple(tokens) for tokens in continuations}
     for length in range(1, longest):
         if len({tokens[:length] for tokens in different}) == len(different):
@@ -46,7 +46,7 @@ def _score(lm: TemplateLM, requests: list[Instance], length: Callable[[Continuat
 
 
 def install() -> None:
-    """Add the two request types to the harness's local models, unless they have them."""
+    """Add the two request types to the harness's class of local models, if it lacks them."""
     for method in (loglikelihood_shortest, loglikelihood_distinct):
         if not hasattr(TemplateLM, method.__name__):
             setattr(TemplateLM, method.__name__, method)

@@ -1,4 +1,4 @@
-"""What one answer is worth: F1 and exact match, exam points, ROUGE on lemmas, copying, R-precision."""
+"""Scores of one answer: F1 and exact match, exam points, ROUGE on lemmas, copying, R-precision."""
 
 import re
 import string
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from functools import cache
 
-COPIED = 0.99  # share of matched characters from which a paragraph counts as copied
-_ASCII = re.compile(f"[{re.escape(string.punctuation)}]")  # the punctuation that the authors' code strips
+COPIED = 0.99  # share of matched characters that makes a paragraph count as copied
+_ASCII = re.compile(f"[{re.escape(string.punctuation)}]")  # punctuation that the authors' code removes
 _TYPOGRAPHIC = re.compile(f"[{re.escape(string.punctuation)}«»„“”–—…]")
 
 
 def answer_scores(prediction: str, answers: Sequence[str]) -> dict[str, float]:
-    """Word F1 and exact match after SQuAD's normalisation, each the best over the right answers."""
+    """Word F1 and exact match after SQuAD's normalisation; each is the maximum over the right answers."""
     said = _squad_words(prediction)
     right = [_squad_words(answer) for answer in answers]
     return {
@@ -35,17 +35,18 @@ def _f1(said: list[str], right: list[str]) -> float:
 
 
 def exam_points(prediction: str, answer: str, kind: str, task: str) -> dict[str, int]:
-    """Points of one exam answer (USE): `points` as the authors' code gives them, and `points_by_count`.
+    """Points of one exam answer (USE): `points` as in the authors' code, and `points_by_count`.
 
-    `matching`: right positions, none if the count differs. `text`: one point if the answer, in lower case and without
-    digits, blanks and punctuation, is among the right words (an underscore is neither: `_день_` is not `день`).
-    `choice`: one point for the right numbers, compared as sets: `3,3` passes for `3`. In `points_by_count` a number
-    said twice is one too many. Task 16 gives a point for each right number less the surplus ones (a short answer
-    counts as filled up with wrong numbers, as in MERA).
+    - `matching`: a point per right position; 0 if the number of positions differs.
+    - `text`: 1 if the answer is one of the right words. Digits, blanks and punctuation are removed from the answer
+      first, but not underscores: `_день_` is not `день`.
+    - `choice`: 1 if the numbers are right. `points` compares sets, so `3,3` equals `3`; in `points_by_count` a repeated
+      number is wrong.
+    - task 16: a point per right number, minus the surplus numbers; missing numbers count as wrong ones, as in MERA.
 
-    Blanks around commas and capitals are forgiven on both sides, answer and gold; what else is dropped from a `text`
-    answer stays in the gold one, so a gold answer of two words cannot be met. The authors' code forgives the answer
-    alone: a gold answer with such a blank or a capital cannot be met there.
+    Case and blanks around commas are ignored in answer and gold. Nothing else is removed from the gold of `text`, so a
+    gold answer of two words never matches. The authors' code ignores case and blanks in the answer only: there, a gold
+    answer with a capital or such a blank never matches.
     """
     right, said = _parts(answer), _parts(prediction)
     if kind == "text":
@@ -65,10 +66,10 @@ def _parts(text: str) -> list[str]:
 
 
 def rouge(prediction: str, reference: str) -> dict[str, float]:
-    """ROUGE-1 and -2 on lemmas: F-measure (the authors' code) and recall (the paper's text).
+    """ROUGE-1 and ROUGE-2 on lemmas: F-measure (as in the authors' code) and recall (as in the paper's text).
 
-    `rouge1_typographic` and `rouge2_typographic` are the F-measure where « » „ “ ” – — … are stripped too; elsewhere
-    they stay part of the word, as in the authors' code.
+    `rouge1_typographic` and `rouge2_typographic` are F-measures after removal of « » „ “ ” – — … as well; the authors'
+    code leaves these in the words.
     """
     result = {}
     for suffix, punctuation in (("", _ASCII), ("_typographic", _TYPOGRAPHIC)):
@@ -82,7 +83,7 @@ def rouge(prediction: str, reference: str) -> dict[str, float]:
 
 
 def _overlap(said: Sequence[str], right: Sequence[str], n: int) -> tuple[float, float]:
-    """F-measure and recall of n-grams."""
+    """(F-measure, recall) of n-grams."""
     grams = [Counter(zip(*(words[i:] for i in range(n)), strict=False)) for words in (said, right)]
     sizes = [sum(counter.values()) for counter in grams]
     common = sum((grams[0] & grams[1]).values())
@@ -90,7 +91,7 @@ def _overlap(said: Sequence[str], right: Sequence[str], n: int) -> tuple[float, 
 
 
 def lemmas(text: str, punctuation: re.Pattern = _ASCII) -> list[str]:
-    """Lemmas of the words of a text: lower case, punctuation as spaces."""
+    """Lemmas of the words of a text, in lower case; punctuation separates words."""
     return [_lemma(word) for word in punctuation.sub(" ", text.lower()).split()]
 
 
@@ -107,7 +108,7 @@ def _lemma(word: str) -> str:
 
 
 def r_precision(scores: Sequence[float], gold: Sequence[int]) -> tuple[float, list[int]]:
-    """Share of the R right sentences among the R best scored, and those R; of equal scores the earlier is taken."""
+    """(R-precision, indices of the R best sentences), R being the number of right ones; ties go to the earlier one."""
     best = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[: len(set(gold))]
     return len(set(best) & set(gold)) / len(set(gold)), sorted(best)
 
@@ -115,12 +116,15 @@ def r_precision(scores: Sequence[float], gold: Sequence[int]) -> tuple[float, li
 def copy_scores(
     prediction: str, reference: str, tokenizer: object, max_tokens: int, stop: str = ""
 ) -> dict[str, float]:
-    """How well a text was copied; everything is 0 for an empty answer.
+    """Measures of copying; all are 0 for an empty answer.
 
-    `length_ratio` compares token counts, that of the answer as generated (`generated_length`, the authors' code) and
-    that of the reference cut at `max_tokens`; `length_ratio_text` takes the tokens of the answer's text instead.
-    `lcs` is the share of the answer's characters in matching blocks (the authors' code), `copied` whether it reaches
-    0.99; `lcs_tokens` is the longest common subsequence of tokens over the reference's length (the paper's text).
+    - `length_ratio`: smaller over larger token count of answer and reference. The answer counts as generated
+      (`generated_length`, as in the authors' code), the reference up to `max_tokens`.
+    - `length_ratio_text`: the same with the tokens of the answer's text
+    - `lcs`: share of the answer's characters in matching blocks (as in the authors' code)
+    - `copied`: 1 if `lcs` is at least 0.99
+    - `lcs_tokens`: longest common subsequence of tokens over the length of the reference (as in the paper's text)
+    - `symbols_per_token`: of the answer
     """
     prediction, reference = prediction.strip(), reference.strip()
     said, right = token_ids(tokenizer, prediction), token_ids(tokenizer, reference)
@@ -141,12 +145,13 @@ def _smaller_share(one: int, other: int) -> float:
 
 
 def generated_length(answer: str, tokenizer: object, max_tokens: int, stop: str) -> int:
-    """Tokens that a model generates for an answer, without the whole token that holds the stop string.
+    """Number of tokens that a model generated for an answer, without the token that contains the stop string.
 
-    A model that was shown examples writes an empty line behind its answer. The harness hands over text alone, whatever
-    computes it, so both are encoded together: where a vocabulary has one token for `.` and the line ends (Llama 3),
-    the full stop goes with them. Nothing is lost where no stop string is set (`stop` empty: chat models end their
-    turn with a token of its own) or the answer was cut at `max_tokens`.
+    - A model with few-shot examples writes an empty line after its answer. The harness returns text only, so the answer
+      and this line are encoded together again.
+    - If the vocabulary has one token for `.` and the line ends (Llama 3), the full stop is lost with it.
+    - No token is lost if `stop` is empty (chat models end their turn with a special token), or if the answer was cut at
+      `max_tokens`.
     """
     ids = token_ids(tokenizer, answer)
     if ids and stop and len(ids) < max_tokens:
@@ -157,7 +162,7 @@ def generated_length(answer: str, tokenizer: object, max_tokens: int, stop: str)
 
 
 def token_ids(tokenizer: object, text: str) -> list[int]:
-    """Tokens of a text as it follows a word: with a leading space, unless the tokenizer writes one itself."""
+    """Token ids of a text in the middle of a line: with a leading space, unless the tokenizer adds one itself."""
     if not text:
         return []
     spaced = text if tokenizer.tokenize("a")[0].startswith("▁") else f" {text}"
@@ -165,7 +170,7 @@ def token_ids(tokenizer: object, text: str) -> list[int]:
 
 
 def matched_characters(prediction: str, reference: str) -> int:
-    """Characters in difflib's matching blocks, without its heuristic for frequent characters."""
+    """Number of characters in difflib's matching blocks, without its heuristic for frequent characters."""
     if prediction == reference:
         return len(prediction)
     blocks = SequenceMatcher(None, prediction, reference, autojunk=False).get_matching_blocks()
@@ -173,7 +178,7 @@ def matched_characters(prediction: str, reference: str) -> int:
 
 
 def common_subsequence(first: Sequence[int], second: Sequence[int]) -> int:
-    """Length of the longest common subsequence; one big-integer row per element (Hyyrö, 2004)."""
+    """Length of the longest common subsequence, by bit-parallel rows in big integers (Hyyrö, 2004)."""
     places: dict[int, int] = {}
     for index, element in enumerate(first):
         places[element] = places.get(element, 0) | 1 << index

@@ -1,4 +1,4 @@
-"""Where records lie: a local folder of JSONL or Parquet files, or the hub's Parquet copies of the data sets."""
+"""Reading of records: from a local folder of JSONL or Parquet files, or from the hub's Parquet copies of data sets."""
 
 import json
 import logging
@@ -11,10 +11,10 @@ from darumeru.specs import SPECS
 
 logger = logging.getLogger(__name__)
 
-UNPINNED = "unpinned"  # the revision that the paper used is not known
-# The branch on which the hub keeps its own Parquet copy: {configuration}/{split}/0000.parquet, no loading script.
+UNPINNED = "unpinned"  # the newest revision; that of the paper is unknown
+# Branch with the hub's own Parquet copy of a data set: {configuration}/{split}/0000.parquet, without loading script.
 BRANCH = "refs/convert/parquet"
-# Repository and revision (a commit of that branch) of the data sets; those that are not named hold one subset each.
+# (repository, revision) of the data sets; a revision is a commit of that branch. All but `darumeru` have one subset.
 HUB = {
     "darumeru": ("RefalMachine/darumeru", UNPINNED),
     "nlpcore_mmlu": ("NLPCoreTeam/mmlu_ru", UNPINNED),
@@ -26,22 +26,22 @@ SPLITS = sorted({(spec.subset, split) for spec in SPECS.values() for split in (s
 
 
 def folder_records(place: str | Path, subset: str, split: str) -> list[dict]:
-    """The records of one split below a local folder.
+    """Records of one split in a local folder.
 
-    `place/subset` holds `{split}.jsonl`, `{split}.parquet`, shards `{split}-*.parquet`, or a folder `{split}` of
-    Parquet files; MMLU's may also lie in one such folder for each subject. Raises `DataError`.
+    `place/subset` has `{split}.jsonl`, `{split}.parquet`, shards `{split}-*.parquet`, or a folder `{split}` of Parquet
+    files; for MMLU these may also be in one folder per subject. Raises `DataError` if there are none.
     """
     records = list(_records(Path(place) / subset, subset, split))
     if not records:
         raise DataError(
-            f"{Path(place) / subset / split}.jsonl does not exist or is empty (nor is there {split}.parquet); "
-            "DARUMERU_DATA (or the metadata `darumeru_data`) must name a folder with {subset}/{split}.jsonl or .parquet"
+            f"{Path(place) / subset / split}.jsonl or .parquet does not exist or is empty; set DARUMERU_DATA (or the "
+            "metadata `darumeru_data`) to a folder with {subset}/{split}.jsonl or .parquet"
         )
     return records
 
 
 def hub_records(subset: str, split: str, hub: Hub = HUB) -> list[dict]:
-    """The records of one split from the hub, or from its cache where HF_HUB_OFFLINE is set. Raises `DataError`."""
+    """Records of one split from the hub, or from its cache if HF_HUB_OFFLINE is set. Raises `DataError`."""
     repository, revision = hub[subset if subset in hub else "darumeru"]
     configuration = {"nlpcore_mmlu": "*", "rucola": "default", "treeway": "default"}.get(subset, subset)
     folder = _snapshot(repository, revision, f"{configuration}/{split}/*.parquet")
@@ -59,14 +59,14 @@ def _snapshot(repository: str, revision: str, pattern: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     if revision == UNPINNED:
-        logger.warning("%s is read without a fixed revision: the one of the paper is not known", repository)
+        logger.warning("%s: reading the newest revision, as that of the paper is unknown", repository)
         revision = BRANCH
     try:
         return Path(snapshot_download(repository, repo_type="dataset", revision=revision, allow_patterns=[pattern]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, ConnectionError) as error:
         raise DataError(
             f"the data set {repository} at revision {revision} could not be read ({type(error).__name__}); check the "
-            "network, or name a local folder with {subset}/{split}.jsonl or .parquet: DARUMERU_DATA"
+            "network, or set DARUMERU_DATA to a local folder with {subset}/{split}.jsonl or .parquet"
         ) from None
 
 
@@ -80,7 +80,7 @@ def _records(folder: Path, subset: str, split: str) -> Iterator[dict]:
 
 
 def _files(folder: Path, split: str) -> list[Path]:
-    """The files of a split: the first of the layouts that is found."""
+    """Files of a split, in the first layout that exists."""
     for pattern in (f"{split}.jsonl", f"{split}.parquet", f"{split}/*.parquet", f"{split}-*.parquet"):
         if found := sorted(folder.glob(pattern)):
             return found

@@ -6,33 +6,29 @@ PREFIX = "darumeru_"
 LETTERS = ("A", "B", "C", "D")
 ANSWER = "Ответ:"
 MICRO = "micro_avg"  # the mean of the 17 tasks
-STOP = "\n"  # ends the answer of a model without chat template
+STOP = "\n"  # end of an answer without chat template
 
 
 @dataclass(frozen=True)
 class Spec:
     """One task.
 
-    `subset` names the folder of the data, `shots` the split that few-shot examples come from. `kind` is how a model
-    is asked: `choice` (next-token probability of the options), `generate`, or `rank` (log-probability of each
-    sentence). `lead` opens the assistant's turn. `measure` names the metric family (`metrics.MEASURES`).
-    `max_new_tokens` is the paper's length of an answer. `published_items` (test items of the published data) and
-    `question_tokens` (length of one question with its lead) serve plans of time alone: the items of the copy tasks and
-    all lengths are guesses, as no source states them.
+    `published_items` and `question_tokens` only serve time estimates. The items of the copy tasks and all question
+    lengths are guesses, as no source states them.
     """
 
     name: str
     group: str
-    subset: str
-    kind: str
-    measure: str
-    published_items: int
-    question_tokens: int
-    lead: str = ANSWER
-    options: tuple[str, ...] = ()
-    max_new_tokens: int = 64
-    test: str = "test"
-    shots: str = "prompt"
+    subset: str  # folder of the data
+    kind: str  # choice (next-token probability of options), generate, or rank (log-probability of each sentence)
+    measure: str  # key of `metrics.MEASURES`
+    published_items: int  # test items of the published data
+    question_tokens: int  # tokens of one question with its lead
+    lead: str = ANSWER  # start of the assistant's turn; "" = none
+    options: tuple[str, ...] = ()  # for kind choice
+    max_new_tokens: int = 64  # longest answer, as in the paper
+    test: str = "test"  # split of the scored items
+    shots: str = "prompt"  # split of the few-shot examples
 
 
 # name, group, subset, kind, measure, published items, tokens of a question
@@ -55,7 +51,7 @@ _SPECS = (
          "TL;DR:", max_new_tokens=512),
     Spec("treeway_extractive", "daru_sum", "treeway", "rank", "retrieval", 500, 1800,
          "Наиболее важные предложения статьи:"),
-    # The wording of the copy prompts is unpublished; the answer is the text itself, without a lead.
+    # The wording of the copy prompts is not published; the answer is the text itself, without a lead.
     Spec("cp_sent_en", "daru_copy_en", "cp_sent_en", "generate", "copy_length", 500, 60, "", max_new_tokens=128),
     Spec("cp_para_en", "daru_copy_en", "cp_para_en", "generate", "copy_exact", 100, 400, "", max_new_tokens=1024),
     Spec("cp_sent_ru", "daru_copy_ru", "cp_sent_ru", "generate", "copy_length", 500, 80, "", max_new_tokens=128),

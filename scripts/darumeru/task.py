@@ -1,11 +1,13 @@
-"""The task class behind the 17 YAML files.
+"""The task class of the 17 YAML files.
 
-Metadata (`--metadata` or `TaskManager(metadata=...)`): `tokenizer` (else `pretrained`, which the command line sets)
-names the tokenizer that measures prompts and copies; `max_length` the model's context (else its configuration does);
-`darumeru_max_prompt_tokens` is the longest prompt with shots, without the answer (else the paper's);
-`darumeru_data`, `darumeru_revisions`, `darumeru_limit` and `darumeru_tiny` say which records are read (`data.load`);
-`darumeru_max_new_tokens` maps tasks (or `default`) to lengths of answers; `darumeru_draws` is the number of bootstrap
-draws behind the harness's standard errors.
+Keys of the metadata (`--metadata` or `TaskManager(metadata=...)`):
+
+- `tokenizer`: tokenizer that measures prompts and copies; default: `pretrained`, which the command line sets
+- `max_length`: context of the model in tokens; default: that of its configuration
+- `darumeru_max_prompt_tokens`: longest prompt with shots, without the answer; default: the paper's 4096
+- `darumeru_data`, `darumeru_revisions`, `darumeru_limit`, `darumeru_tiny`: choice of the records (`data.load`)
+- `darumeru_max_new_tokens`: longest answers by task or `default`; default: the paper's
+- `darumeru_draws`: bootstrap draws for the harness's standard errors; 0 = no standard errors
 """
 
 import json
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 FOLDER = Path(__file__).parent / "tasks"  # for `include_path`
-SEED = 42
-PROMPT_TOKENS = 4096  # the paper's longest prompt
+SEED = 42  # of the bootstrap
+PROMPT_TOKENS = 4096  # longest prompt of the paper
 request_types.install()
 
 
@@ -50,24 +52,24 @@ class DaruTask(ConfigurableTask):
         settings["metric_list"] = _metric_list(self.spec.name, settings.get("metadata") or {})
         if (settings.get("metadata") or {}).get("darumeru_tiny"):
             settings["task_alias"] = f"{settings['task']} (tiny)"
-        settings["process_results"] = "darumeru"  # any value keeps the harness from looking the metrics up
+        settings["process_results"] = "darumeru"  # any value: without one, the harness looks our metrics up in its own
         self.dropped_shots = self.cut_prompts = 0
         super().__init__(config=settings)
 
     @property
     def options(self) -> dict:
-        """The metadata of the task."""
+        """Metadata of the task."""
         return self.config.metadata or {}
 
     @cached_property
     def tokenizer(self):
-        """The model's tokenizer, None if the metadata names none."""
+        """The model's tokenizer; None if the metadata has neither `tokenizer` nor `pretrained`."""
         name = self.options.get("tokenizer") or self.options.get("pretrained")
         return load_tokenizer(str(name), self.options.get("revision")) if name else None
 
     @cached_property
     def context(self) -> int | None:
-        """The model's context in tokens, as the harness takes it; None if the metadata names no model."""
+        """The model's context in tokens, by the rules of the harness; None if the metadata names no model."""
         if given := self.options.get("max_length"):
             return int(given)
         if not (name := self.options.get("pretrained")):
@@ -79,7 +81,7 @@ class DaruTask(ConfigurableTask):
 
     @property
     def max_new_tokens(self) -> int:
-        """Length of an answer: the paper's, overridden by metadata, at most half the context."""
+        """Longest answer in tokens: from the metadata, else the paper's; at most half of the context."""
         given = self.options.get("darumeru_max_new_tokens") or {}
         length = int(given.get(self.spec.name, given.get("default", self.spec.max_new_tokens)))
         return min(length, self.context // 2) if self.context else length
@@ -103,9 +105,9 @@ class DaruTask(ConfigurableTask):
         chat_template: Callable | None = None,
         gen_prefix: str | None = None,
     ) -> str:
-        """The prompt with as many of the shots as the longest prompt and the model's context, answer included, allow.
+        """The prompt, with as many shots as fit into `max_prompt_tokens`, and with the answer into the context.
 
-        A prompt without shots may be longer: the harness cuts what the context cannot hold.
+        A prompt without shots may be longer: the harness then cuts its start.
         """
         template = chat_template if apply_chat_template else None
         system = [{"role": "system", "content": system_instruction}] if system_instruction else []
@@ -125,11 +127,11 @@ class DaruTask(ConfigurableTask):
 
     @property
     def max_prompt_tokens(self) -> int:
-        """Longest prompt with shots, in tokens, without the answer."""
+        """Longest prompt with shots, without the answer, in tokens."""
         return int(self.options.get("darumeru_max_prompt_tokens") or PROMPT_TOKENS)
 
     def _fits(self, text: str, doc: dict) -> tuple[bool, bool]:
-        """Whether the context holds prompt and answer, and whether the prompt is short enough (true if not known)."""
+        """(prompt and answer fit into the context, prompt is within `max_prompt_tokens`); true without tokenizer."""
         if self.tokenizer is None:
             return True, True
         tokens, room = len(self.tokenizer.encode(text)), self.max_new_tokens
@@ -138,7 +140,7 @@ class DaruTask(ConfigurableTask):
         return not self.context or tokens + room <= self.context, tokens <= self.max_prompt_tokens
 
     def construct_requests(self, doc: dict, ctx: str, **kwargs) -> list[Instance]:
-        """Requests of one item; a base model (no chat template) stops at the end of the line."""
+        """Requests of one item. Without chat template, a generated answer ends at the end of the line."""
         chat = kwargs.pop("apply_chat_template", False)
         kwargs.pop("chat_template", None)
         if self.spec.kind == "generate":
@@ -151,12 +153,13 @@ class DaruTask(ConfigurableTask):
         ]
 
     def process_results(self, doc: dict, results: list) -> dict:
-        """The item's value under each metric's name: every aggregation reads the same value."""
+        """The item's value under the name of each metric: all aggregations read the same value."""
         value = {"item": doc["id"], **self._value(doc, results)}
         names = metrics.METRICS[self.spec.measure]
         return dict.fromkeys((*names, "score_stderr"), value)
 
     def _value(self, doc: dict, results: list) -> dict:
+        """Value of one item, with the keys that `metrics.MEASURES` reads."""
         meta = json.loads(doc["meta"])
         kind = self.spec.measure
         if self.spec.kind == "choice":
@@ -174,13 +177,13 @@ class DaruTask(ConfigurableTask):
         if kind == "summary":
             return scoring.rouge(answer, doc["target"])
         if self.tokenizer is None:
-            raise DataError(f"{self.spec.name} counts tokens: name the tokenizer, --metadata '{{\"tokenizer\": ...}}'")
-        stop = STOP if STOP in self.instances[0].args[1]["until"] else ""  # none under a chat template
+            raise DataError(f"{self.spec.name} counts tokens; give a tokenizer: --metadata '{{\"tokenizer\": ...}}'")
+        stop = STOP if STOP in self.instances[0].args[1]["until"] else ""  # no stop string with a chat template
         return scoring.copy_scores(answer, doc["target"], self.tokenizer, self.max_new_tokens, stop)
 
 
 def _metric_list(name: str, metadata: dict) -> list[dict]:
-    """Metrics with their aggregations; `score_stderr`, written after `score`, replaces the harness's "N/A"."""
+    """Metrics with their aggregations. `score_stderr` comes after `score` and replaces the "N/A" of the harness."""
     entries = [
         {"metric": metric, "aggregation": partial(_aggregate, name, metric), "higher_is_better": True}
         for metric in metrics.METRICS[SPECS[name].measure]

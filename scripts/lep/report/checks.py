@@ -113,10 +113,9 @@ def check_micro_formula_published(facts: Facts) -> None:
     """The paper's Micro-Avg is the mean of its group scores, weighted by number of tasks, up to rounding."""
     for row in facts.published:
         mean = micro_average({name: row.values[name] for name in GROUPS})
-        _require(
-            abs(mean - row.values[MICRO]) < ROUNDING,
-            f"Table {row.table}, {row.model} {row.vocabulary}: Micro-Avg {row.values[MICRO]}, but the mean is {mean:.4f}",
-        )
+        where = f"Table {row.table}, {row.model} {row.vocabulary}"
+        found = row.values[MICRO]
+        _require(abs(mean - found) < ROUNDING, f"{where}: Micro-Avg {found}, but the mean is {mean:.4f}")
 
 
 def check_no_overlap(facts: Facts) -> None:

@@ -91,8 +91,8 @@ def test_the_pinned_commit_is_read_and_no_other(hub: HubStub, tmp_path: Path) ->
     first, second = (python(hub, tmp_path, "-c", text) for text in (pinned, code))
     assert first.stdout.strip().endswith("Текст: Кот спит 0."), first.stderr
     assert second.stdout.strip().endswith("Текст: Новое."), second.stderr
-    assert "is read without a fixed revision" in second.stderr
-    assert "is read without a fixed revision" not in first.stderr
+    assert "reading the newest revision" in second.stderr
+    assert "reading the newest revision" not in first.stderr
 
 
 def test_offline_after_one_fetch(hub: HubStub, tmp_path: Path) -> None:
@@ -106,4 +106,6 @@ def test_offline_after_one_fetch(hub: HubStub, tmp_path: Path) -> None:
     assert not hub.asked
     never = python(None, tmp_path / "empty", "-c", code)
     assert "RefalMachine/darumeru at revision aaaa" in never.stderr
-    assert "name a local folder with {subset}/{split}.jsonl or .parquet" in never.stderr.splitlines()[-1]
+    assert (
+        "set DARUMERU_DATA to a local folder with {subset}/{split}.jsonl or .parquet" in never.stderr.splitlines()[-1]
+    )

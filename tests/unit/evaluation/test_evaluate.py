@@ -83,7 +83,7 @@ def test_jobs_by_model_and_group_give_the_same_bytes(places: dict[str, Path]) ->
     assert files(joined) == files(whole)
     with pytest.raises(UserError, match=r"no part has the answers of llama/extended/cpt-050 to cp_sent_en, cp_para_en"):
         evaluate.evaluate(joined, parts[:-1])
-    with pytest.raises(UserError, match="was asked with other settings"):
+    with pytest.raises(UserError, match="was evaluated with other settings"):
         evaluate.evaluate(dataclasses.replace(joined, shots=1), parts)
 
 

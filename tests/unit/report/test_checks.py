@@ -210,7 +210,7 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
      f"{SAIGA}: micro_avg is 0.9, mean 0."),
     ("micro_formula", "group", score(lambda r: with_value(r, "llama/base", "daru_copy_ru", value="0", low="0")),
      "llama/base: daru_copy_ru is 0.0"),
-    ("micro_formula_published", "", wrong_published, "Table 4, instruct optimized: Micro-Avg 0.617, but the mean is 0.62"),
+    ("micro_formula_published", "", wrong_published, "Table 4, instruct optimized: Micro-Avg 0.617, but the mean"),
     ("counts_and_chance", "chance", score(lambda r: with_value(r, SAIGA, "rcb", chance="1.5")), "chance of"),
     ("counts_and_chance", "low", score(lambda r: with_value(r, SAIGA, "rcb", chance="-0.1")), "chance of"),
     ("same_items", "", score(lambda r: with_value(r, SAIGA, "parus", n="7")), "parus (0 shots)"),

@@ -114,7 +114,7 @@ def test_missing_file_model_and_score(tmp_path: Path) -> None:
         read_scores(tmp_path / "nothing.csv")
     scores = read_scores(score_file(tmp_path, {}, CHECKPOINT))
     assert scores.get("llama/instruct", MICRO) is None
-    with pytest.raises(UserError, match=r"no scores of llama/instruct.*holds llama/base, llama/bpe/cpt-050"):
+    with pytest.raises(UserError, match=r"no scores of llama/instruct.*has llama/base, llama/bpe/cpt-050"):
         scores.need("llama/instruct", MICRO)
     assert scores.get("llama/base", "rcb") is None
     with pytest.raises(UserError, match="no rcb of llama/base"):
@@ -205,8 +205,8 @@ def test_published_tables_agree_where_they_show_the_same_model() -> None:
         ({"micro_avg": "nan"}, "line 9: micro_avg is 'nan'"),
         ({"daru_sum": "-"}, "line 9: daru_sum is '-'"),
         ({"daru_copy_ru": ""}, "line 9 has no daru_copy_ru"),
-        ({"table": "5"}, "line 9: there is no table '5'"),
-        ({"table": ""}, "line 9: there is no table ''"),
+        ({"table": "5"}, "line 9: unknown table '5'"),
+        ({"table": ""}, "line 9: unknown table ''"),
     ],
 )
 def test_bad_published_rows_are_refused(tmp_path: Path, change: dict, message: str) -> None:
@@ -243,7 +243,7 @@ def test_samples(tmp_path: Path) -> None:
     bad = ["{", "[]", json.dumps({"family": "llama", "prompt": "?"}), json.dumps({**good, "answers": [{"text": ""}]})]
     for line in bad:
         path.write_text(json.dumps(good) + "\n" + line + "\n")
-        with pytest.raises(UserError, match="line 2 is no sample"):
+        with pytest.raises(UserError, match="line 2 is not a sample"):
             read_samples(path)
     path.write_text("")
     with pytest.raises(UserError, match="is empty"):

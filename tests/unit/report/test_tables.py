@@ -465,7 +465,7 @@ def test_latex_compiles(tmp_path: Path, files: Files) -> None:
 
 
 def test_refusals(tmp_path: Path, files: Files) -> None:
-    with pytest.raises(UserError, match="no Table 5"):
+    with pytest.raises(UserError, match="unknown table 5"):
         build(5, files)
     with pytest.raises(UserError, match="unknown LEP method copy; use swap, overlap, conversion"):
         sources_of(files, methods=["swap", "copy"])
