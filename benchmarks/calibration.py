@@ -2,7 +2,7 @@
 
     python benchmarks/calibration.py --data CALIBRATION_DATA/train.jsonl
 
-- Fine-tuning: our loss and our micro-batches sorted by length, against `SFTTrainer` with the same encoded conversations,
+- Fine-tuning: our loss and our micro-batches sorted by length, against `SFTTrainer` with the same conversations,
   adapter, optimiser and conversations per step, in random order.
 - Answers: our batches, against one `generate` call per prompt and against batches in the order of the prompts.
 

@@ -5,8 +5,8 @@
     python benchmarks/corpus.py --part memory    100 MB against 1 GB of text: largest peak memory of a job, and time
     python benchmarks/corpus.py --scale 0.1      a tenth of the text, in shards of a tenth of the size
 
-- The text consists of random words of data/fixtures, with their frequencies. One document in ten repeats an earlier one,
-  half of these with a few changed words.
+- The text is random words of data/fixtures, with their frequencies. One document in ten repeats an earlier one, half of
+  these with a few changed words.
 - Two processes work in parallel. For the memory, each job runs in its own process, as in the workflow.
 - CPU seconds are those of all processes, with their start; on a busy machine they are more reliable than wall time.
 """

@@ -80,7 +80,7 @@ def save_tokenizer(merges: list[tuple[str, str]], folder: Path) -> None:
 
 
 def save_model(matrices: dict[str, torch.Tensor], folder: Path) -> None:
-    """Write a model folder like those of the hub: three shards and an index, with the matrices in the first and last."""
+    """Write a model folder like those of the hub: three shards and an index, the matrices in the first and last."""
     rows, width = matrices[INPUT].shape
     body = {f"model.layers.0.mlp.{name}_proj.weight": (64, width) for name in ("gate", "up")}
     body |= {"model.layers.0.mlp.down_proj.weight": (width, 64), "model.norm.weight": (width,)}

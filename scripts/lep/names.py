@@ -1,7 +1,7 @@
 """The register of names: vocabularies, LEP methods, calibrations, families, and the grammar of model names.
 
-Everything that lists or shows one of them reads it here: schema, graph, plan, report, cards and checks. The tasks and
-groups of the benchmark are those of `darumeru.specs`.
+Schema, graph, plan, report, cards and checks all read these names here. The tasks and groups of the benchmark come from
+`darumeru.specs`.
 """
 
 import re
@@ -24,27 +24,27 @@ TITLES = {
     "daru_copy_en": "Copy EN",
     "daru_copy_ru": "Copy RU",
 }
-ORIGINAL = "original"  # the vocabulary of the source models, and of the controls
+ORIGINAL = "original"  # the vocabulary of the source models and the controls
 
 
 @dataclass(frozen=True)
 class Vocabulary:
     """A kind of vocabulary (paper section 2.1.1).
 
-    A change here repeats the report alone: raise RECIPE_VERSION of `lep.vocabulary.build` if a vocabulary changes.
+    A change here reruns only the report. If it changes a vocabulary, raise RECIPE_VERSION of `lep.vocabulary.build`.
     """
 
     title: str
     model_type: str = ""
-    """SentencePiece model that the new tokens come from: bpe or unigram"""
+    """SentencePiece model of the new tokens: bpe or unigram; empty = no new tokens"""
     size_key: str = ""
-    """key of a family with the pieces of that model: replacement_size or extension_size"""
+    """key of a family with the size of that model: replacement_size or extension_size"""
     keeps: str = "none"
-    """old tokens that stay: none, all, or the first `optimized_keep` of a family (some)"""
+    """old tokens that are kept: none, all, or some (the first `optimized_keep` of a family)"""
 
     @property
     def replaces(self) -> bool:
-        """Whether no old token stays but the special ones."""
+        """Whether all old tokens are replaced, except special ones."""
         return self.keeps == "none"
 
 
@@ -60,10 +60,11 @@ NEW_VOCABULARIES = tuple(name for name in VOCABULARIES if name != ORIGINAL)
 
 @dataclass(frozen=True)
 class Method:
-    """A method of Learned Embedding Propagation (paper section 2.2); `summary` is what a model card says of it."""
+    """A method of Learned Embedding Propagation (paper section 2.2)."""
 
     title: str
     summary: str
+    """sentence in model cards"""
 
 
 METHODS = {
@@ -84,15 +85,15 @@ class Calibration:
 
     title: str
     published: str
-    """its name in data/published_scores.csv"""
+    """name in data/published_scores.csv"""
     recipe: str
     """key of `calibration.recipes`"""
     own_answers: bool
-    """whether the data are graded answers of the un-adapted instruct model, else the instruction data set"""
+    """whether the data are graded answers of the original instruct model; else they are the instruction data set"""
     copies: bool
     """whether copy instructions are added (`calibration.copy_examples`)"""
     summary: str
-    """what a model card says of the data"""
+    """description of the data in model cards"""
 
 
 CALIBRATIONS = {
@@ -108,9 +109,9 @@ CALIBRATIONS = {
         summary="instructions of the Saiga data set, and copy instructions",
     ),
 }  # fmt: skip
-# What the unadapted instruct model can be tuned with as well: not with answers of its own.
+# Calibrations of the original instruct model: all but those on its own answers.
 CONTROLS = tuple(name for name, entry in CALIBRATIONS.items() if not entry.own_answers)
-UNCALIBRATED = "none"  # a model before calibration, in tables and published rows
+UNCALIBRATED = "none"  # name of "no calibration", in tables and published rows
 CALIBRATION_TITLES = {UNCALIBRATED: "–"} | {name: entry.title for name, entry in CALIBRATIONS.items()}
 PUBLISHED_CALIBRATIONS = {UNCALIBRATED: UNCALIBRATED} | {name: c.published for name, c in CALIBRATIONS.items()}
 PUBLISHED_TITLES = {
@@ -123,7 +124,7 @@ PUBLISHED_MODELS = {
     "llama-3-8b": ("meta-llama/Meta-Llama-3-8B", "meta-llama/Meta-Llama-3-8B-Instruct"),
 }
 ROLES = ("base", "instruct")
-COMPARATOR = "comparator"  # the family of other models in data/published_scores.csv
+COMPARATOR = "comparator"  # family of the other models in data/published_scores.csv
 STAND_IN = "stand-in"
 
 _STEP = rf"init|donor|cpt-\d{{3}}|{'|'.join(METHODS)}"
@@ -137,16 +138,18 @@ _GRAMMAR = re.compile(
 
 @dataclass(frozen=True)
 class ModelName:
-    """A model's name is its history: `llama/base`, `llama/extended/cpt-050`, `llama/extended/conversion/saiga`.
+    """Name of a model, which tells how it was made.
 
-    `step` is base or instruct of a source model, else init, donor, a checkpoint or a LEP method; of a calibrated model
-    it is the parent: the calibrated LEP method, or instruct of a control, whose vocabulary is `original`.
+    Such as `llama/base`, `llama/extended/cpt-050`, `llama/extended/conversion/saiga`, `llama/original/instruct/saiga`.
     """
 
     family: str
     vocabulary: str
+    """`original` for source models and controls"""
     step: str
+    """base, instruct, init, donor, cpt-NNN or a LEP method; for a calibrated model the step of its parent"""
     calibration: str = ""
+    """name of the calibration; empty = not calibrated"""
 
     def __str__(self) -> str:
         if self.step in ROLES and not self.calibration:
@@ -160,11 +163,11 @@ class ModelName:
 
 
 def parse_model_name(text: str) -> ModelName:
-    """Read a model's name; `UserError` where it is none."""
+    """Parse the name of a model; `UserError` if it is not valid."""
     found = _GRAMMAR.fullmatch(text)
     if found is None:
         raise UserError(
-            f"{text!r} is no name of a model; use FAMILY/ROLE, FAMILY/VOCABULARY/STEP or "
+            f"{text!r} is not a model name; use FAMILY/ROLE, FAMILY/VOCABULARY/STEP or "
             "FAMILY/VOCABULARY/PARENT/CALIBRATION, such as llama/base, llama/extended/conversion"
         )
     parts = found.groupdict()
@@ -173,24 +176,28 @@ def parse_model_name(text: str) -> ModelName:
     return ModelName(parts["family"], parts["vocabulary"] or ORIGINAL, step, calibration)
 
 
-_LENIENT = ConfigDict(extra="ignore", populate_by_name=True)  # the report uses a few of a family's keys
+_LENIENT = ConfigDict(extra="ignore", populate_by_name=True)  # the report needs only some keys of a family
 
 
 @dataclass(frozen=True, config=_LENIENT)
 class Reference:
-    """A model by its hub id or its folder."""
+    """Reference to a model."""
 
     path: str
+    """hub id or folder"""
 
 
 @dataclass(frozen=True, config=_LENIENT)
 class Comparator:
-    """Another model of Table 1. `published` is its name in the paper's rows; `model` None: the paper's values alone."""
+    """Another model of Table 1."""
 
     name: str
     title: str
+    """name in the table"""
     published: str | None = None
+    """name in data/published_scores.csv; None = not in the paper"""
     model: Reference | None = None
+    """None = not run, only the paper's values are shown"""
 
     @property
     def instruct(self) -> str:
@@ -199,7 +206,7 @@ class Comparator:
 
 @dataclass(frozen=True, config=_LENIENT)
 class Calibrated:
-    """Calibrations that follow the conversion to one vocabulary."""
+    """Calibrations of the model converted to one vocabulary."""
 
     vocabulary: str
     calibrations: list[str]
@@ -207,18 +214,22 @@ class Calibrated:
 
 @dataclass(frozen=True, config=_LENIENT)
 class Family:
-    """A base model and its instruct model. `published_family` names its rows in the paper, None: there are none."""
+    """A base model and its instruct model."""
 
     name: str
     base_title: str
     instruct_title: str
     stand_in: bool
+    """whether these are small models instead of the paper's"""
     vocabularies: list[str]
+    """new vocabularies"""
     published_family: str | None = None
+    """family in data/published_scores.csv; None = not in the paper"""
     base_source: Reference | None = Field(None, alias="base")
     instruct_source: Reference | None = Field(None, alias="instruct")
     calibrated: list[Calibrated] = ()
     controls: list[str] = CONTROLS
+    """calibrations of the original instruct model"""
 
     @property
     def base(self) -> str:
@@ -229,35 +240,35 @@ class Family:
         return f"{self.name}/instruct"
 
     def shown(self, role: str) -> str:
-        """Title of `base` or `instruct`; a stand-in is always called so."""
+        """Title of `base` or `instruct`; that of a stand-in always says so."""
         title = self.base_title if role == "base" else self.instruct_title
         return f"{title} ({STAND_IN})" if self.stand_in and STAND_IN not in title else title
 
     @property
     def is_published(self) -> bool:
-        """Whether these are the paper's own models, by their hub ids; a local folder proves nothing."""
+        """Whether these are the models of the paper, by their hub ids; a local folder may hold any model."""
         ids = tuple(source and source.path for source in (self.base_source, self.instruct_source))
         return not self.stand_in and ids == PUBLISHED_MODELS.get(self.published_family)
 
     def propagated(self, vocabulary: str, method: str = CALIBRATED_METHOD) -> str:
-        """Name of the model that LEP made."""
+        """Name of a LEP model."""
         return f"{self.name}/{vocabulary}/{method}"
 
     def tuned(self, vocabulary: str, calibration: str) -> str:
-        """Name of a calibrated model; `original` is a control, `none` the model before calibration."""
+        """Name of a calibrated model; a control for vocabulary `original`, its parent for calibration `none`."""
         step = "instruct" if vocabulary == ORIGINAL else CALIBRATED_METHOD
         return str(ModelName(self.name, vocabulary, step, "" if calibration == UNCALIBRATED else calibration))
 
 
 def parse_methods(values: Sequence[str]) -> tuple[str, ...]:
-    """The LEP methods of a run, in the order of the register; `UserError` for one that is unknown."""
+    """LEP methods of a run in the order of the register; `UserError` for an unknown one."""
     if unknown := [value for value in values if value not in METHODS]:
         raise UserError(f"unknown LEP method {', '.join(unknown)}; use {', '.join(METHODS)}")
     return tuple(method for method in METHODS if method in values)
 
 
 def parse_families(values: Sequence[dict | Family]) -> list[Family]:
-    """The families of the configuration; keys that the report does not use are ignored."""
+    """Families of the configuration; keys that the report does not need are ignored."""
     return [
         value if isinstance(value, Family) else parse_job(Family, value, f"families[{number}]")
         for number, value in enumerate(values)
@@ -265,7 +276,7 @@ def parse_families(values: Sequence[dict | Family]) -> list[Family]:
 
 
 def parse_comparators(values: Sequence[dict | Comparator]) -> list[Comparator]:
-    """The other models of Table 1."""
+    """Comparators of the configuration, the other models of Table 1."""
     return [
         value if isinstance(value, Comparator) else parse_job(Comparator, value, f"comparators[{number}]")
         for number, value in enumerate(values)
@@ -273,5 +284,5 @@ def parse_comparators(values: Sequence[dict | Comparator]) -> list[Comparator]:
 
 
 def micro_average(groups: dict[str, float]) -> float:
-    """Micro-Avg from the five groups' scores: (3 MMLU + 8 MERA + 2 Sum + 2 Copy-EN + 2 Copy-RU) / 17."""
+    """Micro-Avg from the scores of the five groups: (3 MMLU + 8 MERA + 2 Sum + 2 Copy-EN + 2 Copy-RU) / 17."""
     return sum(groups[name] * len(tasks) for name, tasks in GROUPS.items()) / len(TASKS)

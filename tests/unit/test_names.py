@@ -104,7 +104,7 @@ def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(UserError) as refusal:
         parse_model_name(text)
     assert str(refusal.value) == (
-        f"{text!r} is no name of a model; use FAMILY/ROLE, FAMILY/VOCABULARY/STEP or "
+        f"{text!r} is not a model name; use FAMILY/ROLE, FAMILY/VOCABULARY/STEP or "
         "FAMILY/VOCABULARY/PARENT/CALIBRATION, such as llama/base, llama/extended/conversion"
     )
 

@@ -118,7 +118,7 @@ BAD = {
     "task": (lambda rows: [rows[0] | {"name": "rte"}, *rows[1:]], "line 2: unknown task 'rte'; use rummlu"),
     "model": (
         lambda rows: [rows[0] | {"model": "llama/wide/swap"}, *rows[1:]],
-        "line 2: 'llama/wide/swap' is no name of a model",
+        "line 2: 'llama/wide/swap' is not a model name",
     ),
     "family": (
         lambda rows: [rows[0] | {"model": "gpt/base"}, *rows[1:]],
