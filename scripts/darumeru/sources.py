@@ -34,8 +34,8 @@ def folder_records(place: str | Path, subset: str, split: str) -> list[dict]:
     records = list(_records(Path(place) / subset, subset, split))
     if not records:
         raise DataError(
-            f"{Path(place) / subset / split}.jsonl or .parquet does not exist or is empty; set DARUMERU_DATA (or the "
-            "metadata `darumeru_data`) to a folder with {subset}/{split}.jsonl or .parquet"
+            f"{Path(place) / subset / split}.jsonl does not exist or is empty, and there is no {split}.parquet; set "
+            "DARUMERU_DATA (or the metadata `darumeru_data`) to a folder with {subset}/{split}.jsonl or .parquet"
         )
     return records
 

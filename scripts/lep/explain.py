@@ -185,7 +185,7 @@ def _example_lines(cell: Cell, folder: Path) -> Iterator[str]:
             yield f"prompt of item {line['item']} of {line['task']}{cut}"
             yield from (f"  | {part}" for part in prompt[-TEXT:].splitlines())
             yield f"right     {line['target']!r}"
-            yield f"said      {line['output']!r}"
+            yield f"answer    {line['output']!r}"
             yield f"scored    {json.dumps(line['value'], ensure_ascii=False, sort_keys=True)}"
             return
 

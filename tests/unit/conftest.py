@@ -5,8 +5,6 @@ Libraries for models are imported where they are used: most unit tests do withou
 
 import dataclasses
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,14 +101,15 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def finished(places: dict[str, Path]) -> "EvaluateJob":
-    """An evaluation of all tasks, finished in the product's own process, as a rule runs it."""
+    """An evaluation of all tasks, finished by the command that a rule runs."""
     from darumeru.specs import SPECS
     from fixtures.evaluation import make_job
+    from lep.evaluation.evaluate import main
     from lep.files import write_json
 
     job = make_job(places, "first", tasks=list(SPECS), limit=None)
     write_json(places["root"] / "job.json", dataclasses.asdict(job))
-    command = [sys.executable, "-m", "lep.evaluation.evaluate", "--config", str(places["root"] / "job.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["lep.evaluation.evaluate", "--config", str(places["root"] / "job.json")])
+        main()
     return job

@@ -72,7 +72,7 @@ def test_a_cell_is_followed_to_the_raw_data(files: Files, results: Path) -> None
     assert "f" * 64 in chain[3]
     assert chain[-1].endswith("(see above)")
     assert "swap" not in "".join(chain)  # not behind this cell
-    for part in ("seed      42", "  | Повтори:", "right     'Да'", "said      'Нет'", "samples.jsonl.gz", "commit"):
+    for part in ("seed      42", "  | Повтори:", "right     'Да'", "answer    'Нет'", "samples.jsonl.gz", "commit"):
         assert part in text
     assert f"--config {results}/jobs/evaluate/llama/extended/propagation.json" in text
     assert f"python -m lep.explain {CELL} --results {results} --again" in text

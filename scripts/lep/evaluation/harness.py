@@ -67,7 +67,7 @@ class EvaluateJob:
     threads: int = 1  # CPU threads of torch
     seed: int = 42  # of sampling and of the bootstrap
     generation: Generation = Generation()
-    bootstrap_draws: int = 1000  # draws behind each interval
+    bootstrap_draws: int = 1000  # bootstrap draws of each interval
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def cuts(config: Mapping) -> list[Cut]:
         ),
         Cut(
             f"pretraining: {{token_budget: {tokens}}}",
-            "the longer part of pre-training: 40 of 96 GB of text, which the paper calls the least that is needed",
+            "more than half of the pre-training: 40 of 96 GB of text remain, the minimum according to the paper",
             _with("pretraining", token_budget=tokens),
         ),
         *_published(config),
@@ -76,8 +76,8 @@ def _published(config: Mapping) -> list[Cut]:
     return [
         Cut(
             "donor: published",
-            "pre-training of one's own: the authors' models take its place (whether they can be fetched is not known), "
-            "Figure 2 has one point for each vocabulary",
+            "our own pre-training: the authors' models replace it (it is not known whether they can be fetched), and "
+            "Figure 2 has one point per vocabulary",
             lambda config: config | {"donor": "published"},
             lambda job: all(keeps(job) for keeps in kept),
         )

@@ -66,7 +66,8 @@ def shorten(reason: str) -> str:
 def schedule(jobs: Iterable[Job], costs: Callable[[Job], Cost], gpus: int, processes: int) -> Total:
     """Simulate the graph: each job starts when its inputs exist and its devices are free, longest chains first.
 
-    A job that asks for more than `gpus` devices takes all, for longer. Jobs without a device share `processes` places.
+    A job that asks for more than `gpus` devices gets all of them and takes proportionally longer. At most `processes`
+    jobs without a device run at the same time.
     """
     jobs = list(jobs)
     # Which jobs each job waits for: the makers of its inputs.
@@ -80,7 +81,7 @@ def schedule(jobs: Iterable[Job], costs: Callable[[Job], Cost], gpus: int, proce
     for index, parents in enumerate(needs):
         for parent in parents:
             followers[parent].append(index)
-    # List scheduling: of the ready jobs the one with the longest chain behind it starts first.
+    # List scheduling: of the ready jobs, the one with the longest chain of followers starts first.
     urgency = _chains(seconds, followers)
     waiting = [len(parents) for parents in needs]
     ready = [(-urgency[i], i) for i, count in enumerate(waiting) if not count]
@@ -100,7 +101,7 @@ def schedule(jobs: Iterable[Job], costs: Callable[[Job], Cost], gpus: int, proce
                 held.append(entry)
         for entry in held:
             heapq.heappush(ready, entry)
-        # Go on to the next end of a job: its devices are free, its followers may be ready.
+        # Advance to the next end of a job: its devices become free, and its followers may be ready.
         now, index = heapq.heappop(running)
         free += taken[index]
         places += not taken[index]
@@ -112,7 +113,7 @@ def schedule(jobs: Iterable[Job], costs: Callable[[Job], Cost], gpus: int, proce
 
 
 def _chains(seconds: list[float], followers: Mapping[int, list[int]]) -> list[float]:
-    """Seconds from the start of each job to the end of the longest chain behind it."""
+    """Seconds from the start of each job to the end of its longest chain of followers."""
     found: dict[int, float] = {}
     for start in range(len(seconds)):
         stack = [start]

@@ -188,7 +188,7 @@ def _best_calibrated(sources: Sources, family: Family) -> tuple[Row, Family]:
     published = dict(zip(("vocabulary", "calibration"), PAPERS_BEST, strict=True)) | {"lep": CALIBRATED_METHOD}
     model = family.tuned(vocabulary, calibration)
     row = _row(sources, family, "Ours (best calibrated)", (label,), model, table=1, **published)
-    # The paper's row is of its own best model: comparable only if ours is the same vocabulary and calibration.
+    # The paper's row belongs to the paper's best model: comparable only if ours has its vocabulary and calibration.
     return replace(row, comparable=row.comparable and (vocabulary, calibration) == PAPERS_BEST), family
 
 

@@ -2,17 +2,12 @@
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from fixtures.checkout import ROOT
-from lep.calibration.calibrate import CalibrateJob, calibrate
+from fixtures.processes import exit_codes, in_a_child, in_two_children, wait_for
+from lep.calibration.calibrate import calibrate
 from lep.calibration.trainer import encode_examples, order_examples
 from lep.config import UserError
 from lep.files import sha256_file
@@ -49,25 +44,18 @@ def test_small_steps_are_not_lost_in_bfloat16(make_calibrate_job) -> None:
     assert facts["held_out_loss"] < facts["held_out_loss_before"]
 
 
-def run_module(job: CalibrateJob, folder: Path, *launcher: str) -> subprocess.Popen:
-    path = folder / "job.json"
-    path.write_text(json.dumps(dataclasses.asdict(job), default=str))
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", *launcher, "lep.calibration.calibrate", "--config", str(path)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def test_killed_without_warning_it_goes_on_to_the_same_bits(make_calibrate_job, tmp_path: Path) -> None:
-    whole, killed = (dataclasses.replace(make_calibrate_job(name), save_steps=1) for name in ("whole", "killed"))
+def test_killed_without_warning_it_goes_on_to_the_same_bits(make_calibrate_job) -> None:
+    whole, killed = (make_calibrate_job(name) for name in ("whole", "killed"))
+    tuning = dataclasses.replace(whole.tuning, epochs=2)  # eight steps
+    whole, killed = (dataclasses.replace(job, tuning=tuning, save_steps=1) for job in (whole, killed))
     calibrate(whole)
-    process = run_module(killed, tmp_path)
-    while process.poll() is None and not (killed.work / "checkpoint-2/complete").is_file():
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process = in_a_child(calibrate, killed)
+    wait_for((killed.work / "checkpoint-2/complete").is_file, process)
+    process.kill()
+    process.join()
     calibrate(killed)
     assert sha256_file(whole.output / "manifest.json") == sha256_file(killed.output / "manifest.json")
-    assert json.loads((killed.output / "run.json").read_text())["steps_in_this_process"] <= 2
+    assert json.loads((killed.output / "run.json").read_text())["steps_in_this_process"] <= 6
 
 
 def test_two_processes_train_as_one(make_calibrate_job, tmp_path: Path, calibration_folder: Path) -> None:
@@ -77,9 +65,7 @@ def test_two_processes_train_as_one(make_calibrate_job, tmp_path: Path, calibrat
     one, two = (dataclasses.replace(make_calibrate_job(name), data=data) for name in ("one", "two"))
     calibrate(one)
     two = dataclasses.replace(two, tuning=dataclasses.replace(two.tuning, accumulation=1))
-    process = run_module(two, tmp_path, "lep.compute.launch", "--processes", "2")
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
+    assert exit_codes(in_two_children(calibrate, two)) == [0, 0]
     losses = [
         [json.loads(line)["loss"] for line in (job.output / "log.jsonl").read_text().splitlines()] for job in (one, two)
     ]

@@ -4,7 +4,9 @@ import gzip
 import json
 from pathlib import Path
 
+import pytest
 from darumeru.specs import SPECS
+from lep.config import UserError
 from lep.evaluation.harness import EvaluateJob
 from lep.evaluation.samples import load_samples
 
@@ -24,3 +26,11 @@ def test_samples_hold_what_the_scores_are_made_of(finished: EvaluateJob) -> None
     assert first["question"] == "Кот 0 спал. Он ел. «Он» - «Кот»?"
     assert first["prompt"].endswith("Кот 0 спал. Он ел. «Он» - «Кот»?\nОтвет:")
     assert first["output"] in ("Да", "Нет")
+
+
+def test_files_that_are_no_samples_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        load_samples(tmp_path / "none.gz")
+    (tmp_path / "text").write_text("text")
+    with pytest.raises(UserError, match=r"not a samples\.jsonl\.gz"):
+        load_samples(tmp_path / "text")

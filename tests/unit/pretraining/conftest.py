@@ -1,15 +1,15 @@
 """A tiny model with packed data, and trainings of it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fixtures.pretraining import LINES
+from fixtures.pretraining import LINES, LONG, pretrain_job
 from fixtures.training import write_model
-from lep.config import load_job
 from lep.manifest import publish, staging
 from lep.pretraining.packing import pack_corpus
-from lep.pretraining.pretrain import PretrainJob
+from lep.pretraining.pretrain import PretrainJob, pretrain
 from lep.pretraining.selection import PackingRecipe
 
 
@@ -38,33 +38,26 @@ def material(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def make_job(material: Path, tmp_path: Path):
+def make_job(material: Path, tmp_path: Path) -> Callable[..., PretrainJob]:
+    """make_job(name, **changes): a training of nine steps under the test's own folder."""
+
     def make(name: str = "run", **changes) -> PretrainJob:
-        values = {
-            "model": str(material / "model"),
-            "data": str(material / "packed"),
-            "validation": str(material / "corpus/validation.jsonl"),
-            "work": str(tmp_path / name / "work"),
-            "models": str(tmp_path / name / "models"),
-            "output": str(tmp_path / name / "output"),
-            "optimisation": {
-                "learning_rate": 0.01,
-                "batch_size": 4,
-                "max_steps": 9,
-                "warmup_steps": 2,
-            },
-            "execution": {"micro_batch_size": 2},
-            "validation_recipe": {"languages": ["ru"], "characters": 200, "window": 16},
-            "fractions": [0.5, 1.0],
-            "seed": 1,
-            "threads": 1,
-            "device": "cpu",
-            "dtype": "float32",
-            "log_steps": 2,
-            "save_steps": 3,
-        } | changes
-        path = tmp_path / f"{name}.json"
-        path.write_text(json.dumps(values))
-        return load_job(PretrainJob, path)
+        return pretrain_job(material, tmp_path / name, **changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def short_run(material: Path, tmp_path_factory: pytest.TempPathFactory) -> PretrainJob:
+    """A finished training of nine steps that nothing disturbed; only read it."""
+    job = pretrain_job(material, tmp_path_factory.mktemp("undisturbed") / "short")
+    pretrain(job)
+    return job
+
+
+@pytest.fixture(scope="session")
+def long_run(material: Path, tmp_path_factory: pytest.TempPathFactory) -> PretrainJob:
+    """A finished training of 120 steps that nothing disturbed; only read it."""
+    job = pretrain_job(material, tmp_path_factory.mktemp("undisturbed") / "long", optimisation=LONG, save_steps=7)
+    pretrain(job)
+    return job

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
-from fixtures.pretraining import LINES, LONG, free_port, in_a_child
+from fixtures.pretraining import LINES, LONG
+from fixtures.processes import exit_codes, in_two_children
 from fixtures.training import write_model
 from lep.config import UserError
 from lep.files import sha256_file
@@ -38,16 +39,10 @@ def test_steps_and_checkpoint_names(make_job) -> None:
         count_steps(3, 16, epoch)
 
 
-def test_two_processes_train_as_one(make_job) -> None:
+def test_two_processes_train_as_one(make_job, short_run) -> None:
     """DDP over gloo: the same sequences a step, so the same curve and the same weights up to rounding."""
-    one, two = make_job("one"), make_job("two", save_steps=4)
-    pretrain(one)
-    port = free_port()
-    places = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_WORLD_SIZE": "2"}
-    children = [in_a_child(two, RANK=str(n), LOCAL_RANK=str(n), **places) for n in range(2)]
-    for child in children:
-        child.join(120)
-    assert [child.exitcode for child in children] == [0, 0]
+    one, two = short_run, make_job("two", save_steps=4)
+    assert exit_codes(in_two_children(pretrain, two)) == [0, 0]
     curves = [[json.loads(line) for line in (job.output / "log.jsonl").read_text().splitlines()] for job in (one, two)]
     for ours, theirs in zip(*curves, strict=True):
         assert theirs == pytest.approx(ours, rel=2e-4)
@@ -57,9 +52,8 @@ def test_two_processes_train_as_one(make_job) -> None:
     assert json.loads((two.output / "run.json").read_text())["processes"] == 2
 
 
-def test_facts_of_a_run(make_job, material: Path) -> None:
-    job = make_job()
-    pretrain(job)
+def test_facts_of_a_run(short_run, material: Path) -> None:
+    job = short_run
     metrics = json.loads((job.output / "metrics.json").read_text())
     assert [c["name"] for c in metrics["checkpoints"]] == ["init", "cpt-050", "cpt-100"]
     assert [c["trained_tokens"] for c in metrics["checkpoints"]] == [0, 5 * 64, 9 * 64]
@@ -74,10 +68,9 @@ def test_facts_of_a_run(make_job, material: Path) -> None:
     assert not list(job.work.glob("checkpoint-*"))
 
 
-def test_the_loss_is_the_models_own(make_job, material: Path) -> None:
+def test_the_loss_is_the_models_own(short_run) -> None:
     """The first logged loss is the mean cross-entropy of the first global batch under the initial model."""
-    job = make_job()
-    pretrain(job)
+    job = short_run
     first = json.loads((job.output / "log.jsonl").read_text().splitlines()[0])
     dataset = BlockDataset(open_blocks(job.data), 4, job.seed)
     ids = torch.from_numpy(dataset.__getitems__([0, 1, 2, 3]).astype(numpy.int64))
@@ -100,9 +93,11 @@ def test_curve_of_a_fixed_seed(make_job) -> None:
 
 
 @pytest.mark.parametrize("packing", ["paper", "masked"])
-def test_the_end_of_a_document_is_learnt(make_job, packing: str) -> None:
-    job = make_job(optimisation=LONG | {"packing": packing})
-    pretrain(job)
+def test_the_end_of_a_document_is_learnt(make_job, long_run, packing: str) -> None:
+    job = long_run
+    if packing != job.optimisation.packing:
+        job = make_job(optimisation=LONG | {"packing": packing})
+        pretrain(job)
     encoder, special = load_encoder(job.model)
     with open(job.data.parent / "corpus/train.jsonl", encoding="utf-8") as file:
         ids, _ = encode_document(json.loads(file.readline()), encoder, special)

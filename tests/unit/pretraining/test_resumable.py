@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import multiprocessing
 import os
 import random
 import resource
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import lep.pretraining.resumable
 import pytest
-from fixtures.pretraining import LONG, free_port, in_a_child
+from fixtures.pretraining import LONG
+from fixtures.processes import exit_codes, in_a_child, in_two_children, wait_for
 from lep.compute import stop
 from lep.config import UserError
 from lep.files import sha256_file
@@ -33,10 +33,8 @@ class KilledError(Exception):
     pass
 
 
-def test_a_run_interrupted_anywhere_ends_with_equal_bits(make_job, monkeypatch) -> None:
-    whole = make_job("whole")
-    pretrain(whole)
-    expected = results(whole)
+def test_a_run_interrupted_anywhere_ends_with_equal_bits(make_job, short_run, monkeypatch) -> None:
+    expected = results(short_run)
     on_save = lep.pretraining.resumable.Schedule.on_save
     on_step_end = lep.pretraining.resumable.Schedule.on_step_end
     broken = make_job("broken")
@@ -75,41 +73,32 @@ def test_a_run_interrupted_anywhere_ends_with_equal_bits(make_job, monkeypatch) 
     assert results(broken) == expected
 
 
-def wait_for(found: Callable[[], object], process: multiprocessing.Process) -> None:
-    deadline = time.monotonic() + 60
-    while not found() and process.is_alive() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    assert process.is_alive(), "the training ended too soon"
-
-
 def has_lines(path: Path, count: int) -> bool:
     return path.is_file() and path.read_text().count("\n") >= count
 
 
-def test_sigkill_at_random_moments_gives_equal_bits(make_job) -> None:
+def test_sigkill_at_random_moments_gives_equal_bits(make_job, long_run) -> None:
     """Whatever is being computed or written: the next start goes on, and the end is that of an undisturbed run."""
-    whole, killed = (make_job(name, optimisation=LONG, save_steps=7) for name in ("whole", "killed"))
-    pretrain(whole)
-    seconds = json.loads((whole.output / "run.json").read_text())["training_seconds"]
+    killed = make_job("killed", optimisation=LONG, save_steps=7)
+    seconds = json.loads((long_run.output / "run.json").read_text())["training_seconds"]
     draw = random.Random(4)
     log = killed.work / "log.jsonl"
     for _ in range(5):
         log.unlink(missing_ok=True)  # written when the training goes on
-        process = in_a_child(killed)
+        process = in_a_child(pretrain, killed)
         wait_for(log.exists, process)
         time.sleep(draw.uniform(0, seconds / 4))
         process.kill()
         process.join()
         assert process.exitcode in (-signal.SIGKILL, 0)
     pretrain(killed)
-    assert results(killed) == results(whole)
+    assert results(killed) == results(long_run)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_stops_with_a_checkpoint_and_a_code(make_job, number: signal.Signals) -> None:
-    whole, stopped = (make_job(name, optimisation=LONG, save_steps=1000) for name in ("whole", "stopped"))
-    pretrain(whole)
-    process = in_a_child(stopped)
+def test_a_signal_stops_with_a_checkpoint_and_a_code(make_job, long_run, number: signal.Signals) -> None:
+    stopped = make_job("stopped", optimisation=LONG, save_steps=1000)
+    process = in_a_child(pretrain, stopped)
     wait_for(lambda: has_lines(stopped.work / "log.jsonl", 3), process)
     os.kill(process.pid, number)
     process.join()
@@ -118,15 +107,14 @@ def test_a_signal_stops_with_a_checkpoint_and_a_code(make_job, number: signal.Si
     assert (checkpoint / COMPLETE).exists()
     assert not stopped.output.exists()
     pretrain(stopped)
-    assert results(stopped) == results(whole)  # the log as well
+    assert results(stopped) == results(long_run)  # the log as well
     done = json.loads((stopped.output / "run.json").read_text())["steps_in_this_process"]
     assert done == 120 - int(checkpoint.name.split("-")[1])
 
 
-def test_a_long_run_goes_on_in_chunks(make_job, monkeypatch) -> None:
+def test_a_long_run_goes_on_in_chunks(make_job, short_run, monkeypatch) -> None:
     """Each start works for a while and stops, as where a partition limits the time."""
-    whole, chunks = make_job("whole"), make_job("chunks", save_steps=1000)
-    pretrain(whole)
+    chunks = make_job("chunks", save_steps=1000)
     starts, asked = 0, 0
 
     def requested() -> str | None:
@@ -140,13 +128,12 @@ def test_a_long_run_goes_on_in_chunks(make_job, monkeypatch) -> None:
         with contextlib.suppress(SystemExit):
             pretrain(chunks)
     assert starts == 3
-    assert results(chunks) == results(whole)
+    assert results(chunks) == results(short_run)
 
 
-def test_a_full_disk_is_said_and_harms_nothing(make_job, monkeypatch) -> None:
+def test_a_full_disk_is_said_and_harms_nothing(make_job, long_run, monkeypatch) -> None:
     """A limit of the size of files fails a checkpoint's writing as a full disk does, in the middle."""
-    whole, full = make_job("whole", optimisation=LONG), make_job("full", optimisation=LONG)
-    pretrain(whole)
+    full = make_job("full", optimisation=LONG)
     monkeypatch.setattr(
         "lep.pretraining.resumable.Schedule.on_save",
         stop_growing(lep.pretraining.resumable.Schedule.on_save, full.work, 9),
@@ -159,7 +146,7 @@ def test_a_full_disk_is_said_and_harms_nothing(make_job, monkeypatch) -> None:
     monkeypatch.undo()
     assert {path.name for path in full.work.glob("checkpoint-*")} == {"checkpoint-6", "checkpoint-9"}
     pretrain(full)
-    assert results(full) == results(whole)
+    assert results(full) == results(long_run)
 
 
 def stop_growing(on_save: Callable, work: Path, step: int) -> Callable:
@@ -173,19 +160,15 @@ def stop_growing(on_save: Callable, work: Path, step: int) -> Callable:
     return saving
 
 
-def test_a_run_goes_on_with_another_number_of_processes(make_job) -> None:
+def test_a_run_goes_on_with_another_number_of_processes(make_job, long_run) -> None:
     """Two processes are asked to stop, one goes on with the same data in the same order."""
-    whole, moved = (make_job(name, optimisation=LONG, save_steps=1000) for name in ("whole", "moved"))
-    pretrain(whole)
-    places = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "LOCAL_WORLD_SIZE": "2"}
-    children = [in_a_child(moved, RANK=str(n), LOCAL_RANK=str(n), **places) for n in range(2)]
+    moved = make_job("moved", optimisation=LONG, save_steps=1000)
+    children = in_two_children(pretrain, moved)
     wait_for(lambda: has_lines(moved.work / "log.jsonl", 3), children[0])
     os.kill(children[1].pid, signal.SIGUSR1)  # one is asked, both stop after the same step
-    for child in children:
-        child.join(120)
-    assert [child.exitcode for child in children] == [stop.REQUEUE] * 2
+    assert exit_codes(children) == [stop.REQUEUE] * 2
     pretrain(moved)
-    ours, theirs = (json.loads((job.output / "metrics.json").read_text())["checkpoints"] for job in (whole, moved))
+    ours, theirs = (json.loads((job.output / "metrics.json").read_text())["checkpoints"] for job in (long_run, moved))
     for mine, its in zip(ours, theirs, strict=True):
         assert its.pop("name") == mine.pop("name")
         assert its == pytest.approx(mine, rel=1e-3)
