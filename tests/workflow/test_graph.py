@@ -256,7 +256,7 @@ def test_a_run_starts_with_its_checks(checkout: Path, tmp_path: Path) -> None:
     )
     command = [*no_network(), *snakemake(str(overlay), "--cores", "1", "--nolock", "--until")]
     environment = pretended_slurm(tmp_path)
-    failure = "a training job asks for 99 GPUs, nodes"
+    failure = "a training job asks for 99 GPUs, but nodes"
     for step, code, said in (("write_job", 1, failure), ("preflight", 1, failure), ("fetch_all", 0, "")):
         target = [step] if step == "write_job" else [step, "--", step]
         result = subprocess.run([*command, *target], cwd=checkout, env=environment, capture_output=True, text=True)
