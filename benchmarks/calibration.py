@@ -49,7 +49,7 @@ def train_ours(options: argparse.Namespace, examples: list[dict], micro: int, wo
     )  # fmt: skip
     lengths = [len(example["input_ids"]) for example in examples]
     order = order_examples(lengths, tuning, job.seed)
-    schedule = Schedule(job.work, log_steps=50, save_steps=10**6, visit_steps=set(), visit=lambda model, step: None)
+    schedule = Schedule(job.work, log_steps=50, save_steps=10**6)
     trainer = make_trainer(job, load_tokenizer(options.model), [examples[i] for i in order], schedule)
     started = time.perf_counter()
     trainer.train()

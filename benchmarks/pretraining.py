@@ -101,7 +101,7 @@ def ours(shape: Shape, device: str, work: Path, clock: TrainerCallback, compiled
     from lep.pretraining.trainer import Execution, Optimisation, TrainedEmbeddings, make_trainer
 
     model = TrainedEmbeddings(make_model(shape, device))
-    schedule = Schedule(work, log_steps=10, save_steps=10**6, visit_steps=set(), visit=lambda model, step: None)
+    schedule = Schedule(work, log_steps=10, save_steps=10**6)
     trainer = make_trainer(
         model, Blocks([make_tokens(shape)]), shape.steps, schedule, Optimisation(**settings(shape)),
         Execution(micro_batch_size=shape.micro, compile=compiled), work=work, seed=0, document_start=1,

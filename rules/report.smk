@@ -346,7 +346,7 @@ rule run_checks:
     conda:
         "../envs/report.yaml"
     params:
-        **recipes.rows(RUN),
+        families=recipes.families(RUN),
         propagated={
             RUN.model(family, v, method): RUN.model(family, "instruct")
             for family, v in models.adapted(RUN)

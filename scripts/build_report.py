@@ -16,7 +16,7 @@ if __name__ == "__main__":
             sources=read_sources(**rows, **files, run=read_run(snakemake.input.run)),
             settings=snakemake.params.settings,
             source=Path(snakemake.input.source[0]).parent,
-            manifests=list(read_manifests(snakemake.input.run)),
+            manifests=read_manifests(snakemake.input.run),
             **{name: snakemake.input[name] for name in names},
             target=snakemake.output[0],
         )

@@ -35,6 +35,24 @@ def chat_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def verses(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The training text of a small published corpus."""
+    from fixtures.instructions import write_corpus
+
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "corpus")
+
+
+@pytest.fixture(scope="session")
+def instructions(verses: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """600 instructions made of `verses`."""
+    from lep.stand_ins.instructions import InstructionRecipe, make_instructions
+
+    folder = tmp_path_factory.mktemp("instructions") / "made"
+    make_instructions(verses, folder, InstructionRecipe(records=600))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def calibration_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny models in `model` and, with one matrix for input and output, in `tied`; conversations in `data.jsonl`."""
     from fixtures.calibration import LINES

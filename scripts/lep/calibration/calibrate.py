@@ -122,9 +122,7 @@ def _train(job: CalibrateJob, resume: str | None) -> dict:
     order = order_examples([len(e["input_ids"]) for e in examples], job.tuning, job.seed, distributed.processes())
     ordered = [examples[index] for index in order]
     logger.info("%d conversations (%d too long)", len(examples), too_long)
-    schedule = Schedule(
-        job.work, log_steps=job.log_steps, save_steps=job.save_steps, visit_steps=set(), visit=lambda model, step: None
-    )
+    schedule = Schedule(job.work, log_steps=job.log_steps, save_steps=job.save_steps)
     trainer = make_trainer(job, tokenizer, ordered, schedule)
     trainer.train(resume_from_checkpoint=resume)
     model = trainer.accelerator.unwrap_model(trainer.model)

@@ -119,11 +119,12 @@ def score_rows(job: EvaluateJob, model: Model, result: dict) -> Iterator[dict]:
         asked = {"shots": result["shots"][task], "task_version": result["versions"][task]}
         # Equal hashes mean equal prompts and targets: scores of different runs may be compared.
         asked["prompt_hash"] = sha256_json([[line["prompt"], line["target"]] for line in lines])[:16]
-        for metric, value in metrics.aggregate(task, values).items():
+        found = metrics.aggregate(task, values)
+        for metric, value in found.items():
             chance = chances[task] if metric == metrics.SCORE else None  # defined for the headline score alone
             entry = _entry("task", task, metric, value, resampled[metric], counts[task], chance)
             yield common | asked | entry
-        scores[task] = metrics.aggregate(task, values)[metrics.SCORE]
+        scores[task] = found[metrics.SCORE]
         draws[task] = resampled[metrics.SCORE]
     # Groups and Micro-Avg: the mean of the tasks, draw by draw, gives the interval; tasks on the same data share draws.
     for level, name in [*(("group", group) for group in GROUPS), ("micro", metrics.MICRO)]:

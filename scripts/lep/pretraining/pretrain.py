@@ -105,12 +105,13 @@ def _train(
     body = hash_frozen(causal)
     texts = load_validation(job.validation, job.model, job.validation_recipe)
     packed = read_manifest(job.data)["facts"]
+    names = {0: "init"} | {step: name for name, step in checkpoints.items()}
     schedule = Schedule(
         job.work,
         log_steps=job.log_steps,
         save_steps=job.save_steps,
-        visit_steps={0, *checkpoints.values()},
-        visit=functools.partial(evaluate_checkpoint, job, texts, {0: "init"} | {s: n for n, s in checkpoints.items()}),
+        evaluated_steps=names,
+        evaluate=functools.partial(evaluate_checkpoint, job, texts, names),
         tokens_per_step=job.optimisation.batch_size * blocks.block_size,
         bits_per_nat=packed["tokens"] / packed["characters"] / math.log(2),
     )

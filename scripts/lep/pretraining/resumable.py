@@ -12,7 +12,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,7 +75,9 @@ def writing(work: Path, what: str, partial: Path | None = None) -> Iterator[None
 
 
 class Schedule(TrainerCallback):
-    """Decides when to log and save, writes the log as it grows, shows progress, and calls `visit` at `visit_steps`.
+    """Decides when to log and save, writes the log as it grows, shows progress, and evaluates checkpoints.
+
+    `evaluate(model, step)` is called at the steps `evaluated_steps`; step 0 is the model before training.
 
     The Trainer reports every step; a line of the log is the mean over `log_steps` of them, so that the log does not
     depend on interruptions. `bits_per_nat` converts a loss per token into bits per character of the training text:
@@ -88,13 +90,13 @@ class Schedule(TrainerCallback):
         *,
         log_steps: int,
         save_steps: int,
-        visit_steps: set[int],
-        visit: Callable[[torch.nn.Module, int], None],
+        evaluated_steps: Collection[int] = (),
+        evaluate: Callable[[torch.nn.Module, int], None] | None = None,
         tokens_per_step: int = 0,
         bits_per_nat: float = 0.0,
     ) -> None:
         self.work, self.log_steps, self.save_steps = work, log_steps, save_steps
-        self.visit_steps, self.visit, self.tokens_per_step = visit_steps, visit, tokens_per_step
+        self.evaluated_steps, self.evaluate, self.tokens_per_step = evaluated_steps, evaluate, tokens_per_step
         self.bits_per_nat = bits_per_nat
         self.training_seconds = 0.0
         self.steps_done = 0
@@ -110,8 +112,8 @@ class Schedule(TrainerCallback):
             mininterval=1 if sys.stderr.isatty() else 10,
             disable=not distributed.is_main(),
         )  # fmt: skip
-        if state.global_step == 0 and 0 in self.visit_steps:
-            self._visit(model, 0)
+        if state.global_step == 0 and 0 in self.evaluated_steps:
+            self._evaluate(model, 0)
         self._clock = time.perf_counter()
 
     def on_step_end(self, args, state, control, model=None, **kwargs) -> None:
@@ -119,17 +121,17 @@ class Schedule(TrainerCallback):
         self.steps_done += 1
         self.training_seconds += time.perf_counter() - self._clock
         self._bar.update()
-        visited = step in self.visit_steps
+        evaluated = step in self.evaluated_steps
         self._stopping = distributed.any_process(stop.requested() is not None) and step < state.max_steps
         control.should_log = True
-        control.should_save = visited or step % self.save_steps == 0 or step == state.max_steps or self._stopping
-        if visited:
-            self._visit(model, step)
+        control.should_save = evaluated or step % self.save_steps == 0 or step == state.max_steps or self._stopping
+        if evaluated:
+            self._evaluate(model, step)
         self._clock = time.perf_counter()
 
-    def _visit(self, model: torch.nn.Module, step: int) -> None:
+    def _evaluate(self, model: torch.nn.Module, step: int) -> None:
         if distributed.is_main():
-            self.visit(model, step)
+            self.evaluate(model, step)
         distributed.barrier()
 
     def on_log(self, args, state, control, **kwargs) -> None:

@@ -6,6 +6,7 @@ Equal input gives equal bytes.
 import csv
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -29,7 +30,7 @@ def build_report(
     claims: Path,
     checks: Path,
     target: Path,
-    manifests: Paths = (),
+    manifests: Mapping[Path, str] | None = None,
     requirements: Path | None = None,
     errors: Path | None = None,
     sweep: Paths = (),
@@ -50,7 +51,7 @@ def build_report(
     facts = collect_facts(sources, settings, read_claims(claims))
     facts |= {
         "checks": passed_checks(checks),
-        "artefacts": artefact_hashes(as_paths(manifests), Path(target).parent.parent),
+        "artefacts": artefact_hashes(manifests or {}, Path(target).parent.parent),
         "hash_digits": str(HASH_DIGITS),
         "pins": read_pins(requirements) if requirements else [],
         "errors": read_errors(errors) if errors else [],

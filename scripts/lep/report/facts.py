@@ -2,10 +2,10 @@
 
 import csv
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from lep.config import UserError
-from lep.files import sha256_file
 from lep.names import (
     CALIBRATED_METHOD,
     CALIBRATIONS,
@@ -68,14 +68,14 @@ def read_claims(path: Path) -> list[dict]:
     return rows
 
 
-def artefact_hashes(manifests: list[Path], root: Path) -> list[dict]:
-    """Name (folder below `root`) and hash of each manifest, sorted by name."""
+def artefact_hashes(manifests: Mapping[Path, str], root: Path) -> list[dict]:
+    """Name (folder relative to `root`) and first digits of the sha256 of each manifest, sorted by name."""
     root = Path(root).resolve()
     named = {}
-    for path in map(Path, manifests):
-        folder = path.resolve().parent
+    for path, sha256 in manifests.items():
+        folder = Path(path).resolve().parent
         name = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
-        named[name] = sha256_file(path)[:HASH_DIGITS]
+        named[name] = sha256[:HASH_DIGITS]
     return [{"name": name, "sha256": digest} for name, digest in sorted(named.items())]
 
 

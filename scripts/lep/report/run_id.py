@@ -25,17 +25,20 @@ def identify_run(name: str, files: Mapping[str, Path], target: Path) -> str:
 
 def read_run(path: str | Path) -> str:
     """The run id in a run_id.json; `UserError` if the file is missing or invalid."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))["run"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{path} has no run id ({error!r}); run the rule identify_run again") from None
+    return _read(path, "run")
 
 
 def read_manifests(path: str | Path) -> dict[Path, str]:
     """sha256 of the manifests of all artefacts of the run, by path, from its run_id.json."""
-    read_run(path)  # raises UserError for an invalid file
-    files = json.loads(Path(path).read_text(encoding="utf-8"))["files"]
+    files = _read(path, "files")
     return {Path(path).parent / name: sha256 for name, sha256 in files.items() if Path(name).name == MANIFEST}
+
+
+def _read(path: str | Path, key: str):
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))[key]
+    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} has no run id ({error!r}); run the rule identify_run again") from None
 
 
 def label_files(paths: Iterable[str | Path], root: str | Path) -> dict[str, Path]:

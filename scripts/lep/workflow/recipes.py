@@ -1,6 +1,6 @@
 """Parameters of the light rules: the part of the configuration that each of them takes, and no more."""
 
-from lep.names import CALIBRATIONS, VOCABULARIES
+from lep.names import CALIBRATIONS, ROLES, VOCABULARIES
 from lep.workflow.run import Run
 
 Recipe = dict[str, object]
@@ -98,7 +98,7 @@ def card_origins(run: Run) -> dict[str, Recipe]:
     instructions = hub if settings["source"] == "hub" else "stand-in instructions made from the corpus"
     return {
         name: {
-            **{role: {"licence": "unknown", **family[role]} for role in ("base", "instruct")},
+            **{role: {"licence": "unknown", **family[role]} for role in ROLES},
             "corpus": [source["name"] for source in run.config["corpus"]["sources"]],
             "instructions": instructions,
         }

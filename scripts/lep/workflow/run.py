@@ -93,10 +93,6 @@ class Run:
         """A file of an evaluation."""
         return f"{self.results}/evaluation/{family}/{vocabulary}/{stage}/{name}"
 
-    def job(self, rule: str, *target: str) -> str:
-        """The settings of one job of an expensive rule."""
-        return f"{self.results}/jobs/{rule}/{'/'.join(target)}.json"
-
     def work(self, *parts: str) -> str:
         """The folder in which a job keeps its progress. No rule declares it, so Snakemake never empties it."""
         return "/".join([self.results, "work", *parts])

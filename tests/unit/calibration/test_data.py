@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from fixtures.instructions import write_corpus
 from lep.calibration.data import (
     CalibrationRecipe,
     copy_records,
@@ -21,19 +20,6 @@ from lep.config import UserError
 from lep.files import read_jsonl
 from lep.manifest import verify
 from lep.pretraining.selection import is_reserved
-from lep.stand_ins.instructions import InstructionRecipe, make_instructions
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("corpus") / "corpus")
-
-
-@pytest.fixture(scope="module")
-def instructions(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("instructions") / "made"
-    make_instructions(corpus, folder, InstructionRecipe(records=600))
-    return folder
 
 
 def record(score: int | None, bad: bool = False, question: str = "a") -> dict:
@@ -81,11 +67,11 @@ def test_parquet_is_read_as_json_lines_are(tmp_path: Path) -> None:
         list(read_records(tmp_path / "nothing"))
 
 
-def test_copied_texts_are_whole_paragraphs_of_reserved_documents(corpus: Path) -> None:
+def test_copied_texts_are_whole_paragraphs_of_reserved_documents(verses: Path) -> None:
     recipe = CalibrationRecipe(kind="saiga_copy", copy_examples=10, reserve=0.3)
-    records = copy_records(corpus, recipe)
+    records = copy_records(verses, recipe)
     reserved, packed = set(), set()
-    for document in read_jsonl(corpus):
+    for document in read_jsonl(verses):
         lines = {paragraph["text"] for paragraph in document["paragraphs"]}
         (reserved if is_reserved(document["group"], 0.3, 42) else packed).update(lines)
     assert len(records) == 10
@@ -97,12 +83,12 @@ def test_copied_texts_are_whole_paragraphs_of_reserved_documents(corpus: Path) -
     assert len({r["messages"][1]["content"] for r in records}) > 5
 
 
-def test_no_copied_text_is_read_in_pretraining_or_asked_in_the_benchmark(corpus: Path, tmp_path: Path) -> None:
+def test_no_copied_text_is_read_in_pretraining_or_asked_in_the_benchmark(verses: Path, tmp_path: Path) -> None:
     """A paragraph that stands elsewhere too, even in other spelling, is never copied."""
     recipe = CalibrationRecipe(kind="saiga_copy", copy_examples=10, reserve=0.3)
-    before = [line for r in copy_records(corpus, recipe) for line in r["messages"][1]["content"].split("\n")]
+    before = [line for r in copy_records(verses, recipe) for line in r["messages"][1]["content"].split("\n")]
     packed, asked = before[: len(before) // 2], before[len(before) // 2 :]
-    documents = list(read_jsonl(corpus))
+    documents = list(read_jsonl(verses))
     group = next(d["group"] for d in documents if not is_reserved(d["group"], 0.3, 42))
     paragraphs = [{"id": str(i), "text": f"«{text.upper()}»"} for i, text in enumerate(packed)]
     documents.append({**documents[0], "id": "repeats", "group": group, "language": "ru", "paragraphs": paragraphs})
@@ -114,12 +100,12 @@ def test_no_copied_text_is_read_in_pretraining_or_asked_in_the_benchmark(corpus:
     assert not set(before) & {line for r in after for line in r["messages"][1]["content"].split("\n")}
 
 
-def test_copied_texts_of_some_domains(corpus: Path) -> None:
-    domains = {document["domain"] for document in read_jsonl(corpus)}
+def test_copied_texts_of_some_domains(verses: Path) -> None:
+    domains = {document["domain"] for document in read_jsonl(verses)}
     recipe = CalibrationRecipe(kind="self", copy_examples=3, reserve=0.3, copy_domains=sorted(domains))
-    assert copy_records(corpus, recipe) == copy_records(corpus, CalibrationRecipe("self", copy_examples=3, reserve=0.3))
+    assert copy_records(verses, recipe) == copy_records(verses, CalibrationRecipe("self", copy_examples=3, reserve=0.3))
     with pytest.raises(UserError, match="give 0 texts"):
-        copy_records(corpus, CalibrationRecipe("self", copy_examples=3, reserve=0.3, copy_domains=["none"]))
+        copy_records(verses, CalibrationRecipe("self", copy_examples=3, reserve=0.3, copy_domains=["none"]))
 
 
 def test_joined_paragraphs() -> None:
@@ -128,7 +114,7 @@ def test_joined_paragraphs() -> None:
     assert join_paragraphs(["a"], 3, 9) == []
 
 
-def test_the_three_data_sets(corpus: Path, instructions: Path, tmp_path: Path) -> None:
+def test_the_three_data_sets(verses: Path, instructions: Path, tmp_path: Path) -> None:
     answers = write(
         tmp_path / "answers.jsonl",
         [{"messages": [{"role": "user", "content": str(n)}], "answer": "x", "grade": 1 + n % 5} for n in range(50)],
@@ -137,7 +123,7 @@ def test_the_three_data_sets(corpus: Path, instructions: Path, tmp_path: Path) -
     sizes = {}
     for kind in ("self", "saiga", "saiga_copy"):
         recipe = CalibrationRecipe(kind=kind, copy_examples=12, reserve=0.3, validation_percent=20)
-        make_calibration_data(instructions, answers, corpus, tmp_path / kind, recipe)
+        make_calibration_data(instructions, answers, verses, tmp_path / kind, recipe)
         facts = verify(tmp_path / kind)["facts"]
         lines = list(read_jsonl(tmp_path / kind / "train.jsonl"))
         assert len(lines) == facts["train"]
@@ -152,13 +138,13 @@ def test_the_three_data_sets(corpus: Path, instructions: Path, tmp_path: Path) -
     assert sizes["saiga_copy"][0] > sizes["saiga"][0]
 
 
-def test_refusals(corpus: Path, tmp_path: Path) -> None:
+def test_refusals(verses: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs answers"):
-        make_calibration_data(None, None, corpus, tmp_path / "x", CalibrationRecipe(kind="self"))
+        make_calibration_data(None, None, verses, tmp_path / "x", CalibrationRecipe(kind="self"))
     with pytest.raises(UserError, match="raise the reserved share"):
-        copy_records(corpus, CalibrationRecipe(kind="self", copy_examples=10**6))
+        copy_records(verses, CalibrationRecipe(kind="self", copy_examples=10**6))
     with pytest.raises(UserError, match="add it where the text belongs"):
-        copy_records(corpus, CalibrationRecipe(kind="self", copy_instruction="Перепиши"))
+        copy_records(verses, CalibrationRecipe(kind="self", copy_instruction="Перепиши"))
     path = write(tmp_path / "i.jsonl", [{"messages": [{"role": "tool", "content": "x"}], "opus_score": 9}])
     with pytest.raises(UserError, match="role"):
         list(keep_scored(path, 8, Counter()))

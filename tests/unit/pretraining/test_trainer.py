@@ -94,7 +94,7 @@ def test_labels_are_the_next_tokens() -> None:
 
 def trained(work: Path, model: TrainedEmbeddings, steps: int = 4, execution: Execution | None = None, **recipe) -> None:
     blocks = Blocks([numpy.random.default_rng(0).integers(2, 38, (16, 12))])
-    schedule = Schedule(work, log_steps=1, save_steps=99, visit_steps=set(), visit=lambda model, step: None)
+    schedule = Schedule(work, log_steps=1, save_steps=99)
     settings = {"learning_rate": 0.01, "batch_size": 4, "warmup_steps": 1} | recipe
     make_trainer(
         model, blocks, steps, schedule, Optimisation(**settings), execution or Execution(), work=work, seed=0,

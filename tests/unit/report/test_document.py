@@ -486,7 +486,7 @@ def test_artefacts_are_listed_by_name_and_hash(report: Report, tmp_path: Path) -
     names = ["models/llama/bpe/donor", "corpus"]
     for name in names:
         publish(staging(results / name), results / name, recipe_version=1, seed=len(name))
-    manifests = [results / name / "manifest.json" for name in names]
+    manifests = {path: sha256_file(path) for path in (results / name / "manifest.json" for name in names)}
     found = artefact_hashes(manifests, results)
     assert found == [
         {"name": name, "sha256": sha256_file(results / name / "manifest.json")[:16]} for name in sorted(names)

@@ -3,24 +3,10 @@
 from collections import Counter
 from pathlib import Path
 
-import pytest
-from fixtures.instructions import write_corpus
 from lep.calibration.data import read_records
 from lep.manifest import verify
 from lep.stand_ins.choices import split_words
 from lep.stand_ins.instructions import InstructionRecipe, make_instructions
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("corpus") / "corpus")
-
-
-@pytest.fixture(scope="module")
-def instructions(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("instructions") / "made"
-    make_instructions(corpus, folder, InstructionRecipe(records=600))
-    return folder
 
 
 def test_schema_and_shares(instructions: Path) -> None:
@@ -58,8 +44,8 @@ def test_good_answers_are_right(instructions: Path) -> None:
     assert checked["made/search"] > 20
 
 
-def test_deterministic_by_seed(corpus: Path, instructions: Path, tmp_path: Path) -> None:
-    make_instructions(corpus, tmp_path / "again", InstructionRecipe(records=600))
+def test_deterministic_by_seed(verses: Path, instructions: Path, tmp_path: Path) -> None:
+    make_instructions(verses, tmp_path / "again", InstructionRecipe(records=600))
     assert verify(tmp_path / "again")["files"] == verify(instructions)["files"]
-    make_instructions(corpus, tmp_path / "other", InstructionRecipe(records=600, seed=1))
+    make_instructions(verses, tmp_path / "other", InstructionRecipe(records=600, seed=1))
     assert verify(tmp_path / "other")["files"] != verify(instructions)["files"]

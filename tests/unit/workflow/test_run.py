@@ -20,7 +20,6 @@ def test_places_of_artefacts() -> None:
         run.merged("llama", "extended", "conversion", "self"): "merged/llama/extended/conversion/self",
         run.evaluation("llama", "bpe", "propagation"): "evaluation/llama/bpe/propagation/manifest.json",
         run.evaluation("llama", "bpe", "propagation", "scores.csv"): "evaluation/llama/bpe/propagation/scores.csv",
-        run.job("pretrain", "llama", "bpe"): "jobs/pretrain/llama/bpe.json",
         run.work("pretrain", "llama", "bpe"): "work/pretrain/llama/bpe",
     }
     for found, place in places.items():
