@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from lep.config import UserError
-from lep.names import CALIBRATED_METHOD
+from lep.methods import CALIBRATED_METHOD, own_map_faults
 from lep.workflow.run import is_local
 from lep.workflow.schema import SCHEMA, load_schema
 from lep.workflow.sources import INSTRUCTIONS
@@ -110,6 +110,7 @@ def _family_faults(config: dict, root: Path) -> list[str]:
     names = [family["name"] for family in config["families"]]
     if len(set(names)) < len(names):
         faults.append(f"families: names must differ, found {', '.join(names)}")
+    faults += own_map_faults(config["propagation"], root)
     for family in config["families"]:
         where = f"families.{family['name']}"
         if "optimized" in family["vocabularies"] and not family["optimized_keep"]:

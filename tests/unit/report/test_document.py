@@ -29,7 +29,8 @@ from fixtures.report import (
 from lep.config import UserError
 from lep.files import sha256_file
 from lep.manifest import publish, staging
-from lep.names import COLUMNS, METHODS, MICRO
+from lep.methods import PAPER_METHODS
+from lep.names import COLUMNS, MICRO
 from lep.report import document
 from lep.report.checks import CHECKS, junit
 from lep.report.claims import write_claims
@@ -51,7 +52,7 @@ def build_report(
     scores: Path,
     metrics: Path,
     published: Path,
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] = tuple(PAPER_METHODS),
     **others: object,
 ) -> None:
     """The report from the files that its sources are read from."""
@@ -250,7 +251,7 @@ def test_facts_by_hand(report: Report, files: Files, tmp_path: Path, monkeypatch
     assert t2["original"] == number(score_of(files, "llama/base"))
     ranges = []
     for v in ("bpe", "unigram", "extended", "optimized"):
-        values = [score_of(files, f"llama/{v}/{method}") for method in METHODS]
+        values = [score_of(files, f"llama/{v}/{method}") for method in PAPER_METHODS]
         ranges.append(max(values) - min(values))
     propagated = [r["model"] for r in read_rows(files.scores) if re.match(r"llama/\w+/[a-z]+$", r["model"])]
     propagated = [model for model in propagated if not model.endswith("instruct")]
@@ -279,7 +280,7 @@ def test_facts_by_hand(report: Report, files: Files, tmp_path: Path, monkeypatch
     [
         (["swap", "conversion"], "in two ways", (".009", ".005")),
         (["conversion"], "in one way,", (None, None)),
-        (list(METHODS), "in three ways", (".016", ".012")),
+        (list(PAPER_METHODS), "in three ways", (".016", ".012")),
     ],
 )
 def test_the_text_speaks_of_the_methods_that_were_run(
