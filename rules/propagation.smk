@@ -65,10 +65,10 @@ rule propagate_embeddings:
     resources:
         mem_mb=COMPUTE["memory_mb"],
     params:
+        **recipes.propagation(RUN),
         methods=RUN.methods,
         seed=config["seed"],
         device=COMPUTE["device"],
-        **recipes.propagation(RUN),
     message:
         "Propagating {wildcards.family}/{wildcards.vocabulary}"
     script:
