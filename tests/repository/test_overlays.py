@@ -59,8 +59,8 @@ def faults(name: str, register: dict, config: dict, overlay: dict) -> list[str]:
             )
         elif decided[key] != value:
             found.append(
-                f"{key}: config.yaml now says {value!r}, {where} was decided to inherit {decided[key]!r}. Right at this "
-                f"scale too? Yes: change it in {place}. No: set {decided[key]!r} in {where}"
+                f"{key}: config.yaml now says {value!r}, {where} was decided to inherit {decided[key]!r}. Right at "
+                f"this scale too? Yes: change it in {place}. No: set {decided[key]!r} in {where}"
             )
     for entry in decided:
         if not any(covers(entry, key) for key in left):

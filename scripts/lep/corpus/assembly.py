@@ -30,7 +30,8 @@ def assemble_corpus(
     - `origins`: `{"name", "from", "version", "licence"}` of each source, for the card and the manifest
     - `cleaning`: settings the shards were cleaned with, for the manifest
 
-    Raises `UserError` if a split has no document (that of the benchmark may be empty if its fraction is 0), or shares a group or a paragraph with another split.
+    Raises `UserError` if a split has no document, or shares a group or a paragraph with another split. The split of the
+    benchmark may be empty if its fraction is 0.
     """
     folder = staging(target)
     for split in SPLITS:

@@ -64,4 +64,4 @@ def test_a_corpus_without_text_of_a_benchmark(tmp_path: Path) -> None:
     given = [source(raw(tmp_path / "raw.jsonl", range(60)))]
     folder = build(given, tmp_path / "corpus", SplitRecipe(validation_fraction=0.2, benchmark_fraction=0))
     assert not splits(folder)["benchmark"]
-    assert splits(folder)["train"] and splits(folder)["validation"]
+    assert all(splits(folder)[name] for name in ("train", "validation"))
