@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from lep.corpus.documents import measured_split
 from lep.methods import split_own
 from lep.names import ORIGINAL
 
@@ -74,6 +75,11 @@ class Run:
     def documents(self, split: str) -> str:
         """The documents of one split of the corpus."""
         return f"{self.results}/corpus/{split}.jsonl"
+
+    @property
+    def heldout(self) -> str:
+        """The held-out documents that vocabularies are measured on."""
+        return self.documents(measured_split(self.config["corpus"]["benchmark_fraction"]))
 
     def model(self, family: str, *history: str) -> str:
         """The manifest of a model in the store, by its name."""

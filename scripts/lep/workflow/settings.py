@@ -106,11 +106,10 @@ def _subset_faults(config: dict) -> list[str]:
 
 
 def _family_faults(config: dict, root: Path) -> list[str]:
-    faults = []
+    faults = own_map_faults(config["propagation"], root)
     names = [family["name"] for family in config["families"]]
     if len(set(names)) < len(names):
         faults.append(f"families: names must differ, found {', '.join(names)}")
-    faults += own_map_faults(config["propagation"], root)
     for family in config["families"]:
         where = f"families.{family['name']}"
         if "optimized" in family["vocabularies"] and not family["optimized_keep"]:
@@ -229,10 +228,16 @@ def _schedule_faults(config: dict, root: Path) -> list[str]:
 
 
 def _benchmark_faults(config: dict, root: Path) -> list[str]:
-    settings = config["evaluation"]
+    settings, corpus = config["evaluation"], config["corpus"]
     unknown = sorted({*settings["items_per_task"], *settings["max_new_tokens"]} - {*SPECS, "default"})
     if unknown:
         return [f"evaluation: there is no task {', '.join(unknown)}; the tasks are {', '.join(SPECS)}"]
+    kept = corpus["benchmark_fraction"] or any(source.get("split") == "benchmark" for source in corpus["sources"])
+    if settings["benchmark"] == "miniature" and not kept:
+        return [
+            "corpus.benchmark_fraction: the miniature is made from text that it holds back; "
+            "use 0.08, or another evaluation.benchmark"
+        ]
     if settings["benchmark"] == "local" and not (settings["data_dir"] and (root / settings["data_dir"]).is_dir()):
         return [
             f"evaluation.data_dir: benchmark local needs a folder with {{subset}}/{{split}}.jsonl or .parquet, "

@@ -69,3 +69,12 @@ def test_faults_of_the_judge_are_named(judge: dict, message: str) -> None:
     config["calibration"]["judge"] |= {"model": ""} | judge
     with pytest.raises(UserError, match=message):
         check_settings(config, ROOT)
+
+
+def test_a_miniature_needs_text_that_is_held_back() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["corpus"]["benchmark_fraction"] = 0
+    with pytest.raises(UserError, match=r"corpus\.benchmark_fraction: the miniature is made from text"):
+        check_settings(config, ROOT)
+    config["corpus"]["sources"][1]["split"] = "benchmark"
+    check_settings(config, ROOT)
