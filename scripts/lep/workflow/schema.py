@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from lep.config import UserError
-from lep.corpus.languages import SCRIPTS
+from lep.corpus.scripts import SCRIPTS
 from lep.names import CALIBRATIONS, CONTROLS, METHODS, NEW_VOCABULARIES
 
 SCHEMA = Path("rules/schemas/config.schema.yaml")
