@@ -45,7 +45,7 @@ rule answer_prompts:
     resources:
         gpu=ONE_GPU,
         mem_mb=COMPUTE["memory_mb"],
-        runtime=COMPUTE["runtime_minutes"],
+        runtime=LIMITS.of("answer_prompts"),
     message:
         "Answering and grading prompts with {wildcards.family}/instruct"
     shell:
@@ -102,7 +102,7 @@ rule calibrate:
         gpu=COMPUTE["gpus_per_job"],
         nodes=1,
         mem_mb=COMPUTE["memory_mb"],
-        runtime=COMPUTE["runtime_minutes"],
+        runtime=LIMITS.of("calibrate"),
         # No parameter: a finished run is not repeated for it.
         minutes=config["pretraining"]["chunk_minutes"],
     message:
@@ -131,7 +131,7 @@ rule merge_calibrated:
     threads: COMPUTE["threads"]
     resources:
         mem_mb=COMPUTE["memory_mb"],
-        runtime=COMPUTE["runtime_minutes"],
+        runtime=LIMITS.of("merge_calibrated"),
     params:
         calibrated=lambda wildcards, input: folder_of(input.manifest),
     message:

@@ -52,9 +52,11 @@ class CostModel:
         self.run = Run(config, root)
         self.config, self.root, self.plan, self.families = config, root, config["plan"], self.run.families
         self.models = {name: self._model(family) for name, family in self.families.items()}
-        # The shapes of comparators are not in the configuration: assume the largest model of the families.
+        # A comparator whose shape is not known counts as the largest model of the families.
         largest = max(self.models.values(), key=lambda model: model.parameters(model.original_rows))
-        self.models |= dict.fromkeys(self.run.comparators, largest)
+        for name, other in self.run.comparators.items():
+            known = other["model"]["path"] in self.plan["models"]
+            self.models[name] = self._model({"name": name, "base": other["model"]}) if known else largest
         self.gpus = config["compute"]["gpus_per_job"]
 
     def cost(self, rule: str, wildcards: Mapping[str, str]) -> Cost:
