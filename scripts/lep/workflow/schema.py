@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from lep.config import UserError
-from lep.corpus.languages import SCRIPTS
+from lep.corpus.scripts import SCRIPTS
 from lep.methods import METHODS
 from lep.names import CALIBRATIONS, CONTROLS, NEW_VOCABULARIES
 
