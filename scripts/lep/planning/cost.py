@@ -180,6 +180,7 @@ class CostModel:
 
     def _propagate(self, family: str, vocabulary: str, **_: str) -> Cost:
         # Per method and matrix: six products of a row with a d x d matrix (two passes of the fit, and the map itself).
+        # Methods that are fitted on the same rows share the passes, which is not counted.
         width, rows = self.models[family].shape.hidden_size, self.rows(family, vocabulary)
         methods = len(self.run.methods)
         seconds = 2 * methods * 6 * 2 * rows * width**2 / (self.plan["processor_gigaflops"] * 1e9)

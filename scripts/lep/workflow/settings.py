@@ -12,7 +12,7 @@ from jsonschema.exceptions import ValidationError
 
 from lep.config import UserError
 from lep.fetch.endpoint import address_fault
-from lep.names import CALIBRATED_METHOD
+from lep.methods import CALIBRATED_METHOD, own_map_faults
 from lep.workflow.run import is_local
 from lep.workflow.schema import SCHEMA, load_schema
 from lep.workflow.sources import INSTRUCTIONS
@@ -107,7 +107,7 @@ def _subset_faults(config: dict) -> list[str]:
 
 
 def _family_faults(config: dict, root: Path) -> list[str]:
-    faults = []
+    faults = own_map_faults(config["propagation"], root)
     names = [family["name"] for family in config["families"]]
     if len(set(names)) < len(names):
         faults.append(f"families: names must differ, found {', '.join(names)}")
