@@ -19,6 +19,7 @@ from lep.workflow.models import evaluated_models
 from lep.workflow.run import Run, local_folder
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+JUDGE_SECONDS = 5  # of a judge behind an endpoint for one answer, a guess
 SELF_ANSWERS = 13531  # answers that the paper's judge kept (section 2.4.2)
 
 
@@ -193,6 +194,12 @@ class CostModel:
         seconds += self.generation_seconds(parameters, prompts, settings["max_new_tokens"], settings["batch_size"])
         return Cost(seconds, min(1, self.gpus), self._weights(parameters))
 
+    def _grades(self, **_: str) -> Cost:
+        # The judge's own GPUs are not ours.
+        settings = self.config["calibration"]
+        asked = settings["answers"]["prompts"] if settings["judge"]["backend"] == "openai" else 0
+        return Cost(asked * JUDGE_SECONDS / settings["judge"]["parallel"])
+
     def _calibrate(self, family: str, vocabulary: str, parent: str, calibration: str) -> Cost:
         settings = self.config["calibration"]
         recipe = settings["recipes"][CALIBRATIONS[calibration].recipe]
@@ -270,6 +277,7 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "adopt_donor": CostModel._adopt,
     "propagate_embeddings": CostModel._propagate,
     "answer_prompts": CostModel._answers,
+    "grade_answers": CostModel._grades,
     "calibrate": CostModel._calibrate,
     "merge_calibrated": lambda model, family, **_: model._copied(family),
     "evaluate_part": CostModel._evaluate_part,

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from lep.config import UserError
+from lep.fetch.endpoint import address_fault
 from lep.methods import CALIBRATED_METHOD, own_map_faults
 from lep.workflow.run import is_local, local_folder
 from lep.workflow.schema import SCHEMA, load_schema
@@ -250,10 +251,8 @@ def _benchmark_faults(config: dict, root: Path) -> list[str]:
 def _judge_faults(config: dict, root: Path) -> list[str]:
     judge = config["calibration"]["judge"]
     key = "calibration.judge"
-    if judge["backend"] == "openai" and not judge["endpoint"].startswith(("http://", "https://")):
-        return [
-            f"{key}.endpoint: backend openai needs an address such as http://host:8000/v1, found {judge['endpoint']!r}"
-        ]
+    if judge["backend"] == "openai" and (fault := address_fault(judge["endpoint"])):
+        return [f"{key}.endpoint: {fault}"]
     if judge["backend"] == "openai" and not judge["model"]:
         return [f"{key}.model: backend openai needs the judge's name at the endpoint"]
     folder = root / judge["model"]
