@@ -14,9 +14,10 @@ from jsonschema.exceptions import ValidationError
 from lep.config import UserError
 from lep.fetch.endpoint import address_fault
 from lep.methods import CALIBRATED_METHOD, own_map_faults
-from lep.workflow.corpus_faults import language_faults, source_faults
+from lep.workflow.corpus_checks import language_faults, source_faults
 from lep.workflow.run import is_local, local_folder
 from lep.workflow.schema import SCHEMA, load_schema
+from lep.workflow.vocabulary_checks import model_faults, original_faults
 
 
 def check_settings(config: dict, root: Path) -> None:
@@ -28,7 +29,7 @@ def check_settings(config: dict, root: Path) -> None:
     faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
     messages = [line for fault in faults for line in _explain(fault)]
     messages = messages or _number_faults(config)
-    messages = messages or _subset_faults(config) + _original_faults(config)
+    messages = messages or _subset_faults(config) + original_faults(config)
     if not messages:
         config = apply_subset(config)
         checks = (
@@ -40,6 +41,7 @@ def check_settings(config: dict, root: Path) -> None:
             _judge_faults,
             _comparator_faults,
             _report_faults,
+            model_faults,
         )
         messages = [message for check in checks for message in check(config, root)]
     if messages:
@@ -161,16 +163,6 @@ def _model_faults(reference: dict, key: str, root: Path, family: dict, config: d
         if not (root / path / name).is_file():
             return [f"{key}: {path} has no {name}; name a model folder (save_pretrained of model and tokenizer)"]
     return []
-
-
-def _original_faults(config: dict) -> list[str]:
-    names = [family["name"] for family in config["families"]]
-    given = [original["family"] for original in config["vocabulary"]["originals"]]
-    return [
-        f"vocabulary.originals: {name} must be named once and be one of the families {', '.join(names)}"
-        for name in dict.fromkeys(given)
-        if name not in names or given.count(name) > 1
-    ]
 
 
 def _schedule_faults(config: dict, root: Path) -> list[str]:

@@ -27,7 +27,13 @@ def test_documents_from_jsonl(tmp_path: Path) -> None:
         "input": "darulm/darulm",
     }
     assert [p["text"] for p in full["paragraphs"]] == ["раз", "два"]
-    assert [full[key] for key in ("id", "group", "domain", "language", "title")] == ["darulm/darulm/7", "g", "news", "en", "T"]
+    assert [full[key] for key in ("id", "group", "domain", "language", "title")] == [
+        "darulm/darulm/7",
+        "g",
+        "news",
+        "en",
+        "T",
+    ]
     assert full["origin"] == f"{path}, from byte {path.read_bytes().index(b'{', 1)}"
 
 

@@ -46,9 +46,9 @@ def language_faults(config: dict, root: Path) -> list[str]:
     known = ", ".join(codes)
     faults = [f"corpus.languages: {code} is named twice" for code in sorted(set(codes)) if codes.count(code) > 1]
     named = {f"corpus.sources.{s['name']}.language": [s.get("language", codes[0])] for s in config["corpus"]["sources"]}
-    named["vocabulary.languages"] = config["vocabulary"]["languages"]
-    weights = config["pretraining"]["language_weights"]
-    named["pretraining.language_weights"] = [code for code, weight in weights.items() if weight]
+    for section in ("vocabulary", "pretraining"):
+        weights = config[section]["language_weights"]
+        named[f"{section}.language_weights"] = [code for code, weight in weights.items() if weight]
     faults += [
         f"{key}: {code} is not one of corpus.languages ({known}); name it there or leave it out (a weight: set it to 0)"
         for key, found in named.items()
