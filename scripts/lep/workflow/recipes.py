@@ -113,6 +113,9 @@ def card_origins(run: Run) -> dict[str, Recipe]:
             **{role: {"licence": "unknown", **family[role]} for role in ROLES},
             "corpus": [source["name"] for source in run.config["corpus"]["sources"]],
             "instructions": instructions,
+            "donors": {v: {"licence": "unknown", **d} for v, d in family.get("published_donors", {}).items()}
+            if run.adopts_donors
+            else {},
         }
         for name, family in run.families.items()
     }
