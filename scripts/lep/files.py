@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from lep.config import UserError
+
 
 def sha256_file(path: str | Path) -> str:
     """Hex sha256 of a file, read in blocks."""
@@ -63,6 +65,21 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: object) -> None:
     """Write JSON by rename: indented, sorted keys, UTF-8."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_object(path: str | Path, remedy: str) -> dict:
+    """The JSON object in a file; raises `UserError`, which ends with the remedy, if the file has none."""
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; {remedy}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: it is not JSON in UTF-8 ({error}); {remedy}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is damaged: it must hold a JSON object, not {json.dumps(value)[:40]}; {remedy}")
+    return value
 
 
 def read_jsonl(path: str | Path) -> Iterator[dict]:

@@ -11,6 +11,7 @@ from lep.config import UserError
 from lep.corpus.documents import text_of
 from lep.files import read_jsonl, write_csv
 from lep.vocabulary.byte_view import BYTE_LEVEL, ByteView
+from lep.vocabulary.tokenizer_file import load_backend
 from lep.vocabulary.train import sample_documents
 
 LISTED = 10  # tokens in each list of `tokens.csv`
@@ -54,7 +55,7 @@ def measure_vocabularies(
     lists: list[tuple] = []
     originals: dict[str, ByteView] = {}
     for name, folder in tokenizers.items():
-        view = ByteView(Tokenizer.from_file(str(Path(folder) / "tokenizer.json")))
+        view = ByteView(load_backend(folder))
         counts = {language: count_tokens(view, found) for language, found in texts.items()}
         facts += [("vocabulary", name, key, value) for key, value in _lengths(view, texts, counts, adapted)]
         facts += [
