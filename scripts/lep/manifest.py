@@ -54,8 +54,8 @@ def check_target(target: str | Path, inputs: Iterable[str | Path | None] = ()) -
     if target.is_symlink():
         raise UserError(f"{named} is a link, which is not replaced; name another folder")
     place = target.resolve()
-    kept = {"the working folder": Path.cwd(), "the home folder": Path.home()}
-    kept |= {f"the input {path}": Path(path) for path in inputs if path}
+    kept = {f"the input {path}": Path(path) for path in inputs if path}
+    kept |= {"the working folder": Path.cwd(), "the home folder": Path.home()}
     for what, path in kept.items():
         if path.resolve().is_relative_to(place):
             raise UserError(f"{named} is, or holds, {what}, and would be replaced as a whole; {remedy}")

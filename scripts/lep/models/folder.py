@@ -59,7 +59,10 @@ def read_matrix(folder: Path, which: str) -> torch.Tensor:
             "(Llama, Mistral, Qwen and similar) can be used"
         )
     with open_weights(folder / weights[name]) as file:
-        return file.get_tensor(name)
+        matrix = file.get_tensor(name)
+    if matrix.ndim != 2 or not len(matrix) or not matrix.is_floating_point():
+        raise UserError(f"{folder}: {name} has shape {tuple(matrix.shape)} and type {matrix.dtype}; it is no matrix")
+    return matrix
 
 
 def is_tied(folder: Path) -> bool:
@@ -161,8 +164,6 @@ def check_shapes(embeddings: Embeddings, origin: Path) -> None:
     """Raise `UserError` if matrices do not fit the model in `origin`: unequal shapes, another width or tying."""
     settings = read_json(origin / CONFIG)
     shape = tuple(embeddings.input.shape)
-    if len(shape) != 2 or not embeddings.input.is_floating_point():
-        raise UserError(f"{origin}: the input matrix has shape {shape} and type {embeddings.input.dtype}; use weights")
     if embeddings.head is not None and tuple(embeddings.head.shape) != shape:
         raise UserError(
             f"{origin}: input embeddings {shape} and head {tuple(embeddings.head.shape)} differ in shape; "

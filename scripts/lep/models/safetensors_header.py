@@ -18,6 +18,7 @@ _QUANTISED_NAME = re.compile(
     r"\.(qweight|qzeros|scales|g_idx|SCB|CB|absmax|quant_map|nested_absmax|nested_quant_map|weight_packed|weight_shape)$"
     r"|weight_scale|input_scale|[kv]_scale$|scale_inv|zero_point$|quant_state|\.absmax"
 )
+_LAYER = re.compile(r"model\.layers\.(\d+)\.")
 _VOCABULARY_NAME = re.compile(r"embed|head\b|_head")
 
 
@@ -154,9 +155,16 @@ def check_body(folder: Path) -> None:
     rows = weights_header(folder / weights[INPUT])[INPUT]["shape"][0]
     if names := vocabulary_tensors(folder, rows):
         raise UserError(
-            f"{folder}: {', '.join(names[:3])} has an entry for each of the {rows} rows of the vocabulary, and would not "
-            "fit a new one; only models whose input embeddings and head alone follow the vocabulary can be used "
+            f"{folder}: {', '.join(names[:3])} has an entry for each of the {rows} rows of the vocabulary, and would "
+            "not fit a new one; only models whose input embeddings and head alone follow the vocabulary can be used "
             "(no bias of the head)"
+        )
+    layers = read_json(folder / CONFIG).get("num_hidden_layers")
+    present = {int(found[1]) for name in weights if (found := _LAYER.match(name))}
+    if type(layers) is int and (lacking := sorted(set(range(min(layers, 10_000))) - present)):
+        raise UserError(
+            f"{folder}: {CONFIG} has {layers} layers, but the weights lack layer {lacking[0]}, which would be drawn at "
+            "random; fetch the model again"
         )
 
 

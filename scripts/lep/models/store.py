@@ -71,6 +71,8 @@ def import_model(source: Path, target: Path, dtype: str | None = None) -> None:
             "needs no bos_token)"
         )
     _check_config(source, tokenizer)
+    for path in _files(source, (*TOKENIZER_FILES, *_LEGAL)):
+        _check_inside(path, source)
     folder = staging(target)
     placed, hashes = _place_body(source, folder, wanted, linked=False)
     if wanted:
@@ -143,7 +145,7 @@ def derive_model(
 def load_model(folder: Path, dtype: str = "auto", device: str = "cpu") -> torch.nn.Module:
     """The causal language model of a folder; `dtype` is a torch name ("float32") or "auto".
 
-    Raises `UserError` for weights that do not fit the configuration or lack tensors, which would be drawn at random.
+    Raises `UserError` for weights that do not fit the configuration, or lack tensors.
     """
     tokenizer_file(folder)
     weight_map(folder)
@@ -157,9 +159,7 @@ def load_model(folder: Path, dtype: str = "auto", device: str = "cpu") -> torch.
             output_loading_info=True,
         )  # fmt: skip
     except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{folder}: weights and {CONFIG} make no model ({short(error)}); fetch or make the model again"
-        ) from None
+        raise UserError(f"{folder}: weights and {CONFIG} make no model ({short(error)}); fetch it again") from None
     if missing := sorted(found["missing_keys"]):
         raise UserError(
             f"{folder} lacks the tensors {', '.join(missing[:3])} ({len(missing)}), which would be drawn at random; "
@@ -235,13 +235,17 @@ def _write_embeddings(embeddings: Embeddings, folder: Path, placed: Mapping[str,
 
 def _copy(source: Path, folder: Path, patterns: Iterable[str]) -> None:
     """Copy regular files below `source`; raises `UserError` for a link that leads out of it."""
-    for found in sorted({path for pattern in patterns for path in source.glob(pattern)}):
-        for path in sorted(found.rglob("*")) if found.is_dir() else [found]:
-            _check_inside(path, source)
-            if path.is_file():
-                place = folder / path.relative_to(source)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, place)
+    for path in _files(source, patterns):
+        _check_inside(path, source)
+        if path.is_file():
+            place = folder / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+
+
+def _files(source: Path, patterns: Iterable[str]) -> list[Path]:
+    found = sorted({path for pattern in patterns for path in source.glob(pattern)})
+    return [path for entry in found for path in (sorted(entry.rglob("*")) if entry.is_dir() else [entry])]
 
 
 def _check_inside(path: Path, folder: Path) -> None:

@@ -7,7 +7,15 @@ from tokenizers import AddedToken, Tokenizer
 
 from lep.files import write_json
 from lep.models.store import TEMPLATES
-from lep.vocabulary.tokenizer_file import FAST, SETTINGS, load_backend, load_tokenizer, read_settings, write_tokenizer
+from lep.vocabulary.tokenizer_file import (
+    FAST,
+    SETTINGS,
+    load_backend,
+    load_tokenizer,
+    read_settings,
+    with_added,
+    write_tokenizer,
+)
 
 _EXTRA = ("additional_special_tokens", "extra_special_tokens")
 # Settings that are not taken from the donor: they name tokens by id, or come from the instruct model.
@@ -26,9 +34,7 @@ def merge_tokenizers(donor: Path, instruct: Path, target: Path) -> Path:
     missing = _missing(template, merged)
     write_tokenizer(donor, target)
     if missing:
-        for token in missing:
-            (merged.add_special_tokens if token.special else merged.add_tokens)([token])
-        merged.save(str(target / "tokenizer.json"))
+        with_added(merged, missing).save(str(target / "tokenizer.json"))
     _write_settings(donor, instruct, template.special_tokens_map, target)
     _copy_template(instruct, target)
     return target

@@ -54,7 +54,7 @@ def build_vocabulary(
             # As published: letter merges that shrinking removed are not added again.
             letters = "none" if letter_merges == "last" else letter_merges
         state, facts = extend(state, pieces, literal_pieces, letters)
-        tokenizer = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
+        tokenizer = from_state(state)
     folder = staging(target)
     save_tokenizer(tokenizer, settings, folder)
     facts |= {"rows": rows_of(tokenizer), "kind": kind}
@@ -70,6 +70,17 @@ def read_tokenizer(folder: Path) -> tuple[dict, dict]:
         raise UserError(f"{folder}: only BPE tokenizers can be adapted, found {state['model']['type']}")
     roles = load_tokenizer(folder).special_tokens_map  # also of settings that are objects, or in other files
     return state, read_settings(folder) | {role: name for role, name in roles.items() if isinstance(name, str)}
+
+
+def from_state(state: dict) -> Tokenizer:
+    """The tokenizer of a state, with the ids that it states."""
+    tokenizer = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
+    added = {token["content"]: token["id"] for token in state["added_tokens"]}
+    if any(tokenizer.token_to_id(name) != index for name, index in added.items()):
+        # The library numbers added tokens by the count of tokens, unless the model has them too.
+        model = {**state["model"], "vocab": state["model"]["vocab"] | added}
+        tokenizer = Tokenizer.from_str(json.dumps({**state, "model": model}, ensure_ascii=False))
+    return tokenizer
 
 
 def save_tokenizer(tokenizer: Tokenizer, settings: dict, folder: Path) -> None:

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from lep.config import UserError
 from lep.files import read_object, sha256_json
@@ -53,6 +53,21 @@ def read_settings(folder: Path) -> dict:
 def rows_of(tokenizer: "Tokenizer | PreTrainedTokenizerFast") -> int:
     """The rows that a tokenizer needs: its largest id + 1, more than its number of tokens if ids have holes."""
     return 1 + max(tokenizer.get_vocab().values(), default=-1)
+
+
+def with_added(tokenizer: Tokenizer, tokens: list[AddedToken]) -> Tokenizer:
+    """A copy with more added tokens, which get the next free ids in their order, also if its ids have holes."""
+    first = rows_of(tokenizer)
+    wanted = {token.content: first + offset for offset, token in enumerate(tokens)}
+    state = json.loads(tokenizer.to_str())
+    for token in tokens:
+        flags = {name: getattr(token, name) for name in ("single_word", "lstrip", "rstrip", "normalized", "special")}
+        state["added_tokens"].append({"id": wanted[token.content], "content": token.content, **flags})
+    made = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
+    if any(made.token_to_id(name) != index for name, index in wanted.items()):
+        state["model"]["vocab"] |= wanted  # the library numbers added tokens by the count of tokens
+        made = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
+    return made
 
 
 def byte_view(folder: Path) -> ByteView:
@@ -124,6 +139,7 @@ def _load(folder: Path, state: tuple) -> "PreTrainedTokenizerFast":
         raise _unreadable(folder, error) from None
     backend = tokenizer.backend_tokenizer
     _check_sizes(backend, folder)
+    _check_ids(backend, folder / TOKENIZER)
     for model in (backend.model, plain.model):
         if getattr(model, "dropout", None):
             logging.getLogger("lep").warning("%s drops merges at random (model.dropout); it is off here", folder)
@@ -160,6 +176,20 @@ def _check_sizes(backend: Tokenizer, folder: Path) -> None:
         raise UserError(f"{folder / TOKENIZER} has no tokens; fetch the model again")
     if rows > 100 * (tokens + 10_000):
         raise UserError(f"{folder / TOKENIZER} has {tokens} tokens, but ids up to {rows - 1}; fetch the model again")
+
+
+def _check_ids(backend: Tokenizer, path: Path) -> None:
+    """Raise `UserError` if the library gives tokens other ids than the file: it numbers added tokens anew at holes."""
+    ids = backend.get_vocab()
+    read = {token["content"]: token["id"] for token in read_object(path, "").get("added_tokens", ())}
+    moved = [
+        f"{name!r} has id {index}, but is read as {ids[name]}" for name, index in read.items() if ids[name] != index
+    ]
+    if moved or len(set(ids.values())) < len(ids):
+        raise UserError(
+            f"{path}: {moved[0] if moved else 'two tokens get one id'}, since there are unused ids before the added "
+            "tokens; write these tokens into model.vocab too, with their ids"
+        )
 
 
 def _check_agreement(plain: Tokenizer, backend: Tokenizer, folder: Path) -> None:
