@@ -13,10 +13,10 @@ import yaml
 from fixtures.checkout import ROOT
 from fixtures.configuration import configuration
 from fixtures.hub import HubStub, serving
-from lep.fetch.sources import UNPINNED
+from fixtures.judge import reply
+from fixtures.judge import serving as judging
 from lep.planning import preflight
 from lep.planning.preflight import FAILED, NOTE, OK, Finding
-from lep.workflow.sources import HubSource
 
 TOKEN = "hf_onlyForThisTest"
 MODELS = {"base": "open", "instruct": "gated"}
@@ -125,23 +125,45 @@ def test_memory_is_compared_with_the_device() -> None:
     assert "pre-training mistral/bpe" in found.what
 
 
-def test_the_judge_is_named_where_answers_are_graded() -> None:
-    (found,) = preflight.check_judge(configuration("paper"), ROOT)
-    assert found.state == NOTE
-    assert "Meta-Llama-3-70B-Instruct must answer at http://localhost:8000/v1" in found.what
-    assert list(preflight.check_judge(configuration("paper", families=[]), ROOT)) == []
-    assert list(preflight.check_judge(configuration(), ROOT)) == []  # a stand-in grades
+def judged(address: str, root: Path = ROOT, **changes: object) -> list[Finding]:
+    config = configuration("paper", calibration={"judge": {"endpoint": address}}, **changes)
+    return list(preflight.check_judge(config, root))
 
 
-def test_an_unpinned_benchmark_is_asked_for_on_its_branch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked = []
-    monkeypatch.setattr(preflight, "check_access", lambda *reference: asked.append(reference))
-    sources = [
-        HubSource("dataset", "open/data", revision, "manifest.json", "refs/convert/parquet")
-        for revision in (UNPINNED, "a" * 40)
-    ]
-    assert {found.state for found in preflight.check_sources(sources, tmp_path)} == {OK}
-    assert [revision for *_, revision in asked] == ["refs/convert/parquet", "a" * 40]
+def test_the_judge_is_asked_for_a_grade(commands: Path, tmp_path: Path) -> None:
+    with judging() as stub:
+        stub.script[:] = [reply("Оценка: 5")]
+        (found,) = judged(stub.address)
+        assert (found.state, found.what) == (
+            OK,
+            f"judge: meta-llama/Meta-Llama-3-70B-Instruct at {stub.address} gives grades",
+        )
+        stub.script[:] = [(200, "<html>log in</html>")]
+        (found,) = judged(stub.address)
+        assert found.state == FAILED
+        assert "gives no grade: a web page instead of JSON" in found.what
+        stub.script[:] = [(401, "")]
+        (found,) = judged(stub.address)
+        assert "refused: HTTP 401; check the key (LEP_JUDGE_KEY)" in found.what
+        asked = len(stub.asked)
+        assert judged(stub.address, families=[]) == []
+        assert list(preflight.check_judge(configuration(), ROOT)) == []  # a stand-in grades
+        graded = tmp_path / "results/paper/grades/llama/manifest.json"
+        graded.parent.mkdir(parents=True)
+        graded.touch()
+        assert judged(stub.address, tmp_path) == []  # it may be gone when all is graded
+        assert len(stub.asked) == asked
+    (found,) = judged(stub.address)
+    assert "no connection" in found.what
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.0.1", "[::1]", "0.0.0.0", "my.localhost"])
+def test_a_judge_on_every_node_is_none(host: str, commands: Path) -> None:
+    program(commands, "sinfo", "cpu|(null)\n")
+    (found,) = judged(f"http://{host}:8000/v1")
+    assert found.state == FAILED
+    assert "names whichever node a job runs on" in found.what
+    assert "http://node17:8000/v1" in found.what
 
 
 def test_packages_are_checked_by_hash(tmp_path: Path) -> None:
@@ -182,14 +204,16 @@ def test_a_gated_model_needs_its_token(hub: HubStub, tmp_path: Path) -> None:
     done = run(hub, tmp_path)
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
-    assert "ok      model open/model: can be fetched" in lines
+    at = "a" * 40
+    assert f"ok      model open/model at commit {at}: can be fetched, 2 files, 0.00 GB" in lines
+    assert "        model.safetensors  7 bytes" in lines
     (failed,) = [line for line in lines if line.startswith(FAILED)]
     assert "gated/model is gated: ask for access on its page" in failed
     assert "HF_TOKEN" in failed
     done = run(hub, tmp_path, TOKEN)
     assert done.returncode == 0, done.stdout + done.stderr
     assert TOKEN not in done.stdout + done.stderr
-    assert not any("weights" in asked.path or asked.path.endswith(".safetensors") for asked in hub.asked)
+    assert not any(asked.path.endswith(".safetensors") for asked in hub.asked if asked.method == "GET")
 
 
 def test_a_hub_that_cannot_be_reached_is_said_once(hub: HubStub, tmp_path: Path) -> None:
