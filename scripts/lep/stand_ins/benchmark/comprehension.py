@@ -109,13 +109,13 @@ def _fact(match: re.Match, passage: Passage, texts: Texts) -> dict | None:
     if not all(sides.values()):
         return None
     fact = {name: without_conjunction(side[0]) for name, side in sides.items()}
-    fits = all(len(t) <= 45 and may_state(t) and texts.unseen(t) for t in fact.values())
+    fits = all(len(t) <= 55 and may_state(t) and texts.unseen(t) for t in fact.values())
     first, last = fact[names[0]], fact[names[1]]
     statement = match[0][match[0].rindex(first, 0, match.start(names[1]) - match.start()) :]
     statement = statement[: statement.index(last, len(first)) + len(last)]
     texts_of = {**fact, "statement": statement}
     made = {name: capitalised(text) for name, text in texts_of.items()} | {"document": passage.document}
-    return made if fits and len(statement) <= 100 else None
+    return made if fits and len(statement) <= 115 else None
 
 
 def may_state(text: str) -> bool:
