@@ -12,7 +12,9 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from lep.names import CALIBRATED_METHOD, CALIBRATIONS, ROLES, VOCABULARIES
+from lep.methods import CALIBRATED_METHOD
+from lep.names import CALIBRATIONS, ROLES, VOCABULARIES
+from lep.planning.limits import TimeLimits
 from lep.workflow import jobs, models, recipes, sources
 from lep.workflow.code_version import code_version
 from lep.workflow.run import Run, folder_of
@@ -25,6 +27,7 @@ write_resolved_config(config)
 
 RUN = Run(config, ROOT)
 COMPUTE = config["compute"]
+LIMITS = TimeLimits(config, ROOT)
 ONE_GPU = min(1, COMPUTE["gpus_per_job"])  # of jobs that use one GPU at most
 
 # Every job of this run, local or on a cluster, inherits these. Only the rules that fetch use the network.

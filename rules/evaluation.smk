@@ -34,7 +34,7 @@ rule evaluate:
     resources:
         gpu=0 if BY_GROUP else ONE_GPU,
         mem_mb=COMPUTE["memory_mb"],
-        runtime=COMPUTE["runtime_minutes"],
+        runtime=LIMITS.of("evaluate"),
     params:
         parts=lambda wildcards, input: (
             ["--parts", *map(folder_of, input.parts)] if input.parts else []
@@ -65,7 +65,7 @@ rule evaluate_part:
     resources:
         gpu=ONE_GPU,
         mem_mb=COMPUTE["memory_mb"],
-        runtime=COMPUTE["runtime_minutes"],
+        runtime=LIMITS.of("evaluate_part"),
     message:
         "Evaluating {wildcards.key} on {wildcards.group}"
     shell:
@@ -94,7 +94,7 @@ rule sample_answers:
     resources:
         gpu=ONE_GPU,
         mem_mb=COMPUTE["memory_mb"],
-        runtime=COMPUTE["runtime_minutes"],
+        runtime=LIMITS.of("sample_answers"),
     message:
         "Answering the sample prompts of Figure 3"
     shell:

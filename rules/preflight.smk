@@ -3,6 +3,7 @@
 import subprocess
 import tempfile
 
+from lep.fetch.endpoint import elsewhere_fault
 from snakemake.exceptions import WorkflowError
 
 
@@ -24,8 +25,15 @@ rule preflight:
 
 
 onstart:
-    # Skip the checks when only fetch rules run: they need no GPU and often run on another machine.
     planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if (
+        planned & {"probe_judge", "answer_prompts", "grade_answers"}
+        and JUDGE["backend"] == "openai"
+        and not workflow.local_exec
+        and (fault := elsewhere_fault(JUDGE["endpoint"]))
+    ):
+        raise WorkflowError(f"the run was not started: {fault}")
+    # Skip the checks when only fetch rules run: they need no GPU and often run on another machine.
     if config["preflight"] and not planned <= FETCHING | {
         "preflight",
         "record_config",

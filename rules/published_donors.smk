@@ -65,7 +65,7 @@ rule adopt_donor:
     resources:
         gpu=ONE_GPU,
         mem_mb=COMPUTE["memory_mb"],
-        runtime=COMPUTE["runtime_minutes"],
+        runtime=LIMITS.of("adopt_donor"),
     message:
         "Taking over the published model {wildcards.family}/{wildcards.vocabulary}"
     shell:

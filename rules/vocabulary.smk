@@ -69,8 +69,8 @@ rule build_vocabulary:
 rule measure_vocabularies:
     input:
         tokenizers=list(models.vocabularies(RUN).values()),
-        heldout="<results>/corpus/benchmark.jsonl",
-        training="<results>/corpus/train.jsonl",
+        heldout=RUN.heldout,
+        training="<results>/corpus/tokenizer.jsonl",
     output:
         metrics="<results>/vocabularies/metrics.csv",
         tokens="<results>/vocabularies/tokens.csv",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lep.config import UserError, parse_job
+from lep.corpus.documents import measured_split
 from lep.evaluation.samples import SAMPLES, read_lines
 from lep.files import sha256_file
 from lep.log import logged
@@ -195,7 +196,9 @@ def _explain_symbols(cell: Cell, results: Path, manifests: dict[str, Path]) -> I
     name = f"{model.family}/{model.vocabulary}"
     value = read_metrics(results / "metrics.csv").need("vocabulary", name, SYMBOLS)
     yield f"value     {value} symbols per token of Russian text"
-    yield f"text      {results}/corpus/benchmark.jsonl  {sha256_file(results / 'corpus/benchmark.jsonl')[:SHOWN]}"
+    splits = read_manifest(results / "corpus")["config"]["splits"]
+    text = results / f"corpus/{measured_split(splits['benchmark_fraction'])}.jsonl"
+    yield f"text      {text}  {sha256_file(text)[:SHOWN]}"
     target = results / "vocabularies/metrics.csv"
     yield f"workflow  snakemake {_overlay(results)}--cores 1 --forcerun measure_vocabularies -- {target}"
     yield "\nmanifests, from the vocabulary down to the raw data"

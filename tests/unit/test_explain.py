@@ -31,7 +31,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 def results(files: Files, tmp_path: Path) -> Path:
     """A run folder with one evaluation and the artefacts behind it."""
     root = tmp_path / "mini"
-    corpus = artefact(root / "corpus", {}, sources=[{"name": "bible", "sha256": "f" * 64}])
+    corpus = artefact(
+        root / "corpus", {}, sources=[{"name": "bible", "sha256": "f" * 64}], splits={"benchmark_fraction": 0.08}
+    )
     benchmark = artefact(root / "benchmark", {"corpus": corpus})
     donor = artefact(root / "models/llama/extended/donor", {"data": corpus})
     model = artefact(root / "models" / MODEL, {"donor": donor})
@@ -90,6 +92,14 @@ def test_symbols_per_token(results: Path) -> None:
     assert "value     3.41 symbols per token" in text
     assert "--forcerun measure_vocabularies" in text
     assert "raw data name bible" in text
+    assert "corpus/benchmark.jsonl" in text
+
+
+def test_symbols_of_a_run_that_holds_no_text_back_are_those_of_validation(results: Path) -> None:
+    artefact(results / "vocabularies/llama/bpe", {"corpus": results / "corpus"})
+    artefact(results / "corpus", {}, splits={"benchmark_fraction": 0})
+    (results / "corpus/validation.jsonl").write_text("")
+    assert "corpus/validation.jsonl" in explain("table2/llama/bpe/symbols_per_token", results)
 
 
 BAD = {

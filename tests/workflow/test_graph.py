@@ -3,25 +3,13 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from fixtures.checkout import ROOT
 from fixtures.configuration import OVERLAYS, SCALES, configuration
-from fixtures.workflow import no_network, pretended_slurm, snakemake
+from fixtures.workflow import dry_run, no_network, pretended_slurm, snakemake
 from lep.planning.schedule import Job, read_jobs
-
-# Heavy libraries are unimportable in this process: parsing must not need them.
-LIGHT = (
-    "import sys; sys.modules |= dict.fromkeys(('torch', 'transformers', 'tokenizers', 'lm_eval', 'matplotlib'));"
-    "from snakemake.cli import main; main(sys.argv[1:])"
-)
-
-
-def dry_run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", LIGHT, "--dry-run", "--nolock", "--quiet", "host", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
 def planned(checkout: Path, folder: Path, *arguments: str) -> list[Job]:
@@ -78,18 +66,6 @@ def test_evaluation_is_spread_over_a_cluster(checkout: Path) -> None:
         result = dry_run("--configfile", f"configs/{overlay}.yaml", cwd=checkout)
         found = re.search(r"^evaluate_part +(\d+)$", result.stdout, re.MULTILINE)
         assert (int(found[1]) if found else None) == parts
-
-
-def test_slurm_profile_builds_the_graph_of_the_paper(checkout: Path, tmp_path: Path) -> None:
-    jobs = planned(checkout, tmp_path, "--profile", "slurm")
-    files = {file for job in jobs for file in (*job.inputs, *job.outputs)}
-    assert "results/paper/paper/paper.pdf" in files
-    assert not {file for file in files if file.startswith("results/") and not file.startswith("results/paper/")}
-    # Only what gathers has an input for each shard or model: the graph grows with their number, not with its square.
-    shards = configuration("paper")["corpus"]["shards"]
-    gathering = {"list_prepared_shards", "join_repeats", "build_corpus", "identify_run"}
-    assert {job.rule for job in jobs if len(job.inputs) >= shards} == gathering
-    assert max(len(job.inputs) for job in jobs) <= 300
 
 
 def test_two_of_the_three_methods_are_enough(checkout: Path, tmp_path: Path) -> None:

@@ -11,6 +11,11 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def processes_here() -> int:
+    """Number of processes of this training on this node; they share the CPUs of the job."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def is_main() -> bool:
     """Whether this is the main process (rank 0), which writes shared files and publishes."""
     return os.environ.get("RANK", "0") == "0"

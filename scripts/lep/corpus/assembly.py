@@ -30,7 +30,8 @@ def assemble_corpus(
     - `origins`: `{"name", "from", "version", "licence"}` of each source, for the card and the manifest
     - `cleaning`: settings the shards were cleaned with, for the manifest
 
-    Raises `UserError` if a split has no document, or shares a group or a paragraph with another split.
+    Raises `UserError` if a split has no document, or shares a group or a paragraph with another split. The split of the
+    benchmark may be empty if its fraction is 0.
     """
     folder = staging(target)
     for split in SPLITS:
@@ -38,7 +39,8 @@ def assemble_corpus(
             for shard in shards:
                 with open(shard / f"{split}.jsonl", "rb") as part:
                     shutil.copyfileobj(part, whole, 2**20)
-        if not (folder / f"{split}.jsonl").stat().st_size:
+        wanted = split != "benchmark" or recipe.benchmark_fraction > 0
+        if wanted and not (folder / f"{split}.jsonl").stat().st_size:
             raise UserError(
                 f"the corpus has no document for the {split} split; add text to corpus.sources "
                 f"or raise corpus.{split}_fraction"

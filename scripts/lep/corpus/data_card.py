@@ -27,6 +27,8 @@ REASONS = {
     "paragraphs/repeated": "paragraphs that occur before",
 }
 
+_CHARACTERS = "characters/dropped/"  # counts of removed characters by script
+
 
 def make_card(
     counts: Mapping[str, int], overlap: Mapping[str, Mapping[str, int]], origins: Sequence[Mapping[str, str]]
@@ -45,6 +47,11 @@ def make_card(
         "read": {unit: counts.get(f"{unit}/read", 0) for unit in ("documents", "paragraphs")},
         "kept": {"paragraphs": counts.get("paragraphs/kept", 0)},
         "dropped": {reason: counts[reason] for reason in REASONS if counts.get(reason)},
+        "characters": {
+            key.removeprefix(_CHARACTERS): number
+            for key, number in sorted(counts.items())
+            if key.startswith(_CHARACTERS)
+        },
         "overlap": {pair: dict(shared) for pair, shared in overlap.items()},
     }
 
@@ -64,6 +71,8 @@ def card_text(card: Mapping) -> str:
     parts += [f"Read: {read['documents']:,} documents, {read['paragraphs']:,} paragraphs; "
               f"{kept['paragraphs']:,} paragraphs kept.", ""]  # fmt: skip
     parts += _table("Dropped", ("what", "number"), dropped)
+    by_script = [(name, f"{number:,}") for name, number in card["characters"].items()]
+    parts += _table("Dropped characters", ("script", "number"), by_script)
     shared = [(pair, *(str(number) for number in kinds.values())) for pair, kinds in card["overlap"].items()]
     parts += _table("Shared by two splits", ("splits", "groups", "paragraphs"), shared)
     origins = [tuple(source[key] for key in ("name", "from", "version", "licence")) for source in card["sources"]]

@@ -28,6 +28,11 @@ def split_of(group: str, recipe: SplitRecipe) -> str:
     return "benchmark" if position < recipe.validation_fraction + recipe.benchmark_fraction else "train"
 
 
+def measured_split(benchmark_fraction: float) -> str:
+    """The split that vocabularies are measured on: that of the benchmark, or validation where none is held back."""
+    return "benchmark" if benchmark_fraction else "validation"
+
+
 def in_sample(group: str, recipe: SplitRecipe) -> bool:
     """Whether tokenizers are trained on the training documents of this group."""
     return fraction(f"{recipe.seed}/{SAMPLE}/{group}") < recipe.tokenizer_fraction

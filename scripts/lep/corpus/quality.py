@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pydantic.dataclasses import dataclass
 
 from lep.config import STRICT
-from lep.corpus.languages import RUSSIAN, letter_share
+from lep.corpus.languages import RUSSIAN
 from lep.corpus.normalise import normalise
+from lep.corpus.scripts import letter_share
 
 # Only with a number or as a request: manuals have sections with the bare title `Comments`.
 _COMMENTS = re.compile(
@@ -48,16 +49,17 @@ def clean_document(
 
     - `scripts`: {language: script} of the corpus; documents in other languages are dropped
     - `counts`: gets `paragraphs/REASON` and `documents/REASON` for what is dropped. The good paragraphs of a dropped
-      document count as `paragraphs/of_dropped_documents`
+      document count as `paragraphs/of_dropped_documents`, and removed characters as `characters/dropped/SCRIPT`
     """
     if document["language"] not in scripts:
         counts["documents/other_language"] += 1
         return None
     kept: list[dict] = []
+    gone: Counter = Counter()
     paragraphs = document["paragraphs"]
     script, wanted = scripts[document["language"]], scripts.values()
     for place, paragraph in enumerate(paragraphs):
-        text = normalise(paragraph["text"], wanted)
+        text = normalise(paragraph["text"], wanted, gone)
         if _COMMENTS.fullmatch(text):
             # A comment section extends to the end of the document.
             counts["paragraphs/comments"] += len(paragraphs) - place
@@ -66,6 +68,7 @@ def clean_document(
             counts[f"paragraphs/{reason}"] += 1
         else:
             kept.append({"id": paragraph["id"], "text": text})
+    counts.update({f"characters/dropped/{name}": number for name, number in gone.items()})
     reason = _document_fault(kept, len(paragraphs), recipe)
     if reason:
         counts[f"documents/{reason}"] += 1

@@ -31,6 +31,9 @@ def disk_parts(costs: CostModel) -> dict[str, int]:
             recipe = config["calibration"]["recipes"][CALIBRATIONS[calibration].recipe]
             matrix = costs.rows(family, vocabulary) * shape.hidden_size * shape.itemsize
             parts["calibrated models"] += len(recipe["full"]) * matrix
+    for name, other in run.comparators.items():
+        parts["fetched models"] += 0 if is_local(other["model"]) else costs.full_bytes(name)
+        parts["models"] += costs.full_bytes(name)
     # Text as fetched, and as the cleaned corpus.
     parts["text"] = 2 * plan["text"]["megabytes"] * 1_000_000
     return parts

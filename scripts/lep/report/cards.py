@@ -13,7 +13,8 @@ from lep.config import parse_job
 from lep.corpus.languages import language_name
 from lep.files import write_text
 from lep.manifest import read_manifest
-from lep.names import CALIBRATIONS, COLUMNS, METHODS, TITLES, VOCABULARIES, Family, ModelName, parse_model_name
+from lep.methods import METHODS
+from lep.names import CALIBRATIONS, COLUMNS, TITLES, VOCABULARIES, Family, ModelName, parse_model_name
 from lep.report.scores import Score, Scores
 
 PAPER = "Tikhomirov and Chernyshev (2024), https://arxiv.org/abs/2412.21140"

@@ -45,7 +45,7 @@ def measure_vocabularies(
     """
     documents = {language: list(sample_documents(heldout, [language], characters)) for language in languages}
     if empty := [language for language, found in documents.items() if not found]:
-        raise UserError(f"{heldout} has no document in {', '.join(empty)}; raise corpus.benchmark_fraction")
+        raise UserError(f"{heldout} has no document in {', '.join(empty)}; raise corpus.{heldout.stem}_fraction")
     texts = {language: [text_of(document) for document in found] for language, found in documents.items()}
     seen = [text_of(document) for document in sample_documents(training, languages, characters)]
     adapted, known = languages[:2]

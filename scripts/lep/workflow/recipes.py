@@ -1,5 +1,6 @@
 """Parameters of the light rules: the part of the configuration that each of them takes, and no more."""
 
+from lep.methods import METHODS
 from lep.names import CALIBRATIONS, ROLES, VOCABULARIES
 from lep.workflow.run import Run
 
@@ -44,6 +45,17 @@ def packing(run: Run) -> Recipe:
         "domain_weights": settings["domain_weights"] or None,
         "reserve": settings["reserve"],
         "seed": run.config["seed"],
+    }
+
+
+def propagation(run: Run) -> Recipe:
+    """How new rows are propagated; settings of methods that do not run are left out."""
+    settings = run.config["propagation"]
+    maps = {METHODS[method].map for method in run.methods}
+    return {
+        "token_text": settings["token_text"],
+        "ridge_penalty": settings["ridge_penalty"] if "ridge" in maps else None,
+        "own": settings["own"] if "own" in maps else "",
     }
 
 

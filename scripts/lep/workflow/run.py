@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from lep.corpus.documents import measured_split
+from lep.methods import split_own
 from lep.names import ORIGINAL
 
 
@@ -54,6 +56,11 @@ class Run:
         """The LEP methods of this run."""
         return self.config["propagation"]["methods"]
 
+    @property
+    def own_map(self) -> list[str]:
+        """The file of the user's own map, if the method `own` is among the methods."""
+        return [split_own(self.config["propagation"]["own"])[0]] if "own" in self.methods else []
+
     @cached_property
     def checkpoints(self) -> list[str]:
         """The kept checkpoints of a pre-training run by name: cpt- and the per cent of the run."""
@@ -68,6 +75,11 @@ class Run:
     def documents(self, split: str) -> str:
         """The documents of one split of the corpus."""
         return f"{self.results}/corpus/{split}.jsonl"
+
+    @property
+    def heldout(self) -> str:
+        """The held-out documents that vocabularies are measured on."""
+        return self.documents(measured_split(self.config["corpus"]["benchmark_fraction"]))
 
     def model(self, family: str, *history: str) -> str:
         """The manifest of a model in the store, by its name."""

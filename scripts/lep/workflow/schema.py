@@ -5,8 +5,9 @@ from pathlib import Path
 import yaml
 
 from lep.config import UserError
-from lep.corpus.languages import SCRIPTS
-from lep.names import CALIBRATIONS, CONTROLS, METHODS, NEW_VOCABULARIES
+from lep.corpus.scripts import SCRIPTS
+from lep.methods import METHODS
+from lep.names import CALIBRATIONS, CONTROLS, NEW_VOCABULARIES
 
 SCHEMA = Path("rules/schemas/config.schema.yaml")
 # Definitions that the file leaves open.

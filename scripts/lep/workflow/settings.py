@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from lep.config import UserError
-from lep.names import CALIBRATED_METHOD
+from lep.fetch.endpoint import address_fault
+from lep.methods import CALIBRATED_METHOD, own_map_faults
 from lep.workflow.run import is_local
 from lep.workflow.schema import SCHEMA, load_schema
 from lep.workflow.sources import INSTRUCTIONS
@@ -106,7 +107,7 @@ def _subset_faults(config: dict) -> list[str]:
 
 
 def _family_faults(config: dict, root: Path) -> list[str]:
-    faults = []
+    faults = own_map_faults(config["propagation"], root)
     names = [family["name"] for family in config["families"]]
     if len(set(names)) < len(names):
         faults.append(f"families: names must differ, found {', '.join(names)}")
@@ -228,10 +229,16 @@ def _schedule_faults(config: dict, root: Path) -> list[str]:
 
 
 def _benchmark_faults(config: dict, root: Path) -> list[str]:
-    settings = config["evaluation"]
+    settings, corpus = config["evaluation"], config["corpus"]
     unknown = sorted({*settings["items_per_task"], *settings["max_new_tokens"]} - {*SPECS, "default"})
     if unknown:
         return [f"evaluation: there is no task {', '.join(unknown)}; the tasks are {', '.join(SPECS)}"]
+    kept = corpus["benchmark_fraction"] or any(source.get("split") == "benchmark" for source in corpus["sources"])
+    if settings["benchmark"] == "miniature" and not kept:
+        return [
+            "corpus.benchmark_fraction: the miniature is made from text that it holds back; "
+            "use 0.08, or another evaluation.benchmark"
+        ]
     if settings["benchmark"] == "local" and not (settings["data_dir"] and (root / settings["data_dir"]).is_dir()):
         return [
             f"evaluation.data_dir: benchmark local needs a folder with {{subset}}/{{split}}.jsonl or .parquet, "
@@ -243,10 +250,8 @@ def _benchmark_faults(config: dict, root: Path) -> list[str]:
 def _judge_faults(config: dict, root: Path) -> list[str]:
     judge = config["calibration"]["judge"]
     key = "calibration.judge"
-    if judge["backend"] == "openai" and not judge["endpoint"].startswith(("http://", "https://")):
-        return [
-            f"{key}.endpoint: backend openai needs an address such as http://host:8000/v1, found {judge['endpoint']!r}"
-        ]
+    if judge["backend"] == "openai" and (fault := address_fault(judge["endpoint"])):
+        return [f"{key}.endpoint: {fault}"]
     if judge["backend"] == "openai" and not judge["model"]:
         return [f"{key}.model: backend openai needs the judge's name at the endpoint"]
     folder = root / judge["model"]

@@ -58,3 +58,10 @@ def test_a_split_without_text_is_refused_and_the_old_corpus_stays(tmp_path: Path
     with pytest.raises(UserError, match=r"no document for the validation split; .*raise corpus\.validation_fraction"):
         build(given, tmp_path / "corpus", SplitRecipe(validation_fraction=0))
     assert verify(tmp_path / "corpus") == before
+
+
+def test_a_corpus_without_text_of_a_benchmark(tmp_path: Path) -> None:
+    given = [source(raw(tmp_path / "raw.jsonl", range(60)))]
+    folder = build(given, tmp_path / "corpus", SplitRecipe(validation_fraction=0.2, benchmark_fraction=0))
+    assert not splits(folder)["benchmark"]
+    assert all(splits(folder)[name] for name in ("train", "validation"))

@@ -5,17 +5,27 @@ from fixtures.checkout import ROOT
 from fixtures.scripts import WORDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lep.corpus.languages import SCRIPTS, guess, language_name, letter_share
+from lep.corpus.languages import guess, language_name
+from lep.corpus.scripts import SCRIPTS, letter_share
 from lep.workflow.schema import SCHEMA, load_schema
 
 
 @pytest.mark.parametrize(
     ("text", "russian"),
-    [("слово", 1.0), ("word", 0.0), ("да no", 0.5), ("Ёё ў", 1.0), ("Wi-Fi сеть", 0.5), ("aбвг 1234 ...", 0.75)],
+    [
+        ("слово", 1.0),
+        ("word", 0.0),
+        ("да no", 0.5),
+        ("Ёё ў", 1.0),
+        ("Wi-Fi сеть", 0.5),
+        ("aбвг 1234 ...", 0.75),
+        ("обʼєкт", 1.0),
+        ("Ꙗꙁыкъ", 1.0),
+    ],
 )
 def test_letter_share(text: str, russian: float) -> None:
     assert letter_share(text, "cyrillic") == russian
-    assert letter_share(text, "latin") == 1 - russian
+    assert letter_share(text.replace("ʼ", ""), "latin") == 1 - russian
 
 
 def test_text_without_letters_belongs_to_no_language() -> None:
@@ -30,6 +40,11 @@ def test_shares_of_scripts_are_those_of_the_letters(parts: list[tuple[str, int]]
     for script in SCRIPTS:
         share = sum(count for other, count in parts if other == script) / total
         assert letter_share(text, script) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["Tiếng Việt", "Azərbaycan", "ụlọ", "Oʻzbekiston", "ﬁle", "ɓera"])
+def test_latin_letters_outside_the_first_blocks_are_latin(text: str) -> None:
+    assert letter_share(text, "latin") == 1
 
 
 def test_the_script_tells_the_language() -> None:

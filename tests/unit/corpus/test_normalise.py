@@ -2,19 +2,26 @@
 
 import re
 import unicodedata
+from collections import Counter
 
 import pytest
+import regex
 from fixtures.scripts import WORDS
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from lep.corpus.languages import RUSSIAN, SCRIPTS
+from lep.corpus.languages import RUSSIAN
 from lep.corpus.normalise import normalise as normalise_for
+from lep.corpus.scripts import SCRIPTS
 
 ALPHABET = (
-    "аеийЁёШab éüß.,!?—«»…№€*`<>/ \t\u00a0\u2009\u202f\u3000\n\u0300\u0306\u0308\u0303\u200d\ufe0f🙂👩💻🇷漢字かعأ😀ẽ"
+    "аеийЁёШab éüß.,!?—«»…№€*`<>/ \t\u00a0\u2009\u202f\u3000\n\u0300\u0306\u0308\u0303\u200d\ufe0f🙂👩💻🇷漢字かعأ😀ẽəụʼ"
 )
 
-ALLOWED = re.compile(r"[\n\x20-\x7e\xa1-\u024f\u0300-\u036f\u0400-\u052f\u2010-\u2027\u2030-\u205e€№]*")
+# By another library's table of the same properties.
+ALLOWED = regex.compile(
+    r"[\n\x20-\x7e\xa1-\xff\p{scx=Latin}\p{scx=Cyrillic}\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f"
+    r"\u2010-\u2027\u2030-\u205e€№ʹ-ˁˆ-ˑˬˮ]*"
+)
 
 
 def normalise(text: str) -> str:
@@ -39,6 +46,9 @@ def normalise(text: str) -> str:
         ("тонкий\u2009и\u202fузкий\u2003и широкий\u3000пробел", "тонкий и узкий и широкий пробел"),
         ("слово\u2009漢\u2009слово", "слово слово"),
         ("первая\n\n  \nвторая\r\nтретья", "первая\nвторая\nтретья"),
+        ("Tiếng Việt, Azərbaycan, Ẹ káàárọ̀, ụlọ, ɓera, STRAẞE", "Tiếng Việt, Azərbaycan, Ẹ káàárọ̀, ụlọ, ɓera, STRAẞE"),
+        ("обʼєкт, Oʻzbekiston, ﬁn, Ⅳ", "обʼєкт, Oʻzbekiston, ﬁn, Ⅳ"),
+        ("Ꙗ҆́кѡ ꙗзы́къ", "Ꙗ҆́кѡ ꙗзы́къ"),
         ("ноль\u200bширины и \ufeffметка", "нольширины и метка"),
         ("🙂🙂", ""),
         ("", ""),
@@ -81,3 +91,16 @@ def test_the_scripts_of_the_languages_stay(script: str) -> None:
     for other, words in WORDS.items():
         kept = normalise_for(words, [script])
         assert kept == (unicodedata.normalize("NFC", words) if other in (script, "latin") else ""), other
+
+
+def test_removed_characters_are_counted_by_script() -> None:
+    dropped = Counter()
+    for text in ("слово 漢字 かな 🙂", "ясно", "αβ́γ, 漢"):
+        normalise_for(text, RUSSIAN.values(), dropped)
+    assert dropped == {"Han": 3, "Hiragana": 2, "symbols": 1, "Greek": 3}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.sampled_from("न\u093cक\u094dम🙂漢e\u0303\u0651ا\u0653 "), max_size=20))
+def test_marks_go_with_the_character_that_carries_them(text: str) -> None:
+    assert unicodedata.is_normalized("NFC", normalise_for(text, ["devanagari", "arabic"]))

@@ -44,7 +44,9 @@ def test_another_language_of_the_corpus() -> None:
     ],
 )
 def test_paragraphs_that_go(text: str, reason: str) -> None:
-    assert clean(GOOD, text) == ([GOOD], {f"paragraphs/{reason}": 1})
+    kept, counts = clean(GOOD, text)
+    assert kept == [GOOD]
+    assert {key: n for key, n in counts.items() if key.startswith("paragraphs/")} == {f"paragraphs/{reason}": 1}
 
 
 @pytest.mark.parametrize(
@@ -94,3 +96,8 @@ def test_titles_are_normalised_and_paragraphs_keep_their_ids() -> None:
     kept = clean_document(given, QualityRecipe(), Counter())
     assert kept["title"] == "Т ё"
     assert kept["paragraphs"] == [{"id": "001", "text": GOOD}]
+
+
+def test_dropped_characters_are_counted_by_script() -> None:
+    kept, counts = clean(GOOD, GOOD + " 漢字 🙂", title="名")
+    assert (kept, counts) == ([GOOD, GOOD], {"characters/dropped/Han": 2, "characters/dropped/symbols": 1})

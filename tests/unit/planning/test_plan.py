@@ -133,15 +133,20 @@ def test_disk_of_the_paper() -> None:
     parts = disk_parts(CostModel(PAPER, ROOT))
     matrices = 2 * 2 * 4096 * (32000 + 32000 + 56000 + 128000 + 128000 + 176256 + 112000)
     sources = 2 * 2 * (2 * BODY + 2 * 4096 * (32000 + 128256))
-    assert parts["models"] == sources + (1 + 4 + 3) * matrices
-    assert parts["fetched models"] == sources
+    nemo = 2 * (40 * (2 * 5120 * 128 * (32 + 8) + 3 * 5120 * 14336 + 2 * 5120) + 5120 + 2 * 131072 * 5120)
+    comparators = nemo + 3 * 2 * (BODY + 2 * 4096 * 128256)
+    assert parts["models"] == sources + comparators + (1 + 4 + 3) * matrices
+    assert parts["fetched models"] == sources + comparators
+    alone = disk_parts(CostModel(configuration("paper", comparators=[]), ROOT))
+    assert sum(parts.values()) - sum(alone.values()) == 2 * comparators
     assert parts["text"] == 2 * 96e9
 
 
 def test_published_donors_cost_downloads_and_no_training() -> None:
     published = configuration("paper", donor="published")
     parts = disk_parts(CostModel(published, ROOT))
-    assert parts["fetched models"] > 2 * disk_parts(CostModel(PAPER, ROOT))["fetched models"]
+    donors = 7 * 2 * BODY
+    assert parts["fetched models"] > disk_parts(CostModel(PAPER, ROOT))["fetched models"] + donors
     assert (parts["packed corpora"], parts["restart points"]) == (0, 0)
     adopted = CostModel(published, ROOT).cost("adopt_donor", {"family": "llama", "vocabulary": "extended"})
     assert adopted.seconds < 3600
@@ -172,11 +177,12 @@ def jobs_of_a_run(config: dict) -> list[Job]:
 
 
 def test_plan_names_total_disk_and_cuts() -> None:
-    text = render(jobs_of_a_run(PAPER), PAPER, ROOT, gpus=8, processes=50)
+    searching = configuration("paper", pretraining={"sweep": {"runs": ["llama/extended"]}})
+    text = render(jobs_of_a_run(searching), searching, ROOT, gpus=8, processes=50)
     assert "10 jobs" not in text  # 7 runs, a search, its table
     assert text.startswith("9 jobs at scale paper\n")
     assert "days on 8 GPUs" in text
-    assert "Disk: 7" in text
+    assert "Disk: 9" in text
     shown = text[text.index("Cheapest cuts") :]
     assert [line.strip() for line in shown.splitlines() if line.startswith("  ") and not line.startswith("   ")] == [
         "pretraining: {sweep: {runs: []}}",

@@ -53,7 +53,7 @@ def test_new_tokens_are_listed(tmp_path: Path) -> None:
 def test_aligned_text_is_no_condition_and_a_missing_language_is_named(tmp_path: Path) -> None:
     assert ("m/original", "parity") in measured(tmp_path)[0]
     texts = {"ru": [], "en": ["x"]}
-    with pytest.raises(UserError, match=r"h\.jsonl has no document in ru; raise corpus\.benchmark_fraction"):
+    with pytest.raises(UserError, match=r"benchmark\.jsonl has no document in ru; raise corpus\.benchmark_fraction"):
         measured(tmp_path, texts)
 
 

@@ -34,6 +34,11 @@ def test_original_vocabularies_come_with_the_model_or_from_a_package() -> None:
     assert run.vocabulary("llama", "bpe") == "results/tokenizers/vocabularies/llama/bpe/manifest.json"
 
 
+def test_vocabularies_are_measured_on_text_that_is_held_back() -> None:
+    assert configured().heldout == "results/mini/corpus/benchmark.jsonl"
+    assert configured("paper").heldout == "results/paper/corpus/validation.jsonl"
+
+
 @pytest.mark.parametrize(
     ("scale", "benchmark", "instructions"),
     [

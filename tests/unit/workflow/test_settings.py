@@ -58,6 +58,7 @@ def test_a_subset_keeps_what_belongs_to_it() -> None:
     [
         ({"backend": "openai"}, "calibration.judge.endpoint"),
         ({"backend": "openai", "endpoint": "http://host:8000/v1"}, "calibration.judge.model"),
+        ({"backend": "openai", "endpoint": "http://host/v1?api_key=k"}, "into the environment variable LEP_JUDGE_KEY"),
         ({"backend": "local"}, "calibration.judge.model: backend local needs a model folder"),
         ({"backend": "gpt"}, "use one of stand_in, openai, local"),
     ],
@@ -69,3 +70,12 @@ def test_faults_of_the_judge_are_named(judge: dict, message: str) -> None:
     config["calibration"]["judge"] |= {"model": ""} | judge
     with pytest.raises(UserError, match=message):
         check_settings(config, ROOT)
+
+
+def test_a_miniature_needs_text_that_is_held_back() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["corpus"]["benchmark_fraction"] = 0
+    with pytest.raises(UserError, match=r"corpus\.benchmark_fraction: the miniature is made from text"):
+        check_settings(config, ROOT)
+    config["corpus"]["sources"][1]["split"] = "benchmark"
+    check_settings(config, ROOT)
