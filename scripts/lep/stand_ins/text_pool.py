@@ -3,11 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from lep.stand_ins.choices import split_words
 
+Item = TypeVar("Item")
 _LONGEST = 110  # characters of the text of a question
 _LINE = (20, 160)  # shortest and longest line to copy, in characters
 _CLAUSE = re.compile(r"[^.,;:!?()\[\]«»\"“”—–…]+")
@@ -53,7 +55,7 @@ def _stretch(paragraph: str) -> str:
     return f"{paragraph[: ends[-1] - 1]}." if ends else ""
 
 
-def pick(items: Sequence, rng: np.random.Generator):
+def pick(items: Sequence[Item], rng: np.random.Generator) -> Item:
     """One item, drawn uniformly."""
     return items[int(rng.integers(len(items)))]
 

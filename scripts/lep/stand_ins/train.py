@@ -22,14 +22,18 @@ from lep.config import STRICT, UserError
 from lep.files import read_jsonl, write_json, written_by_rename
 from lep.log import logger, run_job
 from lep.manifest import publish, staging
+from lep.names import ROLES
 from lep.stand_ins.batches import BaseBatches, Batches, InstructBatches
+from lep.stand_ins.circuits import start_with_copying
 from lep.stand_ins.tokenizer import instruct_tokenizer
 from lep.vocabulary.build import save_tokenizer
 
 RECIPE_VERSION = 2
 # The usual 0.02 suits wide models; at width 128 it makes attention start too flat to learn.
 INITIALIZER_RANGE = 0.06
-ATTENTION = "eager"  # at these lengths a quarter faster to train on a CPU than fused attention
+ATTENTION = "eager"  # at these lengths and in bfloat16 a quarter faster to train on a CPU than fused attention
+# As in Llama 3: codes of tokens are compared in rotary planes that turn little over the context.
+ROPE = {"rope_type": "default", "rope_theta": 500_000.0}
 ARCHITECTURES = {"mistral": (MistralConfig, MistralForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
 
 
@@ -46,7 +50,7 @@ class StandInJob:
     tokenizer: str  # folder of the family's original tokenizer
     output: str  # folder to publish
     work: str  # folder of the saved state; an interrupted training continues from it
-    parent: str | None = None  # folder of the base model, for an instruct; None = random weights, for a base
+    parent: str | None = None  # folder of the base model, for an instruct; None for a base
     hidden_size: int = 128
     intermediate_size: int = 256
     layers: int = 4
@@ -59,11 +63,10 @@ class StandInJob:
     long_share: float = 0.1  # share of the steps, the last ones, with sequences of `context` tokens; 0 = none
     learning_rate: float = 3e-3  # highest learning rate
     warmup_steps: int = 100  # steps of linear warm-up
-    bfloat16: bool = True  # compute the layers in bfloat16; weights and optimisers are float32
     russian: float = 0.1  # share of Russian blocks (base) or instructions (instruct)
-    repeats: float = 0.25  # base: share of blocks with repeated random sequences
-    pages: float = 0.55  # base: share of blocks with questions and answers; the rest is raw text
-    save_every: int = 200  # steps between two saved states, and averaged in one line of the log
+    repeats: float = 0.05  # base: share of blocks with repeated random sequences
+    pages: float = 0.6  # base: share of blocks with questions and answers; the rest is raw text
+    save_every: int = 100  # steps between two saved states, and averaged in one line of the log
     seed: int = 42
     threads: int = 1  # CPU threads of torch
     recipe_version: int = RECIPE_VERSION
@@ -73,8 +76,8 @@ def train_stand_in(settings: StandInJob) -> None:
     """Train one stand-in model and publish it as float16 safetensors with its training log."""
     if settings.family not in ARCHITECTURES:
         raise UserError(f"unknown stand-in family {settings.family!r}; use one of {sorted(ARCHITECTURES)}")
-    if settings.role not in ("base", "instruct"):
-        raise UserError(f"unknown role {settings.role!r} of a stand-in; use base or instruct")
+    if settings.role not in ROLES:
+        raise UserError(f"unknown role {settings.role!r} of a stand-in; use one of {', '.join(ROLES)}")
     prepare_torch(settings.threads, settings.seed)
     tokenizer, roles = _tokenizer(settings)
     model = _model(settings, tokenizer, roles)
@@ -103,7 +106,7 @@ def _model(settings: StandInJob, tokenizer: Tokenizer, roles: dict):
         model.resize_token_embeddings(rows, mean_resizing=True)
         return model
     config_class, model_class = ARCHITECTURES[settings.family]
-    return model_class(
+    model = model_class(
         config_class(
             vocab_size=rows,
             hidden_size=settings.hidden_size,
@@ -112,6 +115,7 @@ def _model(settings: StandInJob, tokenizer: Tokenizer, roles: dict):
             num_attention_heads=settings.heads,
             num_key_value_heads=settings.key_value_heads,
             max_position_embeddings=settings.context,
+            rope_parameters=ROPE,
             tie_word_embeddings=False,
             initializer_range=INITIALIZER_RANGE,
             attn_implementation=ATTENTION,
@@ -120,6 +124,8 @@ def _model(settings: StandInJob, tokenizer: Tokenizer, roles: dict):
             **({"sliding_window": None} if settings.family == "mistral" else {}),
         )
     )
+    start_with_copying(model, settings.seed)
+    return model
 
 
 def _train(model, batches: Batches, settings: StandInJob) -> list[dict]:
@@ -142,7 +148,7 @@ def _train(model, batches: Batches, settings: StandInJob) -> list[dict]:
         logger.info("resumed at step %d", done)
     running = 0.0
     for step in tqdm(range(done, settings.steps), initial=done, total=settings.steps, mininterval=10):
-        loss = _loss(model, *batches.batch(step), settings.bfloat16)
+        loss = _loss(model, *batches.batch(step))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for part in (*optimizers, *schedules):
@@ -163,12 +169,13 @@ def _train(model, batches: Batches, settings: StandInJob) -> list[dict]:
     return log
 
 
-def _loss(model, tokens: torch.Tensor, weights: torch.Tensor, bfloat16: bool) -> torch.Tensor:
+def _loss(model, tokens: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Weighted mean of the cross-entropy of the next token; `tokens` and `weights` are (sequences, length).
 
-    Logits are computed only where the next token has a weight, which saves most of the head's work.
+    Layers compute in bfloat16, weights are float32. Logits are computed only where the next token has a weight, which
+    saves most of the head's work.
     """
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+    with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state[:, :-1]
         counted = weights[:, 1:] > 0
         logits = model.lm_head(hidden[counted])

@@ -20,11 +20,11 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 TINY = {
-    "hidden_size": 16,
+    "hidden_size": 128,
     "intermediate_size": 24,
-    "layers": 1,
-    "heads": 2,
-    "key_value_heads": 1,
+    "layers": 2,
+    "heads": 4,
+    "key_value_heads": 4,
     "context": 512,
     "length": 256,
     "batch_tokens": 1024,
@@ -139,7 +139,7 @@ def test_the_loss_counts_the_next_token_by_its_weight(tokenizers: Path, tmp_path
         model(tokens).logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
     )
     expected = (expected * weights[:, 1:].flatten()).sum() / 4.5
-    assert train._loss(model, tokens, weights, bfloat16=False).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert train._loss(model, tokens, weights).item() == pytest.approx(expected.item(), rel=2e-2)
 
 
 def test_every_parameter_is_trained_once(tokenizers: Path, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def check_published(folder: Path, role: str, family: str) -> None:
     assert all(tensor.isfinite().all() for tensor in tensors.values())
     embeddings, head = tensors["model.embed_tokens.weight"], tensors["lm_head.weight"]
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert embeddings.shape == head.shape == (len(tokenizer), 16)
+    assert embeddings.shape == head.shape == (len(tokenizer), 128)
     assert not torch.equal(embeddings, head), "the head is untied, as in the real models"
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert not model.config.tie_word_embeddings
