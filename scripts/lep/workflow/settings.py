@@ -230,8 +230,7 @@ def _schedule_faults(config: dict, root: Path) -> list[str]:
 
 def _benchmark_faults(config: dict, root: Path) -> list[str]:
     settings, corpus = config["evaluation"], config["corpus"]
-    # Two tasks may share their records: items are those of a subset, answers those of a task.
-    subsets = dict.fromkeys(spec.subset for spec in SPECS.values())
+    subsets = {spec.subset: None for spec in SPECS.values()}  # records, which two tasks may share
     for key, known in (("items_per_task", subsets), ("max_new_tokens", {**SPECS, "default": None})):
         if unknown := sorted({*settings[key]} - {*known}):
             return [f"evaluation.{key}: there is no task {', '.join(unknown)}; use {', '.join(known)}"]
