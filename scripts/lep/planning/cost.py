@@ -16,7 +16,7 @@ from lep.names import CALIBRATIONS, ORIGINAL, VOCABULARIES
 from lep.planning.shape import Shape, read_shape
 from lep.pretraining.memory import POSITIONS_ON_CPU, POSITIONS_ON_GPU, Load
 from lep.workflow.models import evaluated_models
-from lep.workflow.run import Run
+from lep.workflow.run import Run, local_folder
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 JUDGE_SECONDS = 5  # of a judge behind an endpoint for one answer, a guess
@@ -91,7 +91,7 @@ class CostModel:
     def _model(self, family: Mapping) -> Model:
         path = family["base"]["path"]
         results = self.root / "results" / self.config["scale"]
-        folders = [self.root / path, results / "models" / family["name"] / "base"]
+        folders = [self.root / local_folder(family["base"]), results / "models" / family["name"] / "base"]
         folders.append(results / "sources" / "models" / family["name"] / "base")
         found = next((folder / "config.json" for folder in folders if (folder / "config.json").is_file()), None)
         if found is None and path not in self.plan["models"]:

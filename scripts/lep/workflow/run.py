@@ -132,6 +132,11 @@ def folder_of(manifest: str) -> str:
     return Path(manifest).parent.as_posix()
 
 
+def local_folder(reference: Mapping) -> str:
+    """The folder of a local model."""
+    return "/".join(filter(None, [reference["path"], reference.get("subfolder")]))
+
+
 def is_local(reference: Mapping) -> bool:
     """Whether a reference to a model names a folder, else an id of the hub."""
     return Path(reference["path"]).is_absolute() or reference["path"].startswith((".", "data/"))

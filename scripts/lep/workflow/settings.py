@@ -3,6 +3,7 @@
 import csv
 import difflib
 import json
+import math
 import os
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from jsonschema.exceptions import ValidationError
 from lep.config import UserError
 from lep.fetch.endpoint import address_fault
 from lep.methods import CALIBRATED_METHOD, own_map_faults
-from lep.workflow.run import is_local
+from lep.workflow.corpus_checks import language_faults, source_faults
+from lep.workflow.run import is_local, local_folder
 from lep.workflow.schema import SCHEMA, load_schema
-from lep.workflow.sources import INSTRUCTIONS
+from lep.workflow.vocabulary_checks import model_faults, original_faults
 
 
 def check_settings(config: dict, root: Path) -> None:
@@ -26,18 +28,20 @@ def check_settings(config: dict, root: Path) -> None:
     schema = load_schema(root / SCHEMA)
     faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
     messages = [line for fault in faults for line in _explain(fault)]
-    messages = messages or _subset_faults(config) + _original_faults(config)
+    messages = messages or _number_faults(config)
+    messages = messages or _subset_faults(config) + original_faults(config)
     if not messages:
         config = apply_subset(config)
         checks = (
             _family_faults,
-            _source_faults,
-            _language_faults,
+            source_faults,
+            language_faults,
             _schedule_faults,
             _benchmark_faults,
             _judge_faults,
             _comparator_faults,
             _report_faults,
+            model_faults,
         )
         messages = [message for check in checks for message in check(config, root)]
     if messages:
@@ -85,6 +89,16 @@ def _explain(fault: ValidationError) -> list[str]:
     return [f"{key or 'top level'}: {fault.message}"]
 
 
+def _number_faults(value: object, key: str = "") -> list[str]:
+    """Numbers that no schema refuses: YAML reads `.nan` and `.inf`."""
+    if isinstance(value, dict | list):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        return [fault for name, part in parts for fault in _number_faults(part, f"{key}.{name}".lstrip("."))]
+    if isinstance(value, float) and not math.isfinite(value):
+        return [f"{key}: must be a finite number, found {value}"]
+    return []
+
+
 def _unknown(key: str, name: str, allowed: list[str]) -> str:
     close = difflib.get_close_matches(name, allowed, n=1)
     return f"{key}: unknown key; " + (f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(allowed)}")
@@ -124,7 +138,7 @@ def _family_faults(config: dict, root: Path) -> list[str]:
             )
         faults += _donor_faults(config, family, where, root)
         for role in ("base", "instruct"):
-            faults += _model_faults(family[role]["path"], f"{where}.{role}.path", root, family, config)
+            faults += _model_faults(family[role], f"{where}.{role}.path", root, family, config)
     return faults
 
 
@@ -136,76 +150,19 @@ def _donor_faults(config: dict, family: dict, where: str, root: Path) -> list[st
         if vocabulary not in donors:
             faults.append(f"{where}.published_donors: {vocabulary} has none; name one, or leave it out under subset")
         else:
-            path = donors[vocabulary]["path"]
-            faults += _model_faults(path, f"{where}.published_donors.{vocabulary}.path", root, family, config)
+            key = f"{where}.published_donors.{vocabulary}.path"
+            faults += _model_faults(donors[vocabulary], key, root, family, config)
     return faults
 
 
-def _model_faults(path: str, key: str, root: Path, family: dict, config: dict) -> list[str]:
-    if not is_local({"path": path}) or (family["stand_in"] and config["stand_ins"] == "trained"):
+def _model_faults(reference: dict, key: str, root: Path, family: dict, config: dict) -> list[str]:
+    path = local_folder(reference)
+    if not is_local(reference) or (family["stand_in"] and config["stand_ins"] == "trained"):
         return []
     for name in ("config.json", "tokenizer.json"):
         if not (root / path / name).is_file():
             return [f"{key}: {path} has no {name}; name a model folder (save_pretrained of model and tokenizer)"]
     return []
-
-
-def _source_faults(config: dict, root: Path) -> list[str]:
-    recorded = {line.split(",")[0] for line in (root / "data/sources.csv").read_text(encoding="utf-8").splitlines()[1:]}
-    names = [source["name"] for source in config["corpus"]["sources"]]
-    faults = [f"corpus.sources: two have the name {name}" for name in sorted(set(names)) if names.count(name) > 1]
-    for source in config["corpus"]["sources"]:
-        where = f"corpus.sources.{source['name']}"
-        if "dataset" in source and source["name"] == INSTRUCTIONS:
-            faults.append(f"{where}: the fetched instruction data set has this name; give the source another")
-        if sum(place in source for place in ("package", "dataset", "debian", "path")) != 1:
-            faults.append(f"{where}: give exactly one of package, dataset, debian, path")
-        if "package" in source and source["package"] not in recorded:
-            faults.append(f"{where}.package: {source['package']} is not in data/sources.csv")
-        for name in sorted(set(source.get("debian", [])) - recorded):
-            faults.append(f"{where}.debian: {name} is not in data/sources.csv; record its licence there first")
-        if "path" in source and not (root / source["path"]).exists():
-            faults.append(f"{where}.path: {source['path']} does not exist")
-    return faults
-
-
-def _language_faults(config: dict, root: Path) -> list[str]:
-    codes = [row["language"] for row in config["corpus"]["languages"]]
-    known = ", ".join(codes)
-    faults = [f"corpus.languages: {code} is named twice" for code in sorted(set(codes)) if codes.count(code) > 1]
-    named = {f"corpus.sources.{s['name']}.language": [s.get("language", codes[0])] for s in config["corpus"]["sources"]}
-    named["vocabulary.languages"] = config["vocabulary"]["languages"]
-    weights = config["pretraining"]["language_weights"]
-    named["pretraining.language_weights"] = [code for code, weight in weights.items() if weight]
-    faults += [
-        f"{key}: {code} is not one of corpus.languages ({known}); name it there or leave it out (a weight: set it to 0)"
-        for key, found in named.items()
-        for code in found
-        if code not in codes
-    ]
-    if codes[0] == "ru":
-        return faults
-    why = f"Darumeru and the instructions made here are Russian, corpus.languages begins with {codes[0]}"
-    if len(config["pretraining"]["fractions"]) > 1:
-        faults.append(f"pretraining.fractions: {why}: nothing can choose among checkpoints; keep one, [1.0]")
-    if config["calibration"]["source"] == "made":
-        faults += [
-            f"families.{family['name']}.{key}: {why}; write [], or bring your own with calibration.source: hub"
-            for family in config["families"]
-            for key in ("calibrated", "controls")
-            if family[key]
-        ]
-    return faults
-
-
-def _original_faults(config: dict) -> list[str]:
-    names = [family["name"] for family in config["families"]]
-    given = [original["family"] for original in config["vocabulary"]["originals"]]
-    return [
-        f"vocabulary.originals: {name} must be named once and be one of the families {', '.join(names)}"
-        for name in dict.fromkeys(given)
-        if name not in names or given.count(name) > 1
-    ]
 
 
 def _schedule_faults(config: dict, root: Path) -> list[str]:
@@ -282,7 +239,7 @@ def _comparator_faults(config: dict, root: Path) -> list[str]:
         if other["published"] is None and other["model"] is None:
             faults.append(f"{where}: has neither published values nor a model; name one of them")
         if other["model"]:
-            faults += _model_faults(other["model"]["path"], f"{where}.model.path", root, {"stand_in": False}, config)
+            faults += _model_faults(other["model"], f"{where}.model.path", root, {"stand_in": False}, config)
     return faults
 
 

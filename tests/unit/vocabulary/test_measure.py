@@ -9,7 +9,8 @@ import pytest
 from fixtures.measured import byte_level, measured
 from lep.config import UserError
 from lep.vocabulary.byte_view import ByteView
-from lep.vocabulary.measure import count_tokens, unreachable_rows
+from lep.vocabulary.measure import count_tokens
+from lep.vocabulary.reach import unreachable_rows
 from tokenizers import Tokenizer
 
 
@@ -33,6 +34,13 @@ def test_metrics_are_what_one_counts_by_hand(tmp_path: Path) -> None:
     assert new["under_trained"] == new["size"] - 1
     seen_twice = {0xD0, 0xB4, 0xB0}
     assert old["under_trained"] == old["size"] - 1 - len(seen_twice)
+
+
+def test_pieces_are_counted_by_script(tmp_path: Path) -> None:
+    metrics, _ = measured(tmp_path)
+    names = ("pieces_cyrillic", "pieces_latin", "pieces_other")
+    assert [metrics["m/extended", name] for name in names] == [2, 1, 3]
+    assert ("m/original", "pieces_latin") not in metrics
 
 
 def test_new_tokens_are_listed(tmp_path: Path) -> None:
