@@ -1,6 +1,5 @@
 """Assemble the corpus from filtered shards: join the files, check that the splits are disjoint, write the data card."""
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,10 +9,11 @@ from pathlib import Path
 import numpy
 
 from lep.config import UserError
-from lep.corpus.data_card import card_text, make_card
+from lep.corpus.data_card import REASONS, card_text, make_card
 from lep.corpus.deduplication import keys_of
-from lep.corpus.documents import SAMPLE, SPLITS, SplitRecipe, in_sample
-from lep.corpus.shards import GROUP, KEYS, read_counts
+from lep.corpus.documents import SAMPLE, SPLITS, SplitRecipe
+from lep.corpus.readers import BROKEN, READ
+from lep.corpus.shards import GROUP, KEYS, files_of, read_counts
 from lep.files import link_or_copy, write_json, write_text
 from lep.manifest import publish, staging
 
@@ -22,19 +22,27 @@ CARD = "data_card.json"
 
 
 def assemble_corpus(
-    shards: Sequence[Path], origins: Sequence[Mapping], target: Path, recipe: SplitRecipe, cleaning: Mapping
+    shards: Sequence[Path],
+    origins: Sequence[Mapping],
+    target: Path,
+    recipe: SplitRecipe,
+    cleaning: Mapping,
+    maximum_broken_share: float = 1.0,
 ) -> None:
     """Publish `target/{train,validation,benchmark,tokenizer}.jsonl`, `data_card.json` and `data_card.md`.
 
     - `shards`: filtered shards, in order
     - `origins`: `{"name", "from", "version", "licence"}` of each source, for the card and the manifest
     - `cleaning`: settings the shards were cleaned with, for the manifest
+    - `maximum_broken_share`: highest share of a source's records that may be broken or repeat an id
 
-    Raises `UserError` if a split has no document, or shares a group or a paragraph with another split. The split of the
-    benchmark may be empty if its fraction is 0.
+    Raises `UserError` if more are broken, or if a split has no document, or shares a group or a paragraph with another
+    split. The split of the benchmark may be empty if its fraction is 0.
     """
+    counts = sum(read_counts(shards), Counter())
+    _check_broken(counts, maximum_broken_share)
     folder = staging(target)
-    for split in SPLITS:
+    for split in files_of(recipe):
         with open(folder / f"{split}.jsonl", "wb") as whole:
             for shard in shards:
                 with open(shard / f"{split}.jsonl", "rb") as part:
@@ -45,8 +53,8 @@ def assemble_corpus(
                 f"the corpus has no document for the {split} split; add text to corpus.sources "
                 f"or raise corpus.{split}_fraction"
             )
-    counts = sum(read_counts(shards), Counter())
-    counts |= _write_sample(folder, recipe)
+    if SAMPLE not in files_of(recipe):
+        link_or_copy(folder / "train.jsonl", folder / f"{SAMPLE}.jsonl")
     overlap = shared_keys([shard / KEYS for shard in shards])
     if found := {pair: shared for pair, shared in overlap.items() if any(shared.values())}:
         raise UserError(
@@ -70,6 +78,21 @@ def assemble_corpus(
     )
 
 
+def _check_broken(counts: Mapping[str, int], most: float) -> None:
+    """Raise `UserError` if more than the share `most` of a source's records were left out as broken."""
+    for key, read in counts.items():
+        kind, _, source = key.partition("/")
+        broken = counts.get(f"{BROKEN}/{source}", 0)
+        if kind == READ and broken > most * read:
+            reasons = [reason for reason in REASONS if reason.startswith("records/")] + ["documents/same_id"]
+            found = ", ".join(f"{counts[reason]} {REASONS[reason]}" for reason in reasons if counts.get(reason))
+            raise UserError(
+                f"corpus source {source}: {broken} of {read} records were left out, more than a share of {most} "
+                f"(corpus.maximum_broken_share). In all sources: {found}. The logs of prepare_shard name the first: "
+                "correct the source, or raise that share"
+            )
+
+
 def shared_keys(files: Sequence[Path]) -> dict[str, dict[str, int]]:
     """Number of groups and of paragraphs that occur in both of two splits, for each pair of splits.
 
@@ -83,24 +106,3 @@ def shared_keys(files: Sequence[Path]) -> dict[str, dict[str, int]]:
             for (i, a), (j, b) in combinations(enumerate(SPLITS), 2):
                 shared[f"{a}/{b}"][kind] += len(numpy.intersect1d(keys[i], keys[j], assume_unique=True))
     return shared
-
-
-def _write_sample(folder: Path, recipe: SplitRecipe) -> dict[str, int]:
-    """Write the part of the training split that tokenizers are trained on, a link if it is all; returns its counts."""
-    train, sample = folder / "train.jsonl", folder / f"{SAMPLE}.jsonl"
-    if recipe.tokenizer_fraction >= 1:
-        link_or_copy(train, sample)
-        return {}
-    counts: Counter = Counter()
-    with open(train, "rb") as lines, open(sample, "wb") as file:
-        for line in lines:
-            document = json.loads(line)
-            if in_sample(document["group"], recipe):
-                file.write(line)
-                counts[f"{SAMPLE}/{document['language']}/documents"] += 1
-                counts[f"{SAMPLE}/{document['language']}/characters"] += sum(
-                    len(paragraph["text"]) for paragraph in document["paragraphs"]
-                )
-    if not counts:
-        raise UserError("the tokenizer sample has no document; raise corpus.tokenizer_fraction")
-    return counts
