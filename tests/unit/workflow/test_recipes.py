@@ -14,7 +14,8 @@ def all_recipes(run: Run) -> dict[str, object]:
     found = {
         name: getattr(recipes, name)(run)
         for name in (
-            "cleaning", "splits", "packing", "vocabulary_text", "vocabulary_report", "families", "rows", "report", "card_origins",
+            "cleaning", "splits", "packing", "vocabulary_text", "vocabulary_report", "families", "rows", "report",
+            "card_origins",
         )
     }  # fmt: skip
     found |= {f"calibration_data {name}": recipes.calibration_data(run, name) for name in CALIBRATIONS}
