@@ -137,9 +137,11 @@ class CostModel:
         text = self.plan["text"]
         return Cost(share * text["megabytes"] / (text["megabytes_per_second"] * threads))
 
-    def _sentencepiece(self, **_: str) -> Cost:
-        # Sorting and counting of substrings is about ten times slower than reading.
-        return Cost(10 * self.config["vocabulary"]["characters"] / 1e6 / self.plan["text"]["megabytes_per_second"])
+    def _sentencepiece(self, model_type: str, **_: str) -> Cost:
+        # Two passes over the sample, then the training, which mostly runs on one thread.
+        read = 2 * self.config["corpus"]["tokenizer_fraction"] * self.plan["text"]["megabytes"]
+        seconds = self.config["vocabulary"]["characters"] / 1e6 / self.plan["sentencepiece"][model_type]
+        return Cost(read / self.plan["disk_megabytes_per_second"] + seconds)
 
     def _fetched(self, family: str = "", **_: str) -> Cost:
         size = self.full_bytes(family) / 1e6 if family else self.plan["text"]["megabytes"]
