@@ -216,7 +216,7 @@ class CostModel:
         checkpointing = recipe.get("activation_checkpointing", False)
         seconds = self._training(family, vocabulary, tokens, self.plan["utilisation"]["calibration"], checkpointing)
         full = len(recipe["full"]) * self.rows(family, vocabulary) * self.models[family].shape.hidden_size
-        length = recipe["batch_size"] * recipe["max_length"]
+        length = recipe["micro_batch_size"] * recipe["max_length"]
         memory = self._load(family, vocabulary, length, full, checkpointing, length)
         return Cost(seconds / max(1, self.gpus), self.gpus, memory)
 

@@ -177,11 +177,13 @@ def _schedule_faults(config: dict, root: Path) -> list[str]:
         if run not in runs
     ]
     processes = max(1, config["compute"]["gpus_per_job"])
-    if settings["batch_size"] % processes:
-        faults.append(
-            f"pretraining.batch_size: {settings['batch_size']} sequences cannot be shared by {processes} GPUs "
-            f"(compute.gpus_per_job); use a multiple of {processes}"
-        )
+    recipes = {f"calibration.recipes.{name}": recipe for name, recipe in config["calibration"]["recipes"].items()}
+    faults += [
+        f"{where}.batch_size: {values['batch_size']} sequences cannot be shared by {processes} GPUs "
+        f"(compute.gpus_per_job); use a multiple of {processes}"
+        for where, values in ({"pretraining": settings} | recipes).items()
+        if values["batch_size"] % processes
+    ]
     return faults
 
 

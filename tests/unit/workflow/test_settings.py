@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
     [
         ({"sweep": {"runs": ["llama/bqe"], "learning_rates": [0.1], "share": 0.2}}, "sweep.runs"),
         ({"sweep": {"runs": ["llama2/bpe"], "learning_rates": [0.1], "share": 0.2}}, "llama2/bpe is not trained here"),
-        ({"batch_size": 15}, "15 sequences cannot be shared by 2 GPUs"),
+        ({"batch_size": 15}, "pretraining.batch_size: 15 sequences cannot be shared by 2 GPUs"),
         ({"packing": "mask"}, "pretraining.packing: 'mask' is not known; use one of paper, masked"),
         ({"accumulation": 2}, "pretraining.accumulation: unknown key"),
     ],
