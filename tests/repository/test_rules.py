@@ -25,3 +25,10 @@ def test_rules_that_fetch_are_known_as_such() -> None:
     fetching = {name for name, body in RULES.items() if re.search(r"python -m lep\.fetch ", body)}
     assert set(re.findall(r"\w+", named)) == fetching | {"fetch_all"}
     assert {name for name, body in RULES.items() if "HF_HUB_OFFLINE=0" in body} <= fetching | {"preflight"}
+
+
+def test_a_value_that_may_be_empty_is_joined_to_its_option() -> None:
+    """Snakemake quotes an empty value as nothing at all: the option would take the next word."""
+    named = [name for name, body in RULES.items() if "params.reference[subfolder]" in body]
+    assert named == ["fetch_model", "fetch_donor"]
+    assert all("--subfolder={params.reference[subfolder]:q}" in RULES[name] for name in named)
