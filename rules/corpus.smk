@@ -9,9 +9,8 @@ SHARDS = range(config["corpus"]["shards"])
 
 rule prepare_shard:
     input:
-        sources=[
-            sources.source_path(RUN, source) for source in config["corpus"]["sources"]
-        ],
+        fetched=sources.corpus_files(RUN, own=False),
+        own=ancient(sources.corpus_files(RUN, own=True)),
         table=sources.TABLE,
     output:
         temp(directory("<results>/shards/prepared/{shard}")),
