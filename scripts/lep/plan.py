@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lep.config import UserError
 from lep.log import logged
+from lep.options import cores, number
 from lep.planning.cost import Cost, CostModel
 from lep.planning.cuts import cuts
 from lep.planning.disk import disk_parts
@@ -120,8 +121,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=Path, required=True, help="file of the logger plugin `jobs`")
     parser.add_argument("--config", type=Path, required=True, help="the resolved configuration as JSON")
-    parser.add_argument("--gpus", type=int, default=0, help="available GPUs; 0: as many as one job takes")
-    parser.add_argument("--cores", default="all", help="jobs at the same time, if no GPU is used")
+    parser.add_argument("--gpus", type=number, default=0, help="available GPUs; 0: as many as one job takes")
+    parser.add_argument("--cores", type=cores, default="all", help="jobs at the same time, if no GPU is used")
     given = parser.parse_args()
     with logged():
         try:

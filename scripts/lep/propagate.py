@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lep.log import logged, logger
 from lep.names import CALIBRATED_METHOD, METHODS
+from lep.options import DEVICES, count, seed
 from lep.propagation.averaging import TOKEN_TEXTS
 from lep.propagation.propagate import propagate
 
@@ -31,9 +32,9 @@ def main() -> None:
         default="bytes",
         help="what the method conversion splits: a new token's bytes, or its string, as the published code does",
     )
-    parser.add_argument("--seed", type=int, default=42, help="seed of the held-out rows of the report")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--seed", type=seed, default=42, help="seed of the held-out rows of the report")
+    parser.add_argument("--threads", type=count, default=os.cpu_count() or 1)
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     a = parser.parse_args()
     with logged():
         propagate(a.base, a.instruct, a.donor, a.operator, {a.method: a.out}, a.seed, a.threads, a.device, a.token_text)

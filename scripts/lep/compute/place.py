@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 from lep.compute.stop import REQUEUE, SIGNALS
+from lep.options import count, number
 
 LOCKS = Path("/tmp")  # not $TMPDIR: all runs on one machine must see the same locks
 _PORTS = range(20000, 30000)  # ports for the rendezvous of several nodes; the job id chooses one
@@ -69,6 +70,12 @@ def visible_gpus() -> list[str]:
     query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     found = subprocess.run(query, capture_output=True, text=True)
     return found.stdout.split() if found.returncode == 0 else []
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a GPU that torch can use; torch is asked where nvidia-smi knows none."""
+    ask = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    return bool(visible_gpus()) or subprocess.run([sys.executable, "-c", ask], capture_output=True).returncode == 0
 
 
 def claim(devices: list[str], count: int) -> dict[str, int]:
@@ -130,8 +137,8 @@ def requeue(job: str) -> None:
 def main() -> None:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--gpus", type=int, default=0, help="total number of GPUs")
-    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--gpus", type=number, default=0, help="total number of GPUs")
+    parser.add_argument("--nodes", type=count, default=1)
     parser.add_argument("command", nargs=argparse.REMAINDER, help="module and its arguments")
     given = parser.parse_args()
     if not given.command:
