@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
 
 from lep.config import UserError
 from lep.corpus.scripts import SCRIPTS
@@ -31,3 +33,15 @@ def load_schema(path: Path) -> dict:
         raise UserError(f"{path} is not the schema of a mapping: `properties` is missing")
     names = {name: {"enum": list(values)} for name, values in _NAMES.items()}
     return schema | {"$defs": schema.get("$defs", {}) | names}
+
+
+def validator(root: Path) -> Draft202012Validator:
+    """The check of a configuration against the schema; `root` is the folder of the Snakefile.
+
+    Unlike in JSON Schema, 1.0 is no integer: what counts with it would stop later.
+    """
+    return _STRICT(load_schema(root / SCHEMA))
+
+
+_WHOLE = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+_STRICT = extend(Draft202012Validator, type_checker=_WHOLE)

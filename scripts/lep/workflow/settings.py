@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 
 from darumeru.specs import SPECS
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from lep.config import UserError
 from lep.names import CALIBRATED_METHOD
 from lep.workflow.run import is_local
-from lep.workflow.schema import SCHEMA, load_schema
+from lep.workflow.schema import validator
 from lep.workflow.sources import INSTRUCTIONS
+from lep.workflow.values import path_faults, plain_faults, range_faults, title_faults, type_hint
 
 
 def check_settings(config: dict, root: Path) -> None:
@@ -22,13 +22,17 @@ def check_settings(config: dict, root: Path) -> None:
 
     Raises `UserError`. `root` is the folder of the Snakefile.
     """
-    schema = load_schema(root / SCHEMA)
-    faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
-    messages = [line for fault in faults for line in _explain(fault)]
+    messages = list(plain_faults(config))
+    if not messages:
+        faults = sorted(validator(root).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
+        messages = [line for fault in faults for line in _explain(fault)]
     messages = messages or _subset_faults(config) + _original_faults(config)
     if not messages:
         config = apply_subset(config)
         checks = (
+            path_faults,
+            title_faults,
+            range_faults,
             _family_faults,
             _source_faults,
             _language_faults,
@@ -80,7 +84,7 @@ def _explain(fault: ValidationError) -> list[str]:
         allowed = ", ".join(map(str, fault.validator_value))
         return [f"{key}: {fault.instance!r} is not known; use one of {allowed}"]
     if fault.validator == "type":
-        return [f"{key}: must be of type {fault.validator_value}, found {fault.instance!r}"]
+        return [f"{key}: must be of type {fault.validator_value}, found {fault.instance!r}{type_hint(fault.instance)}"]
     return [f"{key or 'top level'}: {fault.message}"]
 
 
@@ -229,9 +233,10 @@ def _schedule_faults(config: dict, root: Path) -> list[str]:
 
 def _benchmark_faults(config: dict, root: Path) -> list[str]:
     settings, corpus = config["evaluation"], config["corpus"]
-    unknown = sorted({*settings["items_per_task"], *settings["max_new_tokens"]} - {*SPECS, "default"})
-    if unknown:
-        return [f"evaluation: there is no task {', '.join(unknown)}; the tasks are {', '.join(SPECS)}"]
+    if unknown := sorted(settings["max_new_tokens"].keys() - {*SPECS, "default"}):
+        return [
+            f"evaluation.max_new_tokens: there is no task {', '.join(unknown)}; use default or {', '.join(SPECS)}"
+        ]
     kept = corpus["benchmark_fraction"] or any(source.get("split") == "benchmark" for source in corpus["sources"])
     if settings["benchmark"] == "miniature" and not kept:
         return [
