@@ -130,8 +130,8 @@ def main() -> None:
         except (OSError, json.JSONDecodeError) as error:
             raise UserError(f"{given.config} is not the configuration as JSON ({error}); use `make plan`") from None
         gpus = config["compute"]["gpus_per_job"] and (given.gpus or config["compute"]["gpus_per_job"])
-        cores = os.cpu_count() if given.cores == "all" else int(given.cores)
-        print(render(read_jobs(given.jobs), config, Path.cwd(), gpus, _CLUSTER if gpus else cores), end="")
+        processes = os.cpu_count() if given.cores == "all" else int(given.cores)
+        print(render(read_jobs(given.jobs), config, Path.cwd(), gpus, _CLUSTER if gpus else processes), end="")
 
 
 if __name__ == "__main__":

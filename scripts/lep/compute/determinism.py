@@ -3,6 +3,7 @@
 import os
 import random
 
+from lep.compute.distributed import processes_here
 from lep.config import UserError
 from lep.options import DEVICES
 
@@ -10,8 +11,6 @@ NO_GPU = (
     "compute.device (--device) is cuda, but torch finds no GPU on this machine; use cpu or auto, or look at nvidia-smi "
     "and CUDA_VISIBLE_DEVICES"
 )
-
-from lep.compute.distributed import processes_here
 
 
 def prepare_torch(threads: int, seed: int) -> None:

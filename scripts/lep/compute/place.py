@@ -116,8 +116,8 @@ def run(command: list[str], kept: list[int] | None = None) -> int:
     """
     # Start it before we handle signals: it then inherits that we ignore them, and ignores them until its module is up.
     process = subprocess.Popen(command, pass_fds=kept or [])
-    for number in SIGNALS:
-        signal.signal(number, lambda number, frame: process.send_signal(number))
+    for sent in SIGNALS:
+        signal.signal(sent, lambda received, frame: process.send_signal(received))
     code = process.wait()
     return code if code >= 0 else 128 - code
 

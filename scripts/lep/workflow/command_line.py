@@ -2,8 +2,8 @@
 
     python -m lep.workflow.command_line --configfile configs/ci.yaml --cores 2 --configfile mine.yaml
 
-starts Snakemake with both files. Snakemake itself keeps the last of two `--configfile` or `--config` without a word, and
-a `--configfile` takes the place of that in a profile. The Snakefile refuses both (`check_command_line`).
+starts Snakemake with both files. Snakemake itself keeps the last of two `--configfile` or `--config` without a word,
+and a `--configfile` takes the place of that in a profile. The Snakefile refuses both (`check_command_line`).
 """
 
 import os

@@ -234,9 +234,7 @@ def _schedule_faults(config: dict, root: Path) -> list[str]:
 def _benchmark_faults(config: dict, root: Path) -> list[str]:
     settings, corpus = config["evaluation"], config["corpus"]
     if unknown := sorted(settings["max_new_tokens"].keys() - {*SPECS, "default"}):
-        return [
-            f"evaluation.max_new_tokens: there is no task {', '.join(unknown)}; use default or {', '.join(SPECS)}"
-        ]
+        return [f"evaluation.max_new_tokens: there is no task {', '.join(unknown)}; use default or {', '.join(SPECS)}"]
     kept = corpus["benchmark_fraction"] or any(source.get("split") == "benchmark" for source in corpus["sources"])
     if settings["benchmark"] == "miniature" and not kept:
         return [

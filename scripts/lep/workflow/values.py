@@ -69,7 +69,9 @@ def path_faults(config: Mapping, root: Path) -> list[str]:
         if not local and not _REPOSITORY.fullmatch(name):
             faults.append(f"{key}: {name!r} is no id of the hub; write owner/name, or ./{name} for a folder of yours")
         if not local and revision == "shipped":
-            faults.append(f"{key}: {name} is not a folder, so its revision cannot be `shipped`; write a commit or unpinned")
+            faults.append(
+                f"{key}: {name} is not a folder, so its revision cannot be `shipped`; write a commit or unpinned"
+            )
         if not _REVISION.fullmatch(revision):
             faults.append(f"{key}: the revision {revision!r} cannot be one; write a commit or unpinned")
     return faults
@@ -163,7 +165,9 @@ def range_faults(config: Mapping, root: Path) -> list[str]:
             f"evaluation.items_per_task: there is no subset {', '.join(unknown)}; the subsets are {', '.join(subsets)}"
         )
     if 0 < (longest := config["evaluation"]["max_model_tokens"]) < _SHORTEST:
-        faults.append(f"evaluation.max_model_tokens: {longest} is too short for any prompt; use 0 or {_SHORTEST} or more")
+        faults.append(
+            f"evaluation.max_model_tokens: {longest} is too short for any prompt; use 0 or {_SHORTEST} or more"
+        )
     return faults
 
 
