@@ -1,20 +1,18 @@
 """Checks of the workflow's configuration, done before any rule is planned; imports nothing heavy."""
 
 import csv
-import difflib
 import json
 import os
 from pathlib import Path
 
 from darumeru.specs import SPECS
-from jsonschema.exceptions import ValidationError
 
 from lep.config import UserError
 from lep.names import CALIBRATED_METHOD
 from lep.workflow.run import is_local
-from lep.workflow.schema import validator
+from lep.workflow.schema import explain, validator
 from lep.workflow.sources import INSTRUCTIONS
-from lep.workflow.values import path_faults, plain_faults, range_faults, title_faults, type_hint
+from lep.workflow.values import path_faults, plain_faults, range_faults, title_faults
 
 
 def check_settings(config: dict, root: Path) -> None:
@@ -25,7 +23,7 @@ def check_settings(config: dict, root: Path) -> None:
     messages = list(plain_faults(config))
     if not messages:
         faults = sorted(validator(root).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
-        messages = [line for fault in faults for line in _explain(fault)]
+        messages = [line for fault in faults for line in explain(fault)]
     messages = messages or _subset_faults(config) + _original_faults(config)
     if not messages:
         config = apply_subset(config)
@@ -72,25 +70,6 @@ def apply_subset(config: dict) -> dict:
     if config["donor"] == "published":  # one checkpoint of each, and nothing to search
         pretraining |= {"sweep": sweep | {"runs": []}, "fractions": [1.0]}
     return config | {"families": families, "pretraining": pretraining}
-
-
-def _explain(fault: ValidationError) -> list[str]:
-    key = ".".join(str(part) for part in fault.absolute_path)
-    if fault.validator == "additionalProperties":
-        allowed = list(fault.schema.get("properties", {}))
-        unknown = [name for name in fault.instance if name not in allowed]
-        return [_unknown(".".join(filter(None, [key, name])), name, allowed) for name in unknown]
-    if fault.validator == "enum":
-        allowed = ", ".join(map(str, fault.validator_value))
-        return [f"{key}: {fault.instance!r} is not known; use one of {allowed}"]
-    if fault.validator == "type":
-        return [f"{key}: must be of type {fault.validator_value}, found {fault.instance!r}{type_hint(fault.instance)}"]
-    return [f"{key or 'top level'}: {fault.message}"]
-
-
-def _unknown(key: str, name: str, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(name, allowed, n=1)
-    return f"{key}: unknown key; " + (f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(allowed)}")
 
 
 def _subset_faults(config: dict) -> list[str]:

@@ -22,7 +22,7 @@ _DRAWN = re.compile("[ -~\xa0-\xac\xae-\u017f\u0391-\u03a1\u03a3-\u03c9\u0400-\u
 
 
 def plain_faults(value: object, key: str = "") -> Iterator[str]:
-    """Faults that hold for any key: names that are no text, numbers that are not finite, texts with control characters."""
+    """Faults of any key: names that are no text, numbers that are not finite, texts with control characters."""
     if isinstance(value, Mapping):
         for name, below in value.items():
             if isinstance(name, str):
@@ -35,8 +35,9 @@ def plain_faults(value: object, key: str = "") -> Iterator[str]:
     elif isinstance(value, float) and not math.isfinite(value):
         yield f"{key}: must be a finite number, found {value}"
     elif isinstance(value, str) and key not in _LINES:
-        if found := [c for c in value if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]:
-            yield f"{key}: {value!r} has the control character {found[0]!r}; write it as one line"
+        found = [c for c in value if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
+        for character in found[:1]:
+            yield f"{key}: {value!r} has the control character {character!r}; write it as one line"
 
 
 _HINT = "no, yes, on and off as booleans, and digits as numbers"
@@ -59,7 +60,7 @@ def path_faults(config: Mapping, root: Path) -> list[str]:
     for key, place in _paths(config):
         if found := _NO_NAME.search(place):
             faults.append(
-                f"{key}: {place!r} has {found[0]!r}, which Snakemake or a command would read as its own; use another name"
+                f"{key}: {place!r} has {found[0]!r}, which Snakemake or a command reads as its own; use another name"
             )
         elif place != place.strip():
             faults.append(f"{key}: {place!r} begins or ends with a space; leave it out")
@@ -153,8 +154,8 @@ def range_faults(config: Mapping, root: Path) -> list[str]:
     per_cent = [round(100 * fraction) for fraction in config["pretraining"]["fractions"]]
     if 0 in per_cent or len(set(per_cent)) < len(per_cent):
         faults.append(
-            f"pretraining.fractions: checkpoints are named by whole per cents, and {config['pretraining']['fractions']} "
-            f"gives {', '.join(map(str, per_cent))}; let each give another, 1 or more"
+            f"pretraining.fractions: checkpoints are named by whole per cents, these are "
+            f"{', '.join(map(str, per_cent))}; let each give another, 1 or more"
         )
     rates = [f"{rate:g}" for rate in config["pretraining"]["sweep"]["learning_rates"]]
     if len(set(rates)) < len(rates):
