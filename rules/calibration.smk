@@ -2,6 +2,8 @@
 
 CALIBRATION = config["calibration"]
 USES_VLLM = CALIBRATION["answers"]["backend"] == "vllm"
+JUDGE = CALIBRATION["judge"]
+JUDGE_IS_FOLDER = JUDGE["backend"] == "local"  # else grading needs no GPU
 
 
 rule make_instructions:
@@ -23,14 +25,30 @@ rule make_instructions:
         "../scripts/make_instructions.py"
 
 
+rule probe_judge:
+    output:
+        reply="<results>/judge/probe.json",
+    log:
+        "<logs>/probe_judge.log",
+    conda:
+        "../envs/train.yaml"
+    params:
+        judge=jobs.judge_settings(RUN),
+    message:
+        "Asking the judge for one grade, before anything is answered"
+    script:
+        "../scripts/probe_judge.py"
+
+
 rule answer_prompts:
     input:
         job="<results>/jobs/answer_prompts/{family}.json",
         model="<results>/models/{family}/instruct/manifest.json",
         instructions=RUN.instructions,
-        judge=(
-            [f"{CALIBRATION['judge']['model']}/config.json"]
-            if CALIBRATION["judge"]["backend"] == "local"
+        # Answers take hours of a GPU: first see that the judge answers where it will be asked.
+        probe=(
+            ancient(rules.probe_judge.output.reply)
+            if JUDGE["backend"] == "openai"
             else []
         ),
     output:
@@ -47,10 +65,39 @@ rule answer_prompts:
         mem_mb=COMPUTE["memory_mb"],
         runtime=LIMITS.of("answer_prompts"),
     message:
-        "Answering and grading prompts with {wildcards.family}/instruct"
+        "Answering prompts with {wildcards.family}/instruct"
     shell:
         "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.calibration.answers --config {input.job:q} > {log:q} 2>&1"
+
+
+rule grade_answers:
+    input:
+        job="<results>/jobs/grade_answers/{family}.json",
+        answers=rules.answer_prompts.output.manifest,
+        judge=[f"{JUDGE['model']}/config.json"] if JUDGE_IS_FOLDER else [],
+    output:
+        manifest="<results>/grades/{family}/manifest.json",
+    log:
+        "<logs>/grade_answers/{family}.log",
+    benchmark:
+        "<benchmarks>/grade_answers/{family}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: COMPUTE["threads"] if JUDGE_IS_FOLDER else 1
+    resources:
+        gpu=ONE_GPU if JUDGE_IS_FOLDER else 0,
+        mem_mb=COMPUTE["memory_mb"] if JUDGE_IS_FOLDER else 2000,
+        runtime=(
+            COMPUTE["runtime_minutes"]
+            if JUDGE_IS_FOLDER
+            else LIMITS.of("grade_answers")
+        ),
+    message:
+        "Grading the answers of {wildcards.family}/instruct"
+    shell:
+        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        " lep.calibration.grades --config {input.job:q} > {log:q} 2>&1"
 
 
 rule make_calibration_data:
@@ -58,7 +105,7 @@ rule make_calibration_data:
         instructions=RUN.instructions,
         answers=branch(
             lambda wildcards: CALIBRATIONS[wildcards.calibration].own_answers,
-            then="<results>/answers/{family}/manifest.json",
+            then=rules.grade_answers.output.manifest,
             otherwise=[],
         ),
         documents="<results>/corpus/train.jsonl",

@@ -9,7 +9,8 @@ import signal
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from lep.names import CALIBRATED_METHOD, CALIBRATIONS, ROLES, VOCABULARIES
+from lep.methods import CALIBRATED_METHOD
+from lep.names import CALIBRATIONS, ROLES, VOCABULARIES
 from lep.planning.limits import TimeLimits
 from lep.workflow import jobs, models, recipes, sources
 from lep.workflow.code_version import code_version

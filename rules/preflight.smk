@@ -3,6 +3,7 @@
 import subprocess
 import tempfile
 
+from lep.fetch.endpoint import elsewhere_fault
 from snakemake.exceptions import WorkflowError
 
 from lep.compute.determinism import NO_GPU
@@ -42,6 +43,13 @@ onstart:
         and not has_gpu()
     ):
         raise WorkflowError(NO_GPU)
+    if (
+        planned & {"probe_judge", "answer_prompts", "grade_answers"}
+        and JUDGE["backend"] == "openai"
+        and not workflow.local_exec
+        and (fault := elsewhere_fault(JUDGE["endpoint"]))
+    ):
+        raise WorkflowError(f"the run was not started: {fault}")
     # Skip the checks when only fetch rules run: they need no GPU and often run on another machine.
     if config["preflight"] and not planned <= FETCHING | {
         "preflight",

@@ -49,6 +49,7 @@ rule propagate_embeddings:
         instruct="<results>/models/{family}/instruct/manifest.json",
         donor="<results>/models/{family}/{vocabulary}/donor/manifest.json",
         operator=rules.make_operator.output.manifest,
+        own=RUN.own_map,
     output:
         manifests=expand(
             "<results>/models/{{family}}/{{vocabulary}}/{method}/manifest.json",
@@ -64,10 +65,10 @@ rule propagate_embeddings:
     resources:
         mem_mb=COMPUTE["memory_mb"],
     params:
+        **recipes.propagation(RUN),
         methods=RUN.methods,
         seed=config["seed"],
         device=COMPUTE["device"],
-        token_text=config["propagation"]["token_text"],
     message:
         "Propagating {wildcards.family}/{wildcards.vocabulary}"
     script:

@@ -2,7 +2,7 @@
 
 TABLES = [1, 2, 3, 4]
 SAMPLED = config["report"]["samples"]["vocabulary"]
-FIGURES = ["figure1", "figure2", "figure3", "symbols_per_token"]
+FIGURES = ["figure1", "figure2", "figure3", "symbols_per_token", "methods"]
 
 
 rule gather_scores:
@@ -284,6 +284,66 @@ rule compute_claims:
         "../scripts/compute_claims.py"
 
 
+rule compare_methods:
+    input:
+        scores=rules.gather_scores.output.scores,
+        samples=[
+            RUN.evaluation(*place, "samples.jsonl.gz")
+            for place in models.evaluations(RUN)
+            if place[2] == "propagation"
+        ],
+        run=rules.identify_run.output.run,
+    output:
+        csv=report(
+            "<results>/tables/methods.csv",
+            caption="report/methods.rst",
+            category="Tables",
+            labels={"table": "S1: methods of propagation"},
+        ),
+        md="<results>/tables/methods.md",
+    log:
+        "<logs>/compare_methods.log",
+    benchmark:
+        "<benchmarks>/compare_methods.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    params:
+        families=recipes.families(RUN),
+        methods=RUN.methods,
+        draws=config["evaluation"]["bootstrap_draws"],
+        seed=config["seed"],
+    message:
+        "Comparing the methods of propagation"
+    script:
+        "../scripts/compare_methods.py"
+
+
+rule plot_methods:
+    input:
+        compared=rules.compare_methods.output.csv,
+        run=rules.identify_run.output.run,
+    output:
+        pdf="<results>/figures/methods.pdf",
+        png=report(
+            "<results>/figures/methods.png",
+            caption="report/methods.rst",
+            category="Figures",
+            labels={"figure": "methods of propagation"},
+        ),
+        csv="<results>/figures/methods.csv",
+    log:
+        "<logs>/plot_methods.log",
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    params:
+        families=recipes.families(RUN),
+    message:
+        "Methods of propagation against Conversion"
+    script:
+        "../scripts/plot_methods.py"
+
+
 rule write_model_cards:
     input:
         scores=[rules.gather_scores.output.scores] if RUN.is_benchmarked else [],
@@ -377,6 +437,7 @@ rule build_report:
         published="data/published_scores.csv",
         claims=rules.compute_claims.output.claims,
         errors=rules.list_wrong_answers.output.csv,
+        methods_compared=rules.compare_methods.output.csv,
         checks=rules.run_checks.output.checks,
         requirements="requirements.txt",
         run=rules.identify_run.output.run,
@@ -417,6 +478,7 @@ FINAL = [
     rules.identify_run.output.run,
     rules.record_config.output.config,
     rules.compute_claims.output.claims,
+    *rules.compare_methods.output,
     rules.run_checks.output.checks,
     rules.build_report.output.pdf,
 ]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lep.log import logged
+from lep.propagation.fit import MapSettings
 from lep.propagation.propagate import propagate
 
 if __name__ == "__main__":
@@ -15,4 +16,5 @@ if __name__ == "__main__":
             threads=snakemake.threads,
             device=snakemake.params.device,
             token_text=snakemake.params.token_text,
+            maps=MapSettings(snakemake.params.ridge_penalty, snakemake.params.own),
         )

@@ -40,7 +40,7 @@ def load(
     spec = SPECS[darumeru_task]
     place = str(TINY) if darumeru_tiny else darumeru_data or os.environ.get("DARUMERU_DATA")
     pins = darumeru_revisions or {}
-    hub = {name: (repository, pins.get(name, revision)) for name, (repository, revision) in HUB.items()}
+    hub = {name: place._replace(revision=pins.get(name, place.revision)) for name, place in HUB.items()}
     test = read_records(spec.subset, spec.test, place, hub)
     if spec.subset == "treeway":
         test = test[:TREEWAY_ITEMS]

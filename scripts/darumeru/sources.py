@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from darumeru.mmlu_subjects import CATEGORIES
 from darumeru.records import DataError
@@ -14,14 +15,25 @@ logger = logging.getLogger(__name__)
 UNPINNED = "unpinned"  # the newest revision; that of the paper is unknown
 # Branch with the hub's own Parquet copy of a data set: {configuration}/{split}/0000.parquet, without loading script.
 BRANCH = "refs/convert/parquet"
-# (repository, revision) of the data sets; a revision is a commit of that branch. All but `darumeru` have one subset.
+
+
+class Place(NamedTuple):
+    """Where a data set is on the hub."""
+
+    repository: str
+    revision: str = UNPINNED  # a commit of `BRANCH`
+    configuration: str = ""  # of the repository; empty: that of the subset, for MMLU one configuration per subject
+
+
+# All but `darumeru` have one subset. MMLU is also in `RefalMachine/darumeru`, as the configuration `mmlu_nlpcoreteam`
+# with a column `subject`, which the authors' present code reads.
 HUB = {
-    "darumeru": ("RefalMachine/darumeru", UNPINNED),
-    "nlpcore_mmlu": ("NLPCoreTeam/mmlu_ru", UNPINNED),
-    "rucola": ("RussianNLP/rucola", UNPINNED),
-    "treeway": ("dichspace/daru_treeway_eval", UNPINNED),
+    "darumeru": Place("RefalMachine/darumeru"),
+    "nlpcore_mmlu": Place("NLPCoreTeam/mmlu_ru"),
+    "rucola": Place("RussianNLP/rucola"),
+    "treeway": Place("dichspace/daru_treeway_eval"),
 }
-Hub = Mapping[str, tuple[str, str]]
+Hub = Mapping[str, Place]
 SPLITS = sorted({(spec.subset, split) for spec in SPECS.values() for split in (spec.test, spec.shots)})
 
 
@@ -42,16 +54,24 @@ def folder_records(place: str | Path, subset: str, split: str) -> list[dict]:
 
 def hub_records(subset: str, split: str, hub: Hub = HUB) -> list[dict]:
     """Records of one split from the hub, or from its cache if HF_HUB_OFFLINE is set. Raises `DataError`."""
-    repository, revision = hub[subset if subset in hub else "darumeru"]
-    configuration = {"nlpcore_mmlu": "*", "rucola": "default", "treeway": "default"}.get(subset, subset)
-    folder = _snapshot(repository, revision, f"{configuration}/{split}/*.parquet")
+    repository, revision, _ = hub[subset if subset in hub else "darumeru"]
+    pattern = hub_pattern(subset, split, hub)
+    configuration = pattern.split("/")[0]
+    folder = _snapshot(repository, revision, pattern)
     records = list(_records(folder / configuration if configuration != "*" else folder, subset, split))
     if not records:
         raise DataError(
-            f"{repository} at revision {revision} has no {configuration}/{split}/*.parquet; check the revision, or put "
+            f"{repository} at revision {revision} has no {pattern}; check the revision, or put "
             f"the records into a local folder as {subset}/{split}.jsonl"
         )
     return records
+
+
+def hub_pattern(subset: str, split: str, hub: Hub = HUB) -> str:
+    """The files of one split in the branch `BRANCH` of its repository, as a glob pattern."""
+    configuration = hub[subset].configuration if subset in hub else ""
+    default = {"nlpcore_mmlu": "*", "rucola": "default", "treeway": "default"}.get(subset, subset)
+    return f"{configuration or default}/{split}/*.parquet"
 
 
 def _snapshot(repository: str, revision: str, pattern: str) -> Path:

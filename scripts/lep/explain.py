@@ -214,7 +214,7 @@ def _raw_sources(manifest: dict) -> Iterator[str]:
         yield ", ".join(f"{key} {value}" for key, value in sorted(source.items()))
     for name, digest in manifest["files"].items() if sources else ():
         yield f"as read: {name}, sha256 {digest}"
-    for key in ("repository", "revision"):
+    for key in ("repository", "revision", "subfolder"):
         if key in manifest["config"]:
             yield f"{key} {manifest['config'][key]}"
 

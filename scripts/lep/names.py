@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from lep.config import UserError, parse_job
+from lep.methods import CALIBRATED_METHOD, METHODS
 
 TASKS = tuple(SPECS)
 COLUMNS = (MICRO, *GROUPS)
@@ -56,27 +57,6 @@ VOCABULARIES = {
     "optimized": Vocabulary("Optimized", "bpe", "extension_size", keeps="some"),
 }
 NEW_VOCABULARIES = tuple(name for name in VOCABULARIES if name != ORIGINAL)
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method of Learned Embedding Propagation (paper section 2.2)."""
-
-    title: str
-    summary: str
-    """sentence in model cards"""
-
-
-METHODS = {
-    "swap": Method("Swap", "the donor's rows as they are"),
-    "overlap": Method(
-        "Overlap", "the donor's rows through a linear map, fitted on the tokens that both vocabularies share"
-    ),
-    "conversion": Method(
-        "Conversion", "the donor's rows through a linear map, fitted on the averaged rows of base and instruct model"
-    ),
-}
-CALIBRATED_METHOD = "conversion"  # calibrations start from the models of this method (paper section 2.4.3)
 
 
 @dataclass(frozen=True)
@@ -258,13 +238,6 @@ class Family:
         """Name of a calibrated model; a control for vocabulary `original`, its parent for calibration `none`."""
         step = "instruct" if vocabulary == ORIGINAL else CALIBRATED_METHOD
         return str(ModelName(self.name, vocabulary, step, "" if calibration == UNCALIBRATED else calibration))
-
-
-def parse_methods(values: Sequence[str]) -> tuple[str, ...]:
-    """LEP methods of a run in the order of the register; `UserError` for an unknown one."""
-    if unknown := [value for value in values if value not in METHODS]:
-        raise UserError(f"unknown LEP method {', '.join(unknown)}; use {', '.join(METHODS)}")
-    return tuple(method for method in METHODS if method in values)
 
 
 def parse_families(values: Sequence[dict | Family]) -> list[Family]:

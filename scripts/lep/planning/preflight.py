@@ -18,7 +18,10 @@ from pathlib import Path
 
 import yaml
 
-from lep.config import UserError
+from lep.calibration.endpoint_judge import probe
+from lep.calibration.grading import JudgeSettings
+from lep.config import UserError, parse_job
+from lep.fetch.endpoint import elsewhere_fault
 from lep.fetch.hub import HubUnreachableError, check_access
 from lep.fetch.sources import UNPINNED, read_sources
 from lep.files import sha256_file
@@ -26,6 +29,7 @@ from lep.log import logged
 from lep.names import CALIBRATIONS
 from lep.planning.cost import CostModel
 from lep.planning.disk import disk_parts
+from lep.workflow.jobs import judge_settings
 from lep.workflow.models import adapted, calibrations
 from lep.workflow.run import Run
 from lep.workflow.sources import HubSource, hub_sources
@@ -119,12 +123,22 @@ def check_packages(config: Mapping, root: Path) -> Iterator[Finding]:
 
 
 def check_judge(config: Mapping, root: Path) -> Iterator[Finding]:
-    """A note on the judge's server. It is not contacted: only the node of the job that uses it must reach it."""
-    judge, run = config["calibration"]["judge"], Run(config, root)
-    used = any(CALIBRATIONS[name].own_answers for family in run.families for *_, name in calibrations(run, family))
-    if used and judge["backend"] == "openai":
-        what = f"the judge: {judge['model']} must answer at {judge['endpoint']} when answer_prompts runs, on its node"
-        yield Finding(NOTE, what)
+    """A judge behind an endpoint gives a grade, asked from here, unless all answers are graded already."""
+    run, remedy = Run(config, root), "start the judge and name it in calibration.judge, or leave out calibration self"
+    families = [f for f in run.families if any(CALIBRATIONS[name].own_answers for *_, name in calibrations(run, f))]
+    graded = all((root / run.manifest("grades", family)).is_file() for family in families)
+    if config["calibration"]["judge"]["backend"] != "openai" or graded:
+        return
+    judge = parse_job(JudgeSettings, {**judge_settings(run), "attempts": 2}, "calibration.judge")
+    if shutil.which("sinfo") and (fault := elsewhere_fault(judge.endpoint)):
+        yield Finding(FAILED, f"judge: {fault}", remedy)
+        return
+    try:
+        probe(judge)
+    except UserError as error:
+        yield Finding(FAILED, f"judge: {error}", remedy)
+    else:
+        yield Finding(OK, f"judge: {judge.model} at {judge.endpoint} gives grades")
 
 
 def check_devices(config: Mapping, root: Path) -> Iterator[Finding]:

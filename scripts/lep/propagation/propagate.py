@@ -6,60 +6,38 @@ For both matrices, new rows = rows of the donor (the adapted base) x P, with P (
 - `overlap`: A and B are the rows of the shared tokens in base and instruct model
 - `conversion`: A = T x base, B = T x instruct, with the averaging operator T, of the tokens' bytes or as published
 
-The body is the instruct model's, unchanged.
+Further methods fit P otherwise (`lep.propagation.fit`), or keep the difference that P leaves: new rows = donor x P +
+T (instruct - base x P). The body is the instruct model's, unchanged.
 
     python -m lep.propagate --base DIR --instruct DIR --donor DIR --method conversion --out DIR
 """
 
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix, identity
-from tqdm import tqdm
 
 from lep.compute.determinism import prepare_torch, resolve_device
 from lep.config import UserError
 from lep.log import logger
 from lep.manifest import with_manifest
-from lep.models.folder import (
-    Embeddings,
-    byte_view,
-    check_ids,
-    check_shapes,
-    is_tied,
-    load_tokenizer,
-    read_matrix,
-    tokenizer_sha256,
-)
+from lep.methods import METHODS
+from lep.models.folder import Embeddings, byte_view, is_tied, read_matrix
 from lep.models.store import derive_model
-from lep.names import METHODS
-from lep.propagation.averaging import TOKEN_TEXTS, Operator, build_operator, read_operator
-from lep.propagation.least_squares import Fit, Pairs, fit_projection, residuals_on, six_digits
+from lep.propagation.averaging import TOKEN_TEXTS
+from lep.propagation.fit import Fit, MapSettings, fit_map, load_own, six_digits
+from lep.propagation.geometry import changed_geometry
+from lep.propagation.inputs import Inputs, added_rows, align, check_models, find_operator, operator_facts
+from lep.propagation.least_squares import solve
+from lep.propagation.moments import Pairs, Problem, read_problem, sum_moments
+from lep.propagation.rows import Difference, project
 from lep.propagation.sparse import BLOCK_ROWS
 from lep.propagation.tokenizer import merge_tokenizers
-from lep.vocabulary.byte_view import ByteView
 
-RECIPE_VERSION = 4
-
-
-@dataclass(frozen=True, eq=False)
-class _Inputs:
-    """The inputs that all methods and both matrices share."""
-
-    base: Path
-    instruct: Path
-    donor: Path
-    operator: Operator | None  # None: only swap is asked for
-    instruct_ids: np.ndarray  # (base tokens,): the instruct model's id of each base token, -1 if it has none
-    copied: tuple[np.ndarray, np.ndarray]  # new ids, and the instruct ids whose rows they get
-    tokens: int  # size of the new tokenizer
-    device: str  # of the fits
-    seed: int | None  # of the held-out rows
-    token_text: str  # of conversion: one of TOKEN_TEXTS
+RECIPE_VERSION = 5
 
 
 def propagate(
@@ -72,6 +50,7 @@ def propagate(
     threads: int = 1,
     device: str = "cpu",
     token_text: str = "bytes",
+    maps: MapSettings | None = None,
 ) -> None:
     """Publish `instruct` with the donor's vocabulary and propagated matrices (paper equations 3 to 7).
 
@@ -80,30 +59,36 @@ def propagate(
     - `operator`: published averaging operator of the tokenizers of base and donor; None = built here
     - `targets`: folder to write for each method
     - `seed`: draws the held-out rows of the quality report, nothing else
-    - `token_text`: conversion splits the `bytes` of a token, or its string as the `published` code does; then the
+    - `token_text`: averaged rows split the `bytes` of a token, or its string as the `published` code does; then the
       residuals for the bytes are reported too
+    - `maps`: settings of the maps `ridge` and `own`
 
     Added tokens of the instruct model keep their rows, special roles and chat template. Raises `UserError` for an
-    unknown method or text, models of different tying or width, an operator of other tokenizers, and ids without a row.
+    unknown method or text, an own map that cannot be used, models of different tying or width, an operator of other
+    tokenizers, and ids without a row.
     """
+    maps = maps or MapSettings()
     base, instruct, donor = Path(base), Path(instruct), Path(donor)
     for method in targets:
         if method not in METHODS:
             raise UserError(f"unknown LEP method {method!r}; use one of {', '.join(METHODS)}")
     if token_text not in TOKEN_TEXTS:
         raise UserError(f"unknown token text {token_text!r}; use one of {', '.join(TOKEN_TEXTS)}")
+    if any(METHODS[method].map == "own" for method in targets):
+        load_own(maps.own)
     prepare_torch(threads, seed or 0)
-    _check_models(base, instruct, donor)
-    averaging = _operator(base, donor, operator, targets)
+    check_models(base, instruct, donor)
+    averaging = find_operator(base, donor, operator, targets)
     parents = with_manifest({"base": base, "instruct": instruct, "donor": donor, "operator": operator})
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer = merge_tokenizers(donor, instruct, Path(scratch))
         new = byte_view(tokenizer)
         ids, copied = align(base, instruct), added_rows(byte_view(instruct), new)
         device = resolve_device(device)
-        plan = _Inputs(base, instruct, donor, averaging, ids, copied, len(new), device, seed, token_text)
+        plan = Inputs(base, instruct, donor, averaging, ids, copied, len(new), device, seed, token_text, maps)
+        fits = _fit_all(plan, targets)
         for method, target in targets.items():
-            embeddings, facts = _propagated(plan, method)
+            embeddings, facts = _propagated(plan, method, fits)
             derive_model(
                 instruct,
                 embeddings,
@@ -112,102 +97,111 @@ def propagate(
                 recipe_version=RECIPE_VERSION,
                 parents=parents,
                 seed=seed,
-                config={"method": method} | ({"token_text": token_text} if method == "conversion" else {}),
+                config={"method": method} | _settings_of(method, plan),
                 facts=facts,
             )
 
 
-def align(base: Path, instruct: Path) -> np.ndarray:
-    """The instruct model's id of each base token, by name, (base tokens,); -1 for special tokens that it renamed.
-
-    Raises `UserError` if the instruct model lacks an ordinary token: it then was not made from this base.
-    """
-    old, ids_of = byte_view(base), byte_view(instruct).ids
-    ids = np.array([-1 if token is None else ids_of.get(token, -1) for token in old.tokens], dtype=np.int64)
-    special = {*old.added.values(), *old.specials}
-    lacking = [old.tokens[i] for i in np.flatnonzero(ids < 0) if old.tokens[i] is not None and i not in special]
-    if lacking:
-        hashes = " and ".join(f"{folder} has sha256 {tokenizer_sha256(folder)}" for folder in (base, instruct))
-        raise UserError(
-            f"the instruct model's vocabulary lacks {len(lacking)} tokens of the base's, such as {lacking[:5]}; "
-            f"base and instruct must share their original vocabulary, but the tokenizer of {hashes}"
-        )
-    return ids
+def _settings_of(method: str, plan: Inputs) -> dict[str, str | float | None]:
+    """The settings that decide a method's rows, for its manifest."""
+    entry = METHODS[method]
+    return (
+        ({"token_text": plan.token_text} if entry.rows == "averaged" else {})
+        | ({"ridge_penalty": plan.maps.penalty} if entry.map == "ridge" else {})
+        | ({"own": plan.maps.own} if entry.map == "own" else {})
+    )
 
 
-def added_rows(instruct: ByteView, new: ByteView) -> tuple[np.ndarray, np.ndarray]:
-    """New ids and instruct ids, both (n,), of the added tokens of the new tokenizer that the instruct model has."""
-    pairs = [(index, instruct.ids[name]) for name, index in sorted(new.added.items()) if name in instruct.ids]
-    found = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
-    return found[:, 0], found[:, 1]
+def _matrices(plan: Inputs) -> tuple[str, ...]:
+    return ("input",) if is_tied(plan.instruct) else ("input", "head")
 
 
-def _propagated(plan: _Inputs, method: str) -> tuple[Embeddings, dict]:
+def _fit_all(plan: Inputs, methods: Iterable[str]) -> dict[tuple[str, str, str], tuple[Fit, dict]]:
+    """{(matrix, rows, map): the fit and its facts}, with one pass over each kind of rows of a matrix."""
+    wanted = dict.fromkeys((METHODS[method].rows, METHODS[method].map) for method in methods if METHODS[method].map)
+    fits = {}
+    for which in _matrices(plan):
+        for rows in dict.fromkeys(rows for rows, _ in wanted):
+            problem = _read_problem(plan, which, rows)
+            for name in (name for kind, name in wanted if kind == rows):
+                fit = fit_map(name, problem, plan.maps)
+                facts = fit.facts(which)
+                if rows == "averaged" and plan.token_text != "bytes":
+                    facts |= _bytes_residuals(plan, which, fit, problem.name)
+                fits[which, rows, name] = fit, facts
+    return fits
+
+
+def _propagated(plan: Inputs, method: str, fits: Mapping) -> tuple[Embeddings, dict]:
     """The new matrices by one method, and facts about them."""
-    names = ("input",) if is_tied(plan.instruct) else ("input", "head")
-    facts = {"method": method, "copied": len(plan.copied[0]), **_operator_facts(plan.operator)}
+    entry = METHODS[method]
+    facts = {"method": method, "copied": len(plan.copied[0]), **operator_facts(plan.operator)}
     matrices = []
-    for name in names:
-        fit, found = (None, {}) if method == "swap" else _fit(plan, method, name)
+    for which in _matrices(plan):
+        fit, found = fits[which, entry.rows, entry.map] if entry.map else (None, {})
+        matrix, geometry = _propagate_matrix(plan, which, fit, entry.keeps_difference)
+        found = found | {f"{which}_{key}": value for key, value in geometry.items()}
+        logger.info("%s %s: %s", method, which, found)
         facts |= found
-        matrices.append(_propagate_matrix(plan, name, fit))
+        matrices.append(matrix)
     return Embeddings(matrices[0], matrices[1] if len(matrices) > 1 else None), facts
 
 
-def _fit(plan: _Inputs, method: str, which: str) -> tuple[Fit, dict]:
-    """The fit of one matrix, and its facts.
-
-    With published token texts also the residual of this map on the rows of the bytes, and the least possible one there.
-    """
-    instruct = read_matrix(plan.instruct, which)
+def _pairs(plan: Inputs, which: str) -> Pairs:
     # Rows of renamed tokens (id -1) are never read: the weights leave these tokens out.
-    pairs = Pairs(read_matrix(plan.base, which), instruct, np.maximum(plan.instruct_ids, 0), plan.device)
-    weights = _shared_rows(plan) if method == "overlap" else _converted_rows(plan, plan.token_text)
-    shared = f" ({weights.shape[0]} shared tokens)" if method == "overlap" else ""
-    name = f"{method} of the {which} matrix{shared}"
-    fit = fit_projection(weights, pairs, plan.seed, name)
-    facts = fit.facts(which)
-    if method == "conversion" and plan.token_text != "bytes":
-        found = map(six_digits, residuals_on(_converted_rows(plan, "bytes"), pairs, fit, name))
-        facts |= zip((f"{which}_bytes_residual", f"{which}_bytes_best_residual"), found, strict=True)
-    logger.info("%s %s: %s", method, which, facts)
-    return fit, facts
+    ids = np.maximum(plan.instruct_ids, 0)
+    return Pairs(read_matrix(plan.base, which), read_matrix(plan.instruct, which), ids, plan.device)
 
 
-def _propagate_matrix(plan: _Inputs, which: str, fit: Fit | None) -> torch.Tensor:
-    """The new matrix (rows, d) in the instruct model's dtype; without a fit the donor's rows, unchanged."""
+def _read_problem(plan: Inputs, which: str, rows: str) -> Problem:
+    """The sums that maps of one matrix are fitted on: its `shared` or `averaged` rows."""
+    weights = _shared_rows(plan) if rows == "shared" else _averaged_rows(plan, plan.token_text)
+    method = next(name for name, entry in METHODS.items() if entry.rows == rows)
+    shared = f" ({weights.shape[0]} shared tokens)" if rows == "shared" else ""
+    return read_problem(weights, _pairs(plan, which), plan.seed, f"{method} of the {which} matrix{shared}")
+
+
+def _bytes_residuals(plan: Inputs, which: str, fit: Fit, name: str) -> dict[str, float]:
+    """With published token texts: the residual of a map on the rows of the bytes, and the least possible one there."""
+    moments = sum_moments(_averaged_rows(plan, "bytes"), _pairs(plan, which), name)
+    found = moments.residual(fit.projection), moments.residual(solve(moments)[0])
+    names = (f"{which}_bytes_residual", f"{which}_bytes_best_residual")
+    return dict(zip(names, map(six_digits, found), strict=True))
+
+
+def _propagate_matrix(plan: Inputs, which: str, fit: Fit | None, keeps_difference: bool) -> tuple[torch.Tensor, dict]:
+    """The new matrix (rows, d) in the instruct model's dtype, and how its geometry changed."""
     donor, instruct = read_matrix(plan.donor, which), read_matrix(plan.instruct, which)
+    difference = None
+    if keeps_difference:
+        difference = Difference(plan.operator.matrix, read_matrix(plan.base, which), instruct, plan.instruct_ids)
     # The donor may have padding rows, the new tokenizer may have added tokens of the instruct model.
     new = instruct.new_zeros((max(plan.tokens, len(donor)), donor.shape[1]))
-    _project(donor, fit.projection if fit else None, new, plan.device)
+    project(donor, fit.projection if fit else None, new, plan.device, difference)
     # Added tokens (chat markers) keep the rows that the instruct model has learned for them.
     new_ids, instruct_ids = (torch.from_numpy(ids) for ids in plan.copied)
     new[new_ids] = instruct[instruct_ids]
     if not all(torch.isfinite(rows).all() for rows in new.split(BLOCK_ROWS)):
         raise UserError(f"{plan.donor}: the {which} matrix contains NaN or infinite numbers; use an intact donor")
-    return new
+    geometry = changed_geometry(donor, new, *_compared_ids(plan), plan.seed) if plan.operator else {}
+    return new, {key: value if value is None else six_digits(value) for key, value in geometry.items()}
 
 
-def _project(donor: torch.Tensor, projection: torch.Tensor | None, new: torch.Tensor, device: str) -> None:
-    """new[:len(donor)] = donor x P, computed in float32 (in float64 for a donor of float64)."""
-    if projection is None:
-        new[: len(donor)] = donor.to(new.dtype)
-        return
-    wide = torch.promote_types(donor.dtype, torch.float32)
-    projection = projection.to(device, wide)
-    for start in tqdm(range(0, len(donor), BLOCK_ROWS), desc="projected rows", mininterval=5, disable=None):
-        rows = donor[start : start + BLOCK_ROWS]
-        new[start : start + len(rows)] = (rows.to(device, wide) @ projection).to("cpu", new.dtype)
+def _compared_ids(plan: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of the tokens that are made of several old ones, and of all tokens; without those whose rows are copied."""
+    parts = np.diff(plan.operator.matrix.indptr)
+    ids = np.setdiff1d(np.arange(len(parts)), plan.copied[0])
+    return ids[parts[ids] > 1], ids
 
 
-def _shared_rows(plan: _Inputs) -> csr_matrix:
+def _shared_rows(plan: Inputs) -> csr_matrix:
     """The rows that `overlap` is fitted on, as weights of the base's tokens, (rows, base tokens)."""
     known = plan.instruct_ids >= 0
     return identity(len(known), format="csr")[plan.operator.shared[known[plan.operator.shared]]]
 
 
-def _converted_rows(plan: _Inputs, token_text: str) -> csr_matrix:
-    """The rows that `conversion` is fitted on, as weights of the base's tokens, (rows, base tokens).
+def _averaged_rows(plan: Inputs, token_text: str) -> csr_matrix:
+    """The rows that `conversion` and others are fitted on, as weights of the base's tokens, (rows, base tokens).
 
     Rows that average nothing, or a token that the instruct model lacks, are dropped: they do not constrain the map.
     """
@@ -216,42 +210,3 @@ def _converted_rows(plan: _Inputs, token_text: str) -> csr_matrix:
     unknown = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[plan.instruct_ids[matrix.indices] < 0]
     usable[unknown] = False
     return matrix[np.flatnonzero(usable)]
-
-
-def _check_models(base: Path, instruct: Path, donor: Path) -> None:
-    """All checks that need no fit; raises `UserError`."""
-    tying = {str(folder): is_tied(folder) for folder in (base, instruct, donor)}
-    if len(set(tying.values())) > 1:
-        raise UserError(
-            f"base, instruct and donor must have the same tie_word_embeddings, found {tying}; "
-            "use three models of one family"
-        )
-    shapes = {}
-    for folder in (base, instruct, donor):
-        matrix = read_matrix(folder, "input")
-        head = None if tying[str(folder)] else read_matrix(folder, "head")
-        check_shapes(Embeddings(matrix, head), folder)
-        check_ids(load_tokenizer(folder), len(matrix), folder)
-        shapes[str(folder)] = matrix.shape[1], matrix.dtype
-    if len({width for width, _ in shapes.values()}) > 1:
-        raise UserError(
-            f"base, instruct and donor must have the same hidden size, found (hidden size, dtype) {shapes}; "
-            "use three models of one family"
-        )
-    if shapes[str(donor)][1] != shapes[str(instruct)][1]:
-        logger.warning("the donor's matrices are %s and are cast to the instruct model's %s", *(
-            shapes[str(folder)][1] for folder in (donor, instruct)
-        ))  # fmt: skip
-
-
-def _operator(base: Path, donor: Path, operator: Path | None, methods: Iterable[str]) -> Operator | None:
-    if operator is None:
-        return build_operator(base, donor) if set(methods) - {"swap"} else None
-    averaging = read_operator(operator)
-    averaging.check(base, donor)
-    return averaging
-
-
-def _operator_facts(operator: Operator | None) -> dict[str, int]:
-    names = ("overlap", "overlap_readable", "overlap_differs", "published_differs")
-    return {name: operator.facts[name] for name in names} if operator else {}

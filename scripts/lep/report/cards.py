@@ -4,7 +4,7 @@ A card is not listed in the manifest of its folder: it has scores, which exist o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -13,7 +13,8 @@ from lep.config import parse_job
 from lep.corpus.languages import language_name
 from lep.files import write_text
 from lep.manifest import read_manifest
-from lep.names import CALIBRATIONS, COLUMNS, METHODS, TITLES, VOCABULARIES, Family, ModelName, parse_model_name
+from lep.methods import METHODS
+from lep.names import CALIBRATIONS, COLUMNS, TITLES, VOCABULARIES, Family, ModelName, parse_model_name
 from lep.report.scores import Score, Scores
 
 PAPER = "Tikhomirov and Chernyshev (2024), https://arxiv.org/abs/2412.21140"
@@ -26,9 +27,11 @@ class Source:
     path: str  # folder or hub id
     revision: str
     licence: str  # as its own card states it
+    subfolder: str = ""  # of the model in its repository
 
     def __str__(self) -> str:
-        return f"`{self.path}` (revision {self.revision}; licence {self.licence})"
+        place = f"folder {self.subfolder}, " if self.subfolder else ""
+        return f"`{self.path}` ({place}revision {self.revision}; licence {self.licence})"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class Origin:
     instruct: Source
     corpus: list[str]  # text sources of the embedding pre-training
     instructions: str  # instruction data of the calibrations
+    donors: dict[str, Source] = field(
+        default_factory=dict
+    )  # published models that stand for trained ones, by vocabulary
 
 
 def parse_origins(values: Mapping[str, Mapping]) -> dict[str, Origin]:
@@ -126,7 +132,10 @@ def _summary(name: ModelName, family: Family, languages: Sequence[str]) -> str:
 
 def _method(name: ModelName, manifest: Mapping, origin: Origin) -> str:
     facts, lines = manifest["facts"], []
-    if not name.is_control:
+    published = origin.donors.get(name.vocabulary)
+    if published:
+        lines.append(f"Embeddings and head after continued pre-training are those of {published}.")
+    elif not name.is_control:
         lines.append(f"Embedding pre-training on {', '.join(origin.corpus)}.")
     if name.step == "donor":
         lines.append(f"{_choice(facts)} Bits per character of held-out text: {facts['bits_per_character']:.3f}.")

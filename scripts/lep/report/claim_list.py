@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from lep.names import CALIBRATED_METHOD, METHODS, MICRO, ORIGINAL, TITLES, UNCALIBRATED, VOCABULARIES, Family
+from lep.methods import CALIBRATED_METHOD, METHODS, PAPER_METHODS
+from lep.names import MICRO, ORIGINAL, TITLES, UNCALIBRATED, VOCABULARIES, Family
 from lep.report.markup import number
 from lep.report.published import Published, find_published
 from lep.report.scores import Scores
@@ -50,9 +51,9 @@ class Claim:
 
 
 def list_claims(
-    families: list[Family], scores: Scores, published: list[Published], methods: Sequence[str] = tuple(METHODS)
+    families: list[Family], scores: Scores, published: list[Published], methods: Sequence[str] = PAPER_METHODS
 ) -> list[Claim]:
-    """All claims, in the order of the paper's sections. Claims on LEP are about the `methods` of the run."""
+    """All claims, in the order of the paper's sections. Claims on LEP are about `methods`, those of the run."""
     known = [_PaperFamily(family, scores, published, methods) for family in families if family.published_family]
     parts = (_tokenization, _pretraining, _propagation, _methods, _self_calibration, _calibration, _controls)
     return [claim for part in parts for entry in known for claim in part(entry)]

@@ -11,7 +11,8 @@ from lep.config import UserError
 from lep.evaluation.paired import paired_difference
 from lep.evaluation.samples import TaskValues, load_samples
 from lep.files import write_csv
-from lep.names import METHODS, parse_families, parse_methods
+from lep.methods import PAPER_METHODS, in_paper, parse_methods
+from lep.names import parse_families
 from lep.report.claim_list import Claim, Comparison, list_claims
 from lep.report.published import read_published
 from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_scores
@@ -43,14 +44,15 @@ def write_claims(
     draws: int = 1000,
     seed: int = 42,
     run: str = "",
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] = PAPER_METHODS,
 ) -> None:
     """Judge all claims and write them as CSV.
 
     `samples` are the `samples.jsonl.gz` of all evaluations, `methods` the LEP methods of the run.
     """
     table = read_scores(scores)
-    claims = list_claims(parse_families(families), table, read_published(published), parse_methods(methods))
+    shown = in_paper(parse_methods(methods))
+    claims = list_claims(parse_families(families), table, read_published(published), shown)
     values = load_needed(as_paths(samples), {model for claim in claims for model in claim.models()})
 
     def compare(comparison: Comparison) -> Difference:

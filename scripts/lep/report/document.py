@@ -15,6 +15,7 @@ import typst
 from lep.config import UserError
 from lep.files import write_json, written_by_rename
 from lep.report.facts import HASH_DIGITS, artefact_hashes, collect_facts, read_claims, read_pins
+from lep.report.methods_compared import read_compared, shown, summarise
 from lep.report.scores import Paths, as_paths
 from lep.report.tables import Sources
 
@@ -33,6 +34,7 @@ def build_report(
     manifests: Mapping[Path, str] | None = None,
     requirements: Path | None = None,
     errors: Path | None = None,
+    methods_compared: Path | None = None,
     sweep: Paths = (),
 ) -> None:
     """Write the report as the PDF `target`.
@@ -44,10 +46,11 @@ def build_report(
     - `claims`, `checks`: claims.csv, and the JUnit XML of the integrity checks
     - `manifests`: artefacts to list by hash, named relative to the folder above that of `target`
     - `requirements`: requirements.txt, for the software versions
-    - `errors`, `sweep`: CSV tables of wrong answers and of learning rates
+    - `errors`, `methods_compared`, `sweep`: CSV tables of wrong answers, LEP methods and learning rates
 
     Raises `UserError` for a missing number, a failed check or an error in the Typst source.
     """
+    compared = read_compared(methods_compared) if methods_compared else []
     facts = collect_facts(sources, settings, read_claims(claims))
     facts |= {
         "checks": passed_checks(checks),
@@ -55,6 +58,8 @@ def build_report(
         "hash_digits": str(HASH_DIGITS),
         "pins": read_pins(requirements) if requirements else [],
         "errors": read_errors(errors) if errors else [],
+        "methods": shown(compared, sources.families),
+        "methods_summary": summarise(compared),
         "sweep": [row for path in as_paths(sweep) for row in read_errors(path)],
         "figures": [Path(path).name for path in as_paths(figures)],
     }

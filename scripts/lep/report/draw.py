@@ -11,7 +11,7 @@ import yaml
 
 from lep.config import UserError
 from lep.log import logged, logger
-from lep.names import METHODS
+from lep.methods import PAPER_METHODS
 from lep.report.figure_1_2 import plot_figure1, plot_figure2
 from lep.report.figure_3 import plot_figure3
 from lep.report.figure_symbols import plot_symbols
@@ -46,7 +46,7 @@ def draw_scores(
     if missing := [str(path) for path in given if not path.is_file()]:
         raise UserError(f"{', '.join(missing)} does not exist; give an existing file of scores, metrics or samples")
     comparators = settings.get("comparators", ())
-    methods = settings.get("propagation", {}).get("methods", tuple(METHODS))
+    methods = settings.get("propagation", {}).get("methods", PAPER_METHODS)
     sources = read_sources(settings["families"], published, scores, metrics, comparators, methods=methods)
     run = identify_run("scores", label_files(given, scores.parent), out / RUN_ID)
     _draw(replace(sources, run=run), out)

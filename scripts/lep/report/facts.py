@@ -6,19 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lep.config import UserError
-from lep.names import (
-    CALIBRATED_METHOD,
-    CALIBRATIONS,
-    GROUPS,
-    METHODS,
-    MICRO,
-    ORIGINAL,
-    TASKS,
-    TITLES,
-    UNCALIBRATED,
-    VOCABULARIES,
-    Family,
-)
+from lep.methods import CALIBRATED_METHOD, METHODS
+from lep.names import CALIBRATIONS, GROUPS, MICRO, ORIGINAL, TASKS, TITLES, UNCALIBRATED, VOCABULARIES, Family
 from lep.report.claim_list import COPY_RU
 from lep.report.claims import COLUMNS as CLAIM_COLUMNS
 from lep.report.claims import FAILS, HOLDS, UNDECIDED

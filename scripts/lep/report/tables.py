@@ -6,12 +6,11 @@ from pathlib import Path
 
 from lep.config import UserError
 from lep.files import write_text
+from lep.methods import CALIBRATED_METHOD, METHODS, PAPER_METHODS, in_paper, parse_methods
 from lep.names import (
-    CALIBRATED_METHOD,
     CALIBRATION_TITLES,
     COLUMNS,
     COMPARATOR,
-    METHODS,
     MICRO,
     ORIGINAL,
     TITLES,
@@ -21,7 +20,6 @@ from lep.names import (
     Family,
     parse_comparators,
     parse_families,
-    parse_methods,
 )
 from lep.report import markup, table_csv
 from lep.report.published import Published, find_published, read_published
@@ -49,7 +47,7 @@ class Sources:
     metrics: Metrics | None = None  # None = no symbols per token of our own
     comparators: list[Comparator] = field(default_factory=list)
     run: str = ""  # run id; "" = none
-    methods: Sequence[str] = tuple(METHODS)  # LEP methods of the run
+    methods: Sequence[str] = PAPER_METHODS  # LEP methods of the run that are in the paper
 
 
 def read_sources(
@@ -59,7 +57,7 @@ def read_sources(
     metrics: Path | None = None,
     comparators: Sequence[dict | Comparator] = (),
     run: str = "",
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] = PAPER_METHODS,
 ) -> Sources:
     """Read and check the input of the tables.
 
@@ -73,7 +71,7 @@ def read_sources(
         read_metrics(metrics) if metrics else None,
         others,
         run,
-        parse_methods(methods),
+        in_paper(parse_methods(methods)),
     )
 
 
@@ -266,7 +264,7 @@ def _table3(sources: Sources) -> Table:
         for method in sources.methods
     ]
     caption = "0-shot Darumeru of instruct models after Learned Embedding Propagation"
-    left_out = [method.title for name, method in METHODS.items() if name not in sources.methods]
+    left_out = [METHODS[name].title for name in PAPER_METHODS if name not in sources.methods]
     notes = [f"Not run: {', '.join(left_out)}."] if left_out else []
     return _table(3, sources, caption, ("Vocabulary", "LEP"), rows, notes)
 

@@ -29,6 +29,7 @@ MODULES = {
     "pretrain": "lep.pretraining.pretrain",
     "pretrain_sweep": "lep.pretraining.pretrain",
     "answer_prompts": "lep.calibration.answers",
+    "grade_answers": "lep.calibration.grades",
     "calibrate": "lep.calibration.calibrate",
     "evaluate": "lep.evaluation.evaluate",
     "evaluate_part": "lep.evaluation.evaluate",
@@ -146,18 +147,33 @@ def _adopt_donor(run: Run, family: str, vocabulary: str) -> Settings:
 def _answer_prompts(run: Run, family: str) -> Settings:
     settings = run.config["calibration"]
     same = ("prompts", "max_new_tokens", "batch_size", "backend", "max_prompt_tokens")
-    judge = ("backend", "endpoint", "model", "parallel")
     return (
         _compute(run)
         | {key: settings["answers"][key] for key in same}
         | {
             "model": folder_of(run.model(family, "instruct")),
             "instructions": folder_of(run.instructions),
-            "judge": {key: settings["judge"][key] for key in judge},
             "work": run.work("answers", family),
             "output": folder_of(run.manifest("answers", family)),
         }
     )
+
+
+def judge_settings(run: Run) -> Settings:
+    """The judge, as `lep.calibration.judge` takes it."""
+    same = ("backend", "endpoint", "model", "parallel", "maximum_failed_share")
+    return {key: run.config["calibration"]["judge"][key] for key in same}
+
+
+def _grade_answers(run: Run, family: str) -> Settings:
+    return {
+        "answers": folder_of(run.manifest("answers", family)),
+        "judge": judge_settings(run),
+        "work": run.work("grades", family),
+        "output": folder_of(run.manifest("grades", family)),
+        "seed": run.config["seed"],
+        **{key: run.config["compute"][key] for key in ("threads", "device")},
+    }
 
 
 def _calibrate(run: Run, family: str, vocabulary: str, parent: str, calibration: str) -> Settings:
@@ -226,6 +242,7 @@ JOBS: dict[str, Callable[..., Settings]] = {
     "pretrain": _pretrain,
     "pretrain_sweep": _pretrain_sweep,
     "answer_prompts": _answer_prompts,
+    "grade_answers": _grade_answers,
     "calibrate": _calibrate,
     "evaluate": _evaluate,
     "evaluate_part": _evaluate_part,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from darumeru.specs import GROUPS
 
-from lep.names import CALIBRATED_METHOD, ORIGINAL, ROLES
+from lep.methods import CALIBRATED_METHOD
+from lep.names import ORIGINAL, ROLES
 from lep.workflow.run import Run, folder_of
 
 STAGES = ("foundation", "pretraining", "instruct", "propagation", "calibration")

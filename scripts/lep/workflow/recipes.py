@@ -1,5 +1,6 @@
 """Parameters of the light rules: the part of the configuration that each of them takes, and no more."""
 
+from lep.methods import METHODS
 from lep.names import CALIBRATIONS, ROLES, VOCABULARIES
 from lep.workflow.run import Run
 
@@ -44,6 +45,17 @@ def packing(run: Run) -> Recipe:
         "domain_weights": settings["domain_weights"] or None,
         "reserve": settings["reserve"],
         "seed": run.config["seed"],
+    }
+
+
+def propagation(run: Run) -> Recipe:
+    """How new rows are propagated; settings of methods that do not run are left out."""
+    settings = run.config["propagation"]
+    maps = {METHODS[method].map for method in run.methods}
+    return {
+        "token_text": settings["token_text"],
+        "ridge_penalty": settings["ridge_penalty"] if "ridge" in maps else None,
+        "own": settings["own"] if "own" in maps else "",
     }
 
 
@@ -101,6 +113,9 @@ def card_origins(run: Run) -> dict[str, Recipe]:
             **{role: {"licence": "unknown", **family[role]} for role in ROLES},
             "corpus": [source["name"] for source in run.config["corpus"]["sources"]],
             "instructions": instructions,
+            "donors": {v: {"licence": "unknown", **d} for v, d in family.get("published_donors", {}).items()}
+            if run.adopts_donors
+            else {},
         }
         for name, family in run.families.items()
     }

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lep.corpus.documents import measured_split
+from lep.methods import split_own
 from lep.names import ORIGINAL
 
 
@@ -54,6 +55,11 @@ class Run:
     def methods(self) -> list[str]:
         """The LEP methods of this run."""
         return self.config["propagation"]["methods"]
+
+    @property
+    def own_map(self) -> list[str]:
+        """The file of the user's own map, if the method `own` is among the methods."""
+        return [split_own(self.config["propagation"]["own"])[0]] if "own" in self.methods else []
 
     @cached_property
     def checkpoints(self) -> list[str]:
@@ -124,6 +130,11 @@ class Run:
 def folder_of(manifest: str) -> str:
     """The folder of an artefact, from its manifest."""
     return Path(manifest).parent.as_posix()
+
+
+def local_folder(reference: Mapping) -> str:
+    """The folder of a local model."""
+    return "/".join(filter(None, [reference["path"], reference.get("subfolder")]))
 
 
 def is_local(reference: Mapping) -> bool:

@@ -10,7 +10,8 @@ from jsonschema.validators import extend
 
 from lep.config import UserError
 from lep.corpus.scripts import SCRIPTS
-from lep.names import CALIBRATIONS, CONTROLS, METHODS, NEW_VOCABULARIES
+from lep.methods import METHODS
+from lep.names import CALIBRATIONS, CONTROLS, NEW_VOCABULARIES
 from lep.workflow.values import type_hint
 
 SCHEMA = Path("rules/schemas/config.schema.yaml")

@@ -8,8 +8,9 @@ from pathlib import Path
 from darumeru.specs import SPECS
 
 from lep.config import UserError
-from lep.names import CALIBRATED_METHOD
-from lep.workflow.run import is_local
+from lep.fetch.endpoint import address_fault
+from lep.methods import CALIBRATED_METHOD, own_map_faults
+from lep.workflow.run import is_local, local_folder
 from lep.workflow.schema import explain, validator
 from lep.workflow.sources import INSTRUCTIONS
 from lep.workflow.values import path_faults, plain_faults, range_faults, title_faults
@@ -89,7 +90,7 @@ def _subset_faults(config: dict) -> list[str]:
 
 
 def _family_faults(config: dict, root: Path) -> list[str]:
-    faults = []
+    faults = own_map_faults(config["propagation"], root)
     names = [family["name"] for family in config["families"]]
     if len(set(names)) < len(names):
         faults.append(f"families: names must differ, found {', '.join(names)}")
@@ -106,7 +107,7 @@ def _family_faults(config: dict, root: Path) -> list[str]:
             )
         faults += _donor_faults(config, family, where, root)
         for role in ("base", "instruct"):
-            faults += _model_faults(family[role]["path"], f"{where}.{role}.path", root, family, config)
+            faults += _model_faults(family[role], f"{where}.{role}.path", root, family, config)
     return faults
 
 
@@ -118,13 +119,14 @@ def _donor_faults(config: dict, family: dict, where: str, root: Path) -> list[st
         if vocabulary not in donors:
             faults.append(f"{where}.published_donors: {vocabulary} has none; name one, or leave it out under subset")
         else:
-            path = donors[vocabulary]["path"]
-            faults += _model_faults(path, f"{where}.published_donors.{vocabulary}.path", root, family, config)
+            key = f"{where}.published_donors.{vocabulary}.path"
+            faults += _model_faults(donors[vocabulary], key, root, family, config)
     return faults
 
 
-def _model_faults(path: str, key: str, root: Path, family: dict, config: dict) -> list[str]:
-    if not is_local({"path": path}) or (family["stand_in"] and config["stand_ins"] == "trained"):
+def _model_faults(reference: dict, key: str, root: Path, family: dict, config: dict) -> list[str]:
+    path = local_folder(reference)
+    if not is_local(reference) or (family["stand_in"] and config["stand_ins"] == "trained"):
         return []
     for name in ("config.json", "tokenizer.json"):
         if not (root / path / name).is_file():
@@ -231,10 +233,8 @@ def _benchmark_faults(config: dict, root: Path) -> list[str]:
 def _judge_faults(config: dict, root: Path) -> list[str]:
     judge = config["calibration"]["judge"]
     key = "calibration.judge"
-    if judge["backend"] == "openai" and not judge["endpoint"].startswith(("http://", "https://")):
-        return [
-            f"{key}.endpoint: backend openai needs an address such as http://host:8000/v1, found {judge['endpoint']!r}"
-        ]
+    if judge["backend"] == "openai" and (fault := address_fault(judge["endpoint"])):
+        return [f"{key}.endpoint: {fault}"]
     if judge["backend"] == "openai" and not judge["model"]:
         return [f"{key}.model: backend openai needs the judge's name at the endpoint"]
     folder = root / judge["model"]
@@ -264,7 +264,7 @@ def _comparator_faults(config: dict, root: Path) -> list[str]:
         if other["published"] is None and other["model"] is None:
             faults.append(f"{where}: has neither published values nor a model; name one of them")
         if other["model"]:
-            faults += _model_faults(other["model"]["path"], f"{where}.model.path", root, {"stand_in": False}, config)
+            faults += _model_faults(other["model"], f"{where}.model.path", root, {"stand_in": False}, config)
     return faults
 
 

@@ -6,11 +6,12 @@ from functools import cache
 from pathlib import Path
 
 from darumeru.sources import BRANCH as BENCHMARK_BRANCH
+from darumeru.sources import Place
 
 from lep.fetch.sources import UNPINNED, read_lock, read_sources
 from lep.names import ROLES
 from lep.workflow.models import adapted
-from lep.workflow.run import Run, folder_of, is_local
+from lep.workflow.run import Run, folder_of, is_local, local_folder
 
 TABLE, LOCK = "data/sources.csv", "data/sources.lock"
 INSTRUCTIONS = "instructions"  # folder of the instruction data set among the fetched ones
@@ -109,7 +110,8 @@ def donor_reference(run: Run, family: str, vocabulary: str) -> dict:
 
 
 def _pinned_model(run: Run, reference: Mapping) -> dict:
-    return {**reference, "revision": pinned(run, "model", reference["path"], reference["revision"])}
+    revision = pinned(run, "model", reference["path"], reference["revision"])
+    return {"subfolder": "", **reference, "revision": revision}
 
 
 def dataset_reference(run: Run, name: str) -> dict[str, str]:
@@ -125,7 +127,7 @@ def source_model(run: Run, family: str, role: str) -> str:
         return run.manifest("stand_ins", family, role)
     reference = model_reference(run, family, role)
     if is_local(reference):
-        return f"{reference['path']}/config.json"
+        return f"{local_folder(reference)}/config.json"
     return run.manifest("sources", "models", family, role)
 
 
@@ -133,7 +135,7 @@ def published_donor(run: Run, family: str, vocabulary: str) -> str:
     """The file that stands for the folder of a published donor."""
     reference = run.families[family]["published_donors"][vocabulary]
     if is_local(reference):
-        return f"{reference['path']}/config.json"
+        return f"{local_folder(reference)}/config.json"
     return run.manifest("sources", "donors", family, vocabulary)
 
 
@@ -148,6 +150,15 @@ class HubSource:
     """a commit (of `branch`, where there is one), or unpinned"""
     manifest: str
     branch: str = ""
+    subfolder: str = ""
+    """of a model, in its repository"""
+    seen: bool = True
+    """False: the configuration says that nobody has seen it on the hub"""
+
+    @property
+    def name(self) -> str:
+        """Kind, repository and sub-folder in words."""
+        return f"{self.kind} {self.repository}" + (f"/{self.subfolder}" if self.subfolder else "")
 
     @property
     def reference(self) -> str:
@@ -163,7 +174,14 @@ def hub_sources(run: Run) -> list[HubSource]:
     if run.adopts_donors:
         models += [(donor_reference(run, *place), ("donors", *place)) for place in adapted(run)]
     found = [
-        HubSource("model", reference["path"], reference["revision"], run.manifest("sources", *place))
+        HubSource(
+            "model",
+            reference["path"],
+            reference["revision"],
+            run.manifest("sources", *place),
+            subfolder=reference["subfolder"],
+            seen=reference.get("seen", True),
+        )
         for reference, place in models
         if not is_local(reference)
     ]
@@ -185,7 +203,7 @@ def _benchmark_sources(run: Run) -> dict[str, HubSource]:
         name: HubSource(
             "dataset",
             place["repository"],
-            pinned(run, "dataset", **place, branch=BENCHMARK_BRANCH),
+            pinned(run, "dataset", place["repository"], place["revision"], BENCHMARK_BRANCH),
             run.benchmark,
             BENCHMARK_BRANCH,
         )
@@ -217,8 +235,21 @@ def benchmark_options(run: Run) -> list[str]:
     return [
         word
         for name, source in sources.items()
-        for word in ("--dataset", f"{name}={source.repository}@{source.revision}")
+        for word in ("--dataset", f"{name}={_in_one_word(settings['datasets'][name])}@{source.revision}")
     ]
+
+
+def _in_one_word(place: Mapping[str, str]) -> str:
+    return ":".join(filter(None, [place["repository"], place.get("configuration")]))
+
+
+def benchmark_places(run: Run) -> dict[str, Place]:
+    """The data sets of the benchmark on the hub, as `darumeru` takes them."""
+    datasets = run.config["evaluation"]["datasets"]
+    return {
+        name: Place(source.repository, source.revision, datasets[name].get("configuration", ""))
+        for name, source in _benchmark_sources(run).items()
+    }
 
 
 def fetched(run: Run) -> list[str]:

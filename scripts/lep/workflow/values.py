@@ -82,6 +82,7 @@ def _paths(config: Mapping) -> Iterator[tuple[str, str]]:
     yield "data.local_dir", config["data"]["local_dir"]
     yield "evaluation.data_dir", config["evaluation"]["data_dir"]
     yield "calibration.judge.model", config["calibration"]["judge"]["model"]
+    yield "propagation.own", config["propagation"]["own"] or ""
     for source in config["corpus"]["sources"]:
         if "path" in source:
             yield f"corpus.sources.{source['name']}.path", source["path"]
@@ -150,7 +151,7 @@ def range_faults(config: Mapping, root: Path) -> list[str]:
     ):
         if low > high:
             faults.append(f"{key}: the lowest value comes first, found [{low}, {high}]")
-    faults += _split_faults(config["corpus"])
+    faults += _split_faults(config["corpus"], config["evaluation"]["benchmark"] == "miniature")
     per_cent = [round(100 * fraction) for fraction in config["pretraining"]["fractions"]]
     if 0 in per_cent or len(set(per_cent)) < len(per_cent):
         faults.append(
@@ -175,7 +176,8 @@ def range_faults(config: Mapping, root: Path) -> list[str]:
 _SHORTEST = 16
 
 
-def _split_faults(corpus: Mapping) -> Iterator[str]:
+def _split_faults(corpus: Mapping, benchmarked: bool) -> Iterator[str]:
+    """`benchmarked`: the benchmark is made from the corpus."""
     shares = {name: corpus[f"{name}_fraction"] for name in ("validation", "benchmark")}
     shares["train"] = 1 - sum(shares.values())
     if shares["train"] <= 0:
@@ -185,7 +187,8 @@ def _split_faults(corpus: Mapping) -> Iterator[str]:
         )
         return
     whole = {source.get("split") for source in corpus["sources"]}
-    for name, share in shares.items():
+    for name in ("train", "validation", *(["benchmark"] if benchmarked else [])):
+        share = shares[name]
         if name not in whole and (None not in whole or not share):
             yield (
                 f"corpus.{name}_fraction: no text would be in the split {name}; raise the fraction, "

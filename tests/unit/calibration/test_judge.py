@@ -1,21 +1,29 @@
-"""Judges: grades in any wording, a judge that misbehaves is survived, a judge in a folder."""
+"""Judges: grades in any wording; troubles of an endpoint are survived, its misbehaviour is refused; a folder."""
 
 import dataclasses
-import http.server
 import json
-import threading
-import time
+import logging
+import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from lep.calibration.answers import AnswerJob, answer
-from lep.calibration.judge import JudgeSettings, grade, grade_by_endpoint, grade_by_rules, parse_grade
+from fixtures.judge import BREAK, CUT, DRIP, DRIP_HEADERS, ENDLESS, SILENT, JudgeStub, reply, serving
+from lep.calibration.endpoint_judge import grades_by_endpoint, probe
+from lep.calibration.grades import GradeJob, give_grades
+from lep.calibration.grading import JudgeSettings, grade_by_rules, parse_grade
+from lep.calibration.judge import grade
 from lep.config import UserError
+from lep.fetch.endpoint import KEY_VARIABLE, MOST_BYTES, ChatEndpoint
 from lep.models.chat import encode_prompt
 from lep.models.folder import load_tokenizer
 from lep.models.store import load_model
+
+PATIENCE = 0.4  # seconds
+SECRET = "sk-only-for-this-test"
+HTML = (200, f"<!DOCTYPE html><title>log in, {SECRET}</title>")
 
 
 @pytest.mark.parametrize(
@@ -52,113 +60,208 @@ def test_the_stand_in_judge_ranks() -> None:
     assert grade_by_rules("Какого слова не хватает?\nA. да\nB. нет", "Ответ: B") == 5
 
 
-SLOW, CUT = -1, -2
-PATIENCE = 0.2  # seconds
-
-
 @pytest.fixture
-def server() -> Iterator[tuple[str, list, list]]:
-    """A stub of an OpenAI-compatible endpoint: plays back (status, body, headers), records requests.
-
-    Status 0 breaks the connection, CUT cuts the body off, SLOW answers too late. The last entry is repeated.
-    """
-    script: list[tuple] = []
-    seen: list[dict] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            seen.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            status, body, *headers = script.pop(0) if len(script) > 1 else script[0]
-            if status == SLOW:
-                time.sleep(2 * PATIENCE)
-            if status in (0, SLOW):
-                self.connection.close()
-                return
-            self.send_response(200 if status == CUT else status)
-            self.send_header("Content-Length", str(len(body.encode()) + (status == CUT)))
-            for name, value in headers:
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, *arguments) -> None:
-            pass
-
-    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{found.server_port}/v1", script, seen
-    found.shutdown()
+def stub() -> Iterator[JudgeStub]:
+    with serving() as found:
+        yield found
 
 
-def reply(text: str) -> tuple[int, str]:
-    return 200, json.dumps({"choices": [{"message": {"content": text}}]})
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, SECRET)
 
 
-def settings(endpoint: str, attempts: int, **values) -> JudgeSettings:
-    return JudgeSettings("openai", endpoint, "judge-70b", attempts=attempts, timeout_seconds=PATIENCE, **values)
+def settings(stub: JudgeStub, attempts: int = 1, **values) -> JudgeSettings:
+    values = {"timeout_seconds": PATIENCE, "first_pause_seconds": 0, **values}
+    return JudgeSettings("openai", stub.address, "judge-70b", attempts=attempts, **values)
 
 
-def test_a_judge_with_troubles(server) -> None:
+def asked(stub: JudgeStub, attempts: int, **values) -> tuple[int | str, list[float]]:
+    """The grade, or the reason why there is none, and the pauses before further attempts."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    patient = settings(stub, attempts, first_pause_seconds=1, **values)
+    endpoint = ChatEndpoint(patient.endpoint, patient.model, patient.timeout_seconds)
+    ((_, found),) = grades_by_endpoint({0: ("вопрос?", "ответ")}, endpoint, patient, pause)
+    return found, pauses
+
+
+def test_a_judge_with_troubles(stub: JudgeStub) -> None:
     """Rate limit, error, time-out, broken connection, body cut off, no JSON, no grade: then a grade."""
-    endpoint, script, seen = server
-    script += [(429, ""), (503, ""), (SLOW, ""), (0, ""), (CUT, "{"), (200, "no json"), (200, "[]"), reply("не знаю")]
-    script += [reply("Оценка: 4")]
-    pauses: list[float] = []
-    assert grade_by_endpoint("вопрос?", "ответ", settings(endpoint, 9), pauses.append) == 4
-    assert pauses == [1, 2, 4, 8, 16, 32, 64, 120]
-    assert seen[0]["model"] == "judge-70b"
-    assert seen[0]["temperature"] == 0
-    assert "вопрос?" in seen[0]["messages"][0]["content"]
+    troubles = [(429, ""), (503, ""), (SILENT, ""), (BREAK, ""), (CUT, "{"), (200, "no json"), (200, "[]")]
+    stub.script += [*troubles, reply("не знаю"), reply("Оценка: 4")]
+    assert asked(stub, 9) == (4, [1, 2, 4, 8, 16, 32, 64, 120])
+    assert stub.asked[0]["model"] == "judge-70b"
+    assert stub.asked[0]["temperature"] == 0
+    assert "вопрос?" in stub.asked[0]["messages"][0]["content"]
+    assert set(stub.keys) == {f"Bearer {SECRET}"}
 
 
-def test_a_rate_limit_says_how_long_to_wait(server) -> None:
-    endpoint, script, _ = server
-    script += [(429, "", ("Retry-After", "7")), (429, "", ("Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT")), reply("5")]
-    pauses: list[float] = []
-    assert grade_by_endpoint("q", "a", settings(endpoint, 3), pauses.append) == 5
-    assert pauses == [7, 2]
+def test_a_rate_limit_says_how_long_to_wait(stub: JudgeStub) -> None:
+    date = ("Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT")
+    stub.script += [(429, "", ("Retry-After", "7")), (429, "", date), (429, "", ("Retry-After", "nan")), reply("5")]
+    assert asked(stub, 4) == (5, [7, 2, 4])
 
 
-def test_retries_are_bounded(server) -> None:
-    endpoint, script, seen = server
-    patient = settings(endpoint, 3)
-    script[:] = [reply("хм")]
-    assert grade_by_endpoint("q", "a", patient, lambda _: None) is None
-    assert len(seen) == 3
-    script[:] = [(500, "")]
-    with pytest.raises(UserError, match="HTTP 500; the grades so far are kept"):
-        grade_by_endpoint("q", "a", patient, lambda _: None)
-    assert len(seen) == 6
-    script[:] = [(401, "")]
-    with pytest.raises(UserError, match="check key and model"):
-        grade_by_endpoint("q", "a", patient, lambda _: None)
-    assert len(seen) == 7
-    script[:] = [(0, "")]
-    with pytest.raises(UserError, match="did not answer in 3 attempts"):
-        grade_by_endpoint("q", "a", patient, lambda _: None)
+MISBEHAVIOUR = {
+    "no grade": (reply("хм"), 3, "a reply without a grade"),
+    "error": ((500, ""), 3, "HTTP 500"),
+    "not for this answer": ((413, ""), 1, "HTTP 413"),
+    "broken connection": ((BREAK, ""), 3, "no connection"),
+    "silence": ((SILENT, ""), 3, "no whole reply within 0.4 s"),
+    "a dripping body": ((DRIP, "{"), 3, "no whole reply within 0.4 s"),
+    "dripping headers": ((DRIP_HEADERS, ""), 3, "no whole reply within 0.4 s"),
+    "an endless body": ((ENDLESS, ""), 1, "a reply of more than 1 MB"),
+    "a web page": (HTML, 3, "a web page instead of JSON"),
+    "JSON of an error": ((200, '{"error": "quota"}'), 3, r"JSON without choices\[0\]"),
+    "deep JSON": ((200, "[" * 100_000), 3, "a reply that is no JSON"),
+    "a long number": ((200, "9" * 10_000), 3, "a reply that is no JSON"),
+    "no text": (reply(None), 3, r"JSON without choices\[0\]"),
+    "a grade of many digits": (reply("Оценка: " + "9" * 10_000), 3, "a reply without a grade"),
+    "compressed": ((200, "{}", ("Content-Encoding", "gzip")), 3, r"JSON without choices\[0\]"),
+}
 
 
-def test_grades_are_kept_when_the_judge_fails(answer_job: AnswerJob, server) -> None:
-    endpoint, script, seen = server
-    judged = dataclasses.replace(answer_job, judge=settings(endpoint, 1, parallel=1))
-    script[:] = [reply("5"), reply("4"), (500, "")]
+@pytest.mark.parametrize(("entry", "attempts", "message"), MISBEHAVIOUR.values(), ids=MISBEHAVIOUR)
+def test_misbehaviour_is_bounded_and_an_error(
+    entry: tuple, attempts: int, message: str, stub: JudgeStub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "lep")
+    stub.script[:] = [entry]
+    with pytest.raises(UserError, match=message) as error:
+        list(grade({0: ("q", "a"), 1: ("q", "b")}, settings(stub, 3, parallel=1)))
+    assert len(stub.asked) == attempts  # after the first failed answer no other is asked
+    assert "the grades so far are kept" in str(error.value).lower()
+    assert SECRET not in str(error.value) + caplog.text
+    assert stub.sent < 20 * MOST_BYTES
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 301, 302, 303, 307, 308])
+def test_a_refusal_ends_all_at_once(status: int, stub: JudgeStub) -> None:
+    with serving() as other:
+        other.script[:] = [reply("5")]
+        stub.script[:] = [(status, "", ("Location", f"{other.address}/chat/completions"))]
+        with pytest.raises(UserError, match="redirects to another address" if status < 400 else "check the key"):
+            list(grade(dict.fromkeys(range(9), ("q", "a")), settings(stub, 3, parallel=1)))
+        assert (len(stub.asked), other.keys) == (1, [])
+
+
+def test_few_failures_are_left_out(stub: JudgeStub) -> None:
+    """Of 20 answers one may fail at 5 %, not two."""
+    pairs = dict.fromkeys(range(20), ("q", "a"))
+    stub.script[:] = [reply("хм"), reply("5")]
+    found = dict(grade(pairs, settings(stub, parallel=1, maximum_failed_share=0.05)))
+    assert found == dict.fromkeys(range(1, 20), 5)
+    stub.script[:] = [reply("хм"), reply("хм"), reply("5")]
+    with pytest.raises(
+        UserError, match=r"no grade to 2 of 20 answers \(a reply without a grade: 2\), more than .*0\.05"
+    ):
+        list(grade(pairs, settings(stub, parallel=1, maximum_failed_share=0.05)))
+
+
+def test_grades_are_kept_and_failures_are_not(grade_job: GradeJob, stub: JudgeStub) -> None:
+    judged = dataclasses.replace(grade_job, judge=settings(stub, parallel=1))
+    stub.script[:] = [reply("5"), reply("5"), reply("4"), (500, "")]  # the first is the probe
     with pytest.raises(UserError, match="HTTP 500"):
-        answer(judged)
-    assert len(seen) == 3  # after the failure nothing more is asked
-    script[:] = [reply("3")]
-    answer(judged)
-    assert len(seen) == 3 + 3
-    records = [json.loads(line) for line in (answer_job.output / "answers.jsonl").read_text().splitlines()]
-    assert sorted(r["grade"] for r in records) == [3, 3, 3, 4, 5]
+        give_grades(judged)
+    assert len(stub.asked) == 4  # after the failure nothing more is asked
+    assert not judged.output.exists()
+    # An answer without a grade is published as such if few are; after mending, it alone is asked again.
+    stub.script[:] = [reply("3"), reply("хм"), reply("3")]
+    lenient = dataclasses.replace(judged, judge=settings(stub, parallel=1, maximum_failed_share=0.2))
+    give_grades(lenient)
+    assert sorted(map(str, graded(judged))) == ["3", "3", "4", "5", "None"]
+    stub.asked.clear()
+    stub.script[:] = [reply("2")]
+    give_grades(judged)
+    assert len(stub.asked) == 2
+    assert sorted(graded(judged)) == [2, 3, 3, 4, 5]
+    stub.asked.clear()
+    give_grades(dataclasses.replace(judged, judge=dataclasses.replace(judged.judge, endpoint="http://moved:1/v1")))
+    assert not stub.asked  # all is graded: the judge need not be there
 
 
-def test_several_questions_at_a_time(server) -> None:
-    endpoint, script, seen = server
-    script[:] = [reply("2"), (429, "", ("Retry-After", "0")), reply("2")]
-    pairs = {index: (f"вопрос {index}", "ответ") for index in range(20)}
-    patient = settings(endpoint, 2, parallel=4, first_pause_seconds=0)
+def graded(job: GradeJob) -> list[int | None]:
+    lines = (job.output / "grades.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["grade"] for line in lines]
+
+
+def test_the_stand_in_gives_the_same_grades_as_its_rules(grade_job: GradeJob) -> None:
+    """One line per answer, in their order: what the calibration data are made of."""
+    give_grades(grade_job)
+    answers = [json.loads(line) for line in (grade_job.answers / "answers.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (grade_job.output / "grades.jsonl").read_text().splitlines()]
+    assert lines == [a | {"grade": grade_by_rules(a["messages"][-1]["content"], a["answer"])} for a in answers]
+    assert len(set(map(json.dumps, lines))) == 5
+    shutil.rmtree(grade_job.work)
+    give_grades(dataclasses.replace(grade_job, judge=JudgeSettings("stand_in", parallel=1, endpoint="http://a/v1")))
+    assert [json.loads(line) for line in (grade_job.output / "grades.jsonl").read_text().splitlines()] == lines
+
+
+def test_several_questions_at_a_time(stub: JudgeStub) -> None:
+    stub.script[:] = [reply("2"), (429, "", ("Retry-After", "0")), reply("2")]
+    pairs = {index: (f"вопрос {index} {{}}", "ответ \ud800") for index in range(20)}
+    patient = settings(stub, 2, parallel=4)
     assert dict(grade(pairs, patient, done={3, 5})) == {index: 2 for index in pairs if index not in (3, 5)}
-    assert len(seen) == 18 + 1
+    assert len(stub.asked) == 18 + 1
+
+
+def test_a_reader_that_stops_leaves_nothing_open(stub: JudgeStub) -> None:
+    stub.script[:] = [reply("2"), (SILENT, "")]
+    found = grade(dict.fromkeys(range(9), ("q", "a")), settings(stub, parallel=3, timeout_seconds=9))
+    assert next(found)[1] == 2
+    found.close()
+    assert len(stub.asked) <= 4
+
+
+def test_the_probe_asks_once(stub: JudgeStub) -> None:
+    stub.script[:] = [reply("Оценка: 5")]
+    assert probe(settings(stub)) == 5
+    assert len(stub.asked) == 1
+    stub.script[:] = [HTML]
+    with pytest.raises(UserError, match=f"judge-70b at {stub.address} gives no grade: a web page"):
+        probe(settings(stub))
+    assert probe(JudgeSettings("stand_in")) is None
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(UserError, match="no connection"):
+        probe(JudgeSettings("openai", address, "m", attempts=1))
+
+
+@pytest.mark.parametrize("value", [f"{SECRET}\n", f"{SECRET} ", f"ключ{SECRET}", f"{SECRET}\r\nX: y"])
+def test_a_key_that_no_header_can_hold_is_refused(value: str, stub: JudgeStub, monkeypatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, value)
+    with pytest.raises(UserError, match=f"{KEY_VARIABLE} holds a space, a line end") as error:
+        list(grade({0: ("q", "a")}, settings(stub)))
+    assert SECRET not in str(error.value)
+    assert not stub.asked
+
+
+BAD_ADDRESSES = [
+    "host:8000", "ftp://host/v1", "http://", "http:///v1", "http://[::1/v1", "http://host:port/v1", "http://ho st/v1",
+    "http://host/v1\n", f"http://host/v1?api_key={SECRET}", f"http://user:{SECRET}@host/v1", f"http://host/v1#{SECRET}",
+    f"http://{SECRET}@host", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", BAD_ADDRESSES)
+def test_an_address_is_refused_without_being_shown(address: str) -> None:
+    with pytest.raises(UserError, match=r"calibration\.judge\.endpoint") as error:
+        grade({}, JudgeSettings("openai", address, "m"))
+    assert SECRET not in str(error.value)
+
+
+def test_a_proxy_of_the_environment_gets_no_key_by_http(stub: JudgeStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as proxy:
+        proxy.script[:] = [reply("1")]
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.address.removesuffix("/v1"))
+        stub.script[:] = [reply("5")]
+        assert probe(settings(stub)) == 5
+        assert proxy.keys == []
 
 
 def write_judge(source: Path, target: Path) -> None:
@@ -179,17 +282,17 @@ def write_judge(source: Path, target: Path) -> None:
     tokenizer.save_pretrained(target)
 
 
-def test_a_judge_in_a_folder(answer_job: AnswerJob, chat_folder: Path, tmp_path: Path) -> None:
+def test_a_judge_in_a_folder(grade_job: GradeJob, chat_folder: Path, tmp_path: Path) -> None:
     write_judge(chat_folder / "model", tmp_path / "judge")
-    judge = JudgeSettings("local", model=str(tmp_path / "judge"), parallel=2)
-    answer(dataclasses.replace(answer_job, judge=judge))
-    records = [json.loads(line) for line in (answer_job.output / "answers.jsonl").read_text().splitlines()]
-    assert [r["grade"] for r in records] == [5] * 5
-    assert dict(grade({7: ("q", "a")}, judge, done={7})) == {}
+    local = JudgeSettings("local", model=str(tmp_path / "judge"), parallel=2)
+    give_grades(dataclasses.replace(grade_job, judge=local))
+    assert graded(grade_job) == [5] * 5
+    assert dict(grade({7: ("q", "a")}, local, done={7})) == {}
+    silly = JudgeSettings("local", model=str(chat_folder / "model"), parallel=2)
+    with pytest.raises(UserError, match=r"no grade to 1 of 5 answers \(a reply without a grade: 1\)"):
+        give_grades(dataclasses.replace(grade_job, judge=silly))
 
 
-def test_a_judge_needs_an_address() -> None:
+def test_a_judge_needs_a_model() -> None:
     with pytest.raises(UserError, match="`model`"):
         grade({}, JudgeSettings("openai"))
-    with pytest.raises(UserError, match="endpoint"):
-        grade({}, JudgeSettings("openai", "host:8000", "m"))

@@ -25,7 +25,7 @@ def hub() -> Iterator[HubStub]:
 
 def test_hub_references_name_a_revision() -> None:
     assert set(HUB) - {"darumeru"} <= {spec.subset for spec in SPECS.values()}
-    assert all(revision == UNPINNED or len(revision) == 40 for _, revision in HUB.values())
+    assert all(revision == UNPINNED or len(revision) == 40 for _, revision, _ in HUB.values())
 
 
 def test_missing_empty_and_broken_files(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def fetch(hub: HubStub | None, home: Path, *arguments: object) -> subprocess.Com
 
 
 def pins(commit: str) -> list[str]:
-    return [part for name, (repository, _) in HUB.items() for part in ("--dataset", f"{name}={repository}@{commit}")]
+    return [part for name, place in HUB.items() for part in ("--dataset", f"{name}={place.repository}@{commit}")]
 
 
 def test_all_subsets_come_from_the_hub(hub: HubStub, tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_all_subsets_come_from_the_hub(hub: HubStub, tmp_path: Path) -> None:
     done = fetch(hub, tmp_path / "home", "benchmark", "--output", tmp_path / "out", *pins(OLD))
     assert done.returncode == 0, done.stderr
     manifest = verify(tmp_path / "out")
-    assert manifest["config"] == {name: [repository, OLD] for name, (repository, _) in HUB.items()}
+    assert manifest["config"] == {name: [place.repository, OLD] for name, place in HUB.items()}
     assert set(manifest["files"]) == {f"{subset}/{split}.jsonl" for subset, split in records()}
     for (subset, split), rows in records().items():
         text = (tmp_path / "out" / subset / f"{split}.jsonl").read_text(encoding="utf-8")
@@ -37,6 +37,22 @@ def test_all_subsets_come_from_the_hub(hub: HubStub, tmp_path: Path) -> None:
         key = {"nlpcore_mmlu": "question_ru", "rucola": "sentence", "treeway": "src_sents"}.get(subset, "outputs")
         # the hub keeps subjects in folders, so MMLU's come subject by subject
         assert sorted(map(str, (row[key] for row in found))) == sorted(map(str, (row[key] for row in rows)))
+
+
+def test_mmlu_comes_from_one_configuration_of_darumeru(hub: HubStub, tmp_path: Path) -> None:
+    """As the authors' present code reads it: a column `subject` instead of a configuration for each."""
+    fill(hub)
+    hub.repositories.pop(HUB["nlpcore_mmlu"].repository)
+    place = f"{HUB['darumeru'].repository}:mmlu_nlpcoreteam@{OLD}"
+    where = [*pins(OLD), "--dataset", f"nlpcore_mmlu={place}"]
+    done = fetch(hub, tmp_path / "home", "benchmark", "--output", tmp_path / "out", *where)
+    assert done.returncode == 0, done.stderr
+    read = (tmp_path / "out/nlpcore_mmlu/test.jsonl").read_text(encoding="utf-8").splitlines()
+    questions = [(row["subject"], row["question_ru"]) for row in map(json.loads, read)]
+    expected = [(row["subject"], row["question_ru"]) for row in published()["nlpcore_mmlu", "test"]]
+    assert questions == expected
+    manifest = verify(tmp_path / "out")
+    assert manifest["config"]["nlpcore_mmlu"] == [HUB["darumeru"].repository, OLD, "mmlu_nlpcoreteam"]
 
 
 def _files(hub: HubStub, name: str) -> dict[str, bytes]:

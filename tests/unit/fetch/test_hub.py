@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.hub import FETCH, HubStub, python, serving
+from fixtures.hub_layouts import FOREIGN, SMALL, STATES
 from fixtures.models import TEMPLATE, byte_level, make_model
 from lep.manifest import MANIFEST, verify
 from lep.models.store import import_model
@@ -17,11 +18,18 @@ OLD, NEW = "a" * 40, "b" * 40
 TOKEN = "hf_onlyForThisTest"
 CHUNK = 10 * 2**20  # the client writes in blocks of this size
 WEIGHTS = bytes(range(256)) * 2**14 * 3
+
+
+def index(*files: str) -> bytes:
+    """The index of weights that are spread over `files`."""
+    return json.dumps({"weight_map": {f"tensor{number}": file for number, file in enumerate(files)}}).encode()
+
+
 MODEL = {
     "config.json": b"{}",
     "model-00001-of-00002.safetensors": WEIGHTS,
     "model-00002-of-00002.safetensors": b"weights",
-    "model.safetensors.index.json": b"{}",
+    "model.safetensors.index.json": index("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"),
     "tokenizer.json": b"{}",
     "tokenizer.model": b"pieces",
     "chat_template.jinja": b"{{ x }}",
@@ -33,12 +41,19 @@ DATASET = {"README.md": b"words", "data/train.parquet": b"rows", "data/test.json
 
 
 def fetch(
-    hub: HubStub, folder: Path, kind: str = "model", revision: str = OLD, repository: str = "a/b", token: str = ""
+    hub: HubStub,
+    folder: Path,
+    kind: str = "model",
+    revision: str = OLD,
+    repository: str = "a/b",
+    token: str = "",
+    subfolder: str = "",
 ) -> subprocess.CompletedProcess:
     """The command of the rule, its result in `folder`/out, with the stub for the hub."""
     given = {"HF_ENDPOINT": hub.address, "HF_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "0", "HF_TOKEN": token}
     command = [sys.executable, *FETCH, "hub", "--kind", kind, "--repository", repository]
     command += ["--revision", revision, "--output", str(folder / "out")]
+    command += ["--subfolder", subfolder] if subfolder else []
     environment = {**os.environ, **given, "HF_HUB_DISABLE_XET": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert "Traceback" not in done.stderr, done.stderr
@@ -68,6 +83,23 @@ def test_a_model_is_published_without_pickle_and_code(hub: HubStub, tmp_path: Pa
     assert all((tmp_path / "out" / name).read_bytes() == data for name, data in MODEL.items())
     assert (manifest["config"], manifest["facts"]) == ({"repository": "a/b", "revision": OLD}, {"commit": OLD})
     assert {path.name for path in tmp_path.iterdir()} == {"out"}, "the download leaves something beside"
+
+
+def test_a_model_in_a_folder_is_published_as_a_model(hub: HubStub, tmp_path: Path) -> None:
+    """A checkpoint of a trainer beside other checkpoints: its weights alone come, to the top of the folder."""
+    folders = {f"checkpoint-{n}/{name}": name.encode() for n in (1, 2) for name in [*MODEL, *STATES]}
+    index_of = {f"checkpoint-{n}/model.safetensors.index.json": MODEL["model.safetensors.index.json"] for n in (1, 2)}
+    hub.put("a/b", OLD, {name: b"top " + name.encode() for name in (*SMALL, *FOREIGN)} | folders | index_of)
+    done = fetch(hub, tmp_path, subfolder="checkpoint-2")
+    assert done.returncode == 0, done.stderr
+    manifest = verify(tmp_path / "out")
+    assert set(manifest["files"]) == {*MODEL, *SMALL}
+    assert manifest["config"] == {"repository": "a/b", "revision": OLD, "subfolder": "checkpoint-2"}
+    assert (tmp_path / "out" / "config.json").read_bytes() == b"config.json"
+    assert (tmp_path / "out" / "LICENSE").read_bytes() == b"top LICENSE"
+    asked = {asked.path for asked in hub.asked if "/resolve/" in asked.path}
+    assert not [path for path in asked if "checkpoint-1/" in path or path.endswith((".pt", ".pth", ".bin"))]
+    assert "no folder checkpoint-3; it has checkpoint-1" in message(fetch(hub, tmp_path, subfolder="checkpoint-3"))
 
 
 def test_unpinned_is_the_newest_and_says_which(hub: HubStub, tmp_path: Path) -> None:
@@ -123,7 +155,7 @@ def test_an_interrupted_fetch_keeps_complete_files(hub: HubStub, tmp_path: Path)
 
 def test_files_of_an_earlier_commit_are_not_published(hub: HubStub, tmp_path: Path) -> None:
     """The branch moves on between two attempts; a file that the new commit lacks is not taken from the old one."""
-    hub.put("a/b", OLD, {"a.json": b"1", "model-00001-of-00002.safetensors": WEIGHTS, "model.safetensors": b"old"})
+    hub.put("a/b", OLD, MODEL)
     hub.wrong.add("model-00001-of-00002.safetensors")
     message(fetch(hub, tmp_path, revision="unpinned"))
     hub.put("a/b", NEW, {"config.json": b"{}", "model.safetensors": b"new"})
@@ -181,7 +213,8 @@ def test_a_gated_data_set_has_its_own_page(hub: HubStub, tmp_path: Path) -> None
 def test_repositories_without_usable_files_are_refused_before_any_download(hub: HubStub, tmp_path: Path) -> None:
     hub.put("a/b", OLD, {"config.json": b"{}"} | PICKLE_AND_CODE)
     line = message(fetch(hub, tmp_path))
-    assert "a/b has no safetensors; pickled weights are never loaded: name a revision or repository with" in line
+    assert "a/b has no safetensors of a model (model.safetensors or model.safetensors.index.json), only py" in line
+    assert "pickled weights are never loaded: name a revision, a repository or its `subfolder` with safetensors" in line
     hub.put("a/c", OLD, {"README.md": b"words", "train.csv": b"1", "load.py": b"code"})
     line = message(fetch(hub, tmp_path, "dataset", repository="a/c"))
     assert "a/c has no file of a readable type: *.parquet" in line

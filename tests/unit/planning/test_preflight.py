@@ -13,6 +13,8 @@ import yaml
 from fixtures.checkout import ROOT
 from fixtures.configuration import configuration
 from fixtures.hub import HubStub, serving
+from fixtures.judge import reply
+from fixtures.judge import serving as judging
 from lep.fetch.sources import UNPINNED
 from lep.planning import preflight
 from lep.planning.preflight import FAILED, NOTE, OK, Finding
@@ -125,12 +127,45 @@ def test_memory_is_compared_with_the_device() -> None:
     assert "pre-training mistral/bpe" in found.what
 
 
-def test_the_judge_is_named_where_answers_are_graded() -> None:
-    (found,) = preflight.check_judge(configuration("paper"), ROOT)
-    assert found.state == NOTE
-    assert "Meta-Llama-3-70B-Instruct must answer at http://localhost:8000/v1" in found.what
-    assert list(preflight.check_judge(configuration("paper", families=[]), ROOT)) == []
-    assert list(preflight.check_judge(configuration(), ROOT)) == []  # a stand-in grades
+def judged(address: str, root: Path = ROOT, **changes: object) -> list[Finding]:
+    config = configuration("paper", calibration={"judge": {"endpoint": address}}, **changes)
+    return list(preflight.check_judge(config, root))
+
+
+def test_the_judge_is_asked_for_a_grade(commands: Path, tmp_path: Path) -> None:
+    with judging() as stub:
+        stub.script[:] = [reply("Оценка: 5")]
+        (found,) = judged(stub.address)
+        assert (found.state, found.what) == (
+            OK,
+            f"judge: meta-llama/Meta-Llama-3-70B-Instruct at {stub.address} gives grades",
+        )
+        stub.script[:] = [(200, "<html>log in</html>")]
+        (found,) = judged(stub.address)
+        assert found.state == FAILED
+        assert "gives no grade: a web page instead of JSON" in found.what
+        stub.script[:] = [(401, "")]
+        (found,) = judged(stub.address)
+        assert "refused: HTTP 401; check the key (LEP_JUDGE_KEY)" in found.what
+        asked = len(stub.asked)
+        assert judged(stub.address, families=[]) == []
+        assert list(preflight.check_judge(configuration(), ROOT)) == []  # a stand-in grades
+        graded = tmp_path / "results/paper/grades/llama/manifest.json"
+        graded.parent.mkdir(parents=True)
+        graded.touch()
+        assert judged(stub.address, tmp_path) == []  # it may be gone when all is graded
+        assert len(stub.asked) == asked
+    (found,) = judged(stub.address)
+    assert "no connection" in found.what
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.0.1", "[::1]", "0.0.0.0", "my.localhost"])
+def test_a_judge_on_every_node_is_none(host: str, commands: Path) -> None:
+    program(commands, "sinfo", "cpu|(null)\n")
+    (found,) = judged(f"http://{host}:8000/v1")
+    assert found.state == FAILED
+    assert "names whichever node a job runs on" in found.what
+    assert "http://node17:8000/v1" in found.what
 
 
 def test_an_unpinned_benchmark_is_asked_for_on_its_branch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from lep.config import UserError
-from lep.propagation.least_squares import Fit, Pairs, fit_projection, hold_out
+from lep.propagation.fit import Fit, MapSettings, fit_map
+from lep.propagation.moments import Pairs, hold_out, read_problem
 from scipy.sparse import csr_matrix, identity
 
 D = 12
@@ -16,14 +17,18 @@ def rows(count: int, seed: int = 0, width: int = D) -> torch.Tensor:
 
 def fit(a: torch.Tensor, b: torch.Tensor, seed: int = 0) -> Fit:
     """Of plain rows: each is one stored row with weight 1."""
-    return fit_projection(identity(len(a), format="csr"), Pairs(a, b, np.arange(len(a))), seed, "test")
+    return fit_rows(identity(len(a), format="csr"), Pairs(a, b, np.arange(len(a))), seed)
+
+
+def fit_rows(weights: csr_matrix, pairs: Pairs, seed: int = 0) -> Fit:
+    return fit_map("least_squares", read_problem(weights, pairs, seed, "test"), MapSettings())
 
 
 def test_known_map_is_recovered() -> None:
     a, truth = rows(100), rows(D, 1)
     found = fit(a, a @ truth)
     torch.testing.assert_close(found.projection, truth, rtol=1e-8, atol=1e-8)
-    assert (found.rank, found.rows, found.residual, found.heldout_residual) == (D, 100, 0.0, 0.0)
+    assert (found.found["rank"], found.rows, found.residual, found.heldout_residual) == (D, 100, 0.0, 0.0)
     assert found.identity_residual > 0.1
 
 
@@ -36,7 +41,7 @@ def test_noisy_fit_equals_the_reference_solution(scale: float) -> None:
     reference = torch.linalg.lstsq(a, b, driver="gelsy").solution
     torch.testing.assert_close(found.projection, reference, rtol=1e-8, atol=1e-8)
     values = torch.linalg.svdvals(a)
-    assert found.condition == pytest.approx(float(values[0] / values[-1]), rel=1e-6)
+    assert found.found["condition"] == pytest.approx(float(values[0] / values[-1]), rel=1e-6)
     assert found.residual == pytest.approx(float((a @ reference - b).norm() / b.norm()), rel=1e-7)
 
 
@@ -58,7 +63,7 @@ def test_fewer_rows_than_dimensions_give_the_least_norm(count: int, caplog: pyte
     with caplog.at_level(logging.WARNING):
         found = fit(a, b)
     torch.testing.assert_close(found.projection, torch.linalg.pinv(a) @ b, rtol=1e-8, atol=1e-8)
-    assert found.rank == count
+    assert found.found["rank"] == count
     assert f"rank {count} of {D} from {count} rows" in caplog.text
     assert (found.heldout_residual is None) == (count < 5)
 
@@ -66,7 +71,7 @@ def test_fewer_rows_than_dimensions_give_the_least_norm(count: int, caplog: pyte
 def test_dependent_columns_give_the_least_norm() -> None:
     a, b = rows(60, width=4) @ rows(4, 1), rows(60, 2)
     found = fit(a, b)
-    assert found.rank == 4
+    assert found.found["rank"] == 4
     torch.testing.assert_close(found.projection, torch.linalg.pinv(a, rtol=1e-12) @ b, rtol=1e-7, atol=1e-7)
 
 
@@ -75,7 +80,7 @@ def test_block_size_does_not_matter(count: int, monkeypatch: pytest.MonkeyPatch)
     """Both by normal equations and by factorisation."""
     a, b = rows(count), rows(count, 1)
     whole = fit(a, b)
-    monkeypatch.setattr("lep.propagation.least_squares.BLOCK_ROWS", 7)
+    monkeypatch.setattr("lep.propagation.moments.BLOCK_ROWS", 7)
     torch.testing.assert_close(fit(a, b).projection, whole.projection, rtol=1e-9, atol=1e-10)
 
 
@@ -88,12 +93,12 @@ def test_fit_of_mixtures_equals_that_of_the_rows_made(count: int, tokens: int) -
     row, column, share = zip(*entries, strict=True)
     weights = csr_matrix((share, (row, column)), shape=(count, tokens))
     base, instruct, order = rows(tokens + 3), rows(tokens + 5, 1), draw.permutation(tokens)
-    found = fit_projection(weights, Pairs(base, instruct, order), 3, "test")
+    found = fit_rows(weights, Pairs(base, instruct, order), 3)
     made = (torch.from_numpy(weights @ part.numpy()) for part in (base[:tokens], instruct[torch.from_numpy(order)]))
     reference = fit(*made, seed=3)
     torch.testing.assert_close(found.projection, reference.projection, rtol=1e-8, atol=1e-8)
     assert found.facts("") == pytest.approx(reference.facts(""), rel=1e-5)
-    assert found.rank == min(D, tokens)
+    assert found.found["rank"] == min(D, tokens)
 
 
 @pytest.mark.parametrize("count", [8, 80])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fixtures.families import METHODS, TIED, Family, lstsq, openchat, ordinary, random
+from fixtures.families import METHODS, REGISTER, TIED, Family, lstsq, openchat, ordinary, random
 from fixtures.models import HIDDEN, byte_level, extended, make_model, save, sentencepiece_bpe, set_matrices
 from lep.config import UserError
 from lep.manifest import read_manifest, verify
@@ -30,7 +30,7 @@ def test_identity_when_instruct_is_the_base(method: str, tied: bool, tmp_path: P
     rows = ordinary(byte_level("ru"))
     for name, matrix in family.propagate(method).items():
         torch.testing.assert_close(matrix[rows], family.matrices("donor")[name][rows], rtol=1e-6, atol=1e-6)
-        if method != "swap":
+        if REGISTER[method].map:
             assert family.facts[f"{name}_residual"] == family.facts[f"{name}_identity_residual"] == 0.0
 
 
@@ -45,6 +45,71 @@ def test_known_linear_map_is_recovered(method: str, tmp_path: Path) -> None:
         torch.testing.assert_close(matrix[rows], expected, rtol=1e-8, atol=1e-8)
         assert family.facts[f"{name}_residual"] == family.facts[f"{name}_heldout_residual"] == 0.0
         assert family.facts[f"{name}_identity_residual"] > 0.1
+
+
+@TIED
+@pytest.mark.parametrize("method", ["delta", "delta_ridge"])
+def test_delta_gives_the_instruct_models_averages_and_what_the_donor_learned(
+    method: str, tied: bool, tmp_path: Path
+) -> None:
+    """An untrained donor becomes the initialised instruct model exactly, though no linear map relates the matrices."""
+    family = Family(tmp_path, byte_level(), byte_level("ru"), tied=tied)
+    matrix = family.operator.matrix
+    averages = {
+        role: {name: torch.from_numpy(matrix @ m.double().numpy()) for name, m in family.matrices(role).items()}
+        for role in ("base", "instruct")
+    }
+    learned = {name: random(len(rows), 9) for name, rows in averages["base"].items()}
+    donor = [rows.float() + learned[name] for name, rows in averages["base"].items()]
+    family.set_donor(donor[0], donor[-1])
+    rows = ordinary(byte_level("ru"))
+    for name, new in family.propagate(method).items():
+        expected = averages["instruct"][name] + learned[name].double()
+        if method == "delta_ridge":
+            # These matrices are unrelated, so held-out rows say that no map helps.
+            assert family.facts[f"{name}_penalty"] is None or family.facts[f"{name}_heldout_residual"] > 0.9
+        if method == "delta" or family.facts[f"{name}_penalty"] is None:
+            torch.testing.assert_close(new[rows].double(), expected[rows], rtol=1e-5, atol=1e-5)
+
+
+def test_delta_of_a_mean_row_is_the_difference_of_the_means(tmp_path: Path) -> None:
+    new = byte_level("ru", specials=("<|new|>", "<|eos|>", "<|bos|>"))
+    family = Family(tmp_path, byte_level(), new)
+    index = new.token_to_id("<|new|>")
+    assert index in family.operator.mean_rows
+    old = {role: family.matrices(role)["input"].double().mean(0) for role in ("base", "instruct")}
+    donor = family.matrices("donor")["input"][index].double()
+    found = family.propagate("delta")["input"][index].double()
+    torch.testing.assert_close(found, donor - old["base"] + old["instruct"], rtol=1e-5, atol=1e-5)
+
+
+def test_methods_of_one_call_are_those_of_single_calls(tmp_path: Path) -> None:
+    """They share the sums over the rows."""
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    names = [name for name in REGISTER if name != "own"]
+    folders = [tmp_path / role for role in ("base", "instruct", "donor")]
+    propagate(*folders, tmp_path / "operator", {name: tmp_path / "all" / name for name in names}, seed=0)
+    for name in names:
+        family.propagate(name)
+        together, alone = read_manifest(tmp_path / "all" / name), read_manifest(tmp_path / "out")
+        assert together == alone, name  # with the hashes of all files
+
+
+def test_facts_tell_how_new_rows_changed(tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    family.set_instruct(lambda matrix: 2 * matrix)
+    family.propagate("swap")
+    assert (family.facts["input_norm_ratio"], family.facts["input_neighbours_kept"]) == (1, 1)
+    family.propagate("conversion")
+    assert family.facts["input_norm_ratio"] == pytest.approx(2, rel=1e-4)
+    assert family.facts["input_neighbours_kept"] == 1
+
+
+def test_own_map_is_refused_before_any_work(tmp_path: Path) -> None:
+    family = Family(tmp_path, byte_level(), byte_level("ru"))
+    with pytest.raises(UserError, match=r"write path/to/file.py:function"):
+        family.propagate("own")
+    assert not (tmp_path / "out").exists()
 
 
 @TIED

@@ -89,6 +89,18 @@ def test_parents_and_licences(models: dict[str, Path], scores: Path) -> None:
     assert "1" * 40 in control
 
 
+def test_a_published_donor_is_named_instead_of_a_training(models: dict[str, Path], scores: Path) -> None:
+    donor = {"path": "org/donor", "subfolder": "checkpoint-30000", "revision": "2" * 40, "licence": "mit", "seen": True}
+    origins = parse_origins({"llama": LLAMA | {"donors": {"extended": donor}}})
+    write_cards(models, [FAMILY], origins, read_scores(scores), ["ru", "en"])
+    named = f"those of `org/donor` (folder checkpoint-30000, revision {'2' * 40}; licence mit)."
+    for name in ("llama/extended/donor", "llama/extended/conversion"):
+        card = (models[name] / "README.md").read_text(encoding="utf-8")
+        assert named in card
+        assert "Embedding pre-training" not in card
+    assert named not in (models["llama/original/instruct/saiga_copy"] / "README.md").read_text(encoding="utf-8")
+
+
 def test_how_a_model_was_made(models: dict[str, Path], scores: Path) -> None:
     cards = write(models, scores)
     assert "`cpt-050` of step 60" in cards["llama/extended/donor"]

@@ -12,7 +12,8 @@ from fixtures.report import FAMILIES, PUBLISHED, Files, files_of_methods, make_f
 from lep.config import UserError
 from lep.evaluation.paired import paired_difference
 from lep.evaluation.samples import load_samples
-from lep.names import METHODS, MICRO, parse_families
+from lep.methods import PAPER_METHODS
+from lep.names import MICRO, parse_families
 from lep.report.claim_list import Claim, Comparison, list_claims
 from lep.report.claims import FAILS, HOLDS, UNDECIDED, judge, verdict, write_claims
 from lep.report.published import read_published
@@ -40,7 +41,7 @@ def compute(
     target: Path,
     families: list[dict] = FAMILIES,
     seed: int = 42,
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] = tuple(PAPER_METHODS),
 ) -> dict:
     places = files.scores, files.metrics, PUBLISHED, answers, target
     write_claims(families, *places, draws=100, seed=seed, methods=methods)
@@ -272,7 +273,7 @@ def test_comparisons_are_of_the_models_that_the_statement_names(files: Files) ->
     donor = read_scores(files.scores).donor("llama", "bpe")
     assert listed["pretraining/llama/bpe"].comparisons == (Comparison("llama/base", donor),)
     pairs = {(c.before, c.after) for c in listed["methods/llama/bpe"].comparisons}
-    names = [f"llama/bpe/{method}" for method in METHODS]
+    names = [f"llama/bpe/{method}" for method in PAPER_METHODS]
     assert pairs == {(names[0], names[1]), (names[0], names[2]), (names[1], names[2])}
     lowest = {(c.before, c.after) for c in listed["propagation/llama/bpe-lowest"].comparisons}
     assert lowest == {(f"llama/{v}/conversion", "llama/bpe/conversion") for v in ("unigram", "extended", "optimized")}
@@ -317,7 +318,7 @@ def test_two_of_three_methods_are_compared(files: Files, claims: dict, tmp_path:
     assert claims["methods/mistral/unigram"]["paper"] == f"{max(paper.values()) - min(paper.values()):.3f}"
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", PAPER_METHODS)
 def test_one_method_alone_is_compared_with_none(files: Files, method: str) -> None:
     families = [{**family, "calibrated": []} for family in FAMILIES]
     scores, published = read_scores(files.scores), read_published(PUBLISHED)

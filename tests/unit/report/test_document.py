@@ -29,7 +29,8 @@ from fixtures.report import (
 from lep.config import UserError
 from lep.files import sha256_file
 from lep.manifest import publish, staging
-from lep.names import COLUMNS, METHODS, MICRO
+from lep.methods import PAPER_METHODS
+from lep.names import COLUMNS, MICRO
 from lep.report import document
 from lep.report.checks import CHECKS, junit
 from lep.report.claims import write_claims
@@ -37,12 +38,14 @@ from lep.report.document import compile_document, lay_out, passed_checks
 from lep.report.facts import artefact_hashes, flatten, read_claims, read_pins
 from lep.report.figure_1_2 import plot_figure1, plot_figure2
 from lep.report.figure_3 import plot_figure3
+from lep.report.figure_methods import plot_methods
 from lep.report.figure_symbols import plot_symbols
 from lep.report.markup import number, signed
+from lep.report.methods_compared import compare_methods
 from lep.report.tables import build_table, read_sources, write_table
 
 SOURCE = ROOT / "paper"
-FIGURES = ("figure1", "figure2", "figure3", "symbols_per_token")
+FIGURES = ("figure1", "figure2", "figure3", "symbols_per_token", "methods")
 Report = dict[str, object]  # the arguments of build_report, but for the target
 
 
@@ -51,7 +54,7 @@ def build_report(
     scores: Path,
     metrics: Path,
     published: Path,
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] = tuple(PAPER_METHODS),
     **others: object,
 ) -> None:
     """The report from the files that its sources are read from."""
@@ -73,13 +76,16 @@ def report(files: Files) -> Report:
     plot_figure2(sources, drawn["figure2"])
     plot_figure3(FAMILIES, files.samples, drawn["figure3"])
     plot_symbols(sources, drawn["symbols_per_token"])
+    compared = {kind: folder / f"compared.{kind}" for kind in ("csv", "md")}
+    compare_methods(FAMILIES, files.scores, files.answers, compared, PAPER_METHODS, draws=20)
+    plot_methods(FAMILIES, compared["csv"], drawn["methods"])
     write_claims(FAMILIES, files.scores, files.metrics, PUBLISHED, files.answers, folder / "claims.csv", draws=20)
     (folder / "checks.xml").write_text(junit(dict.fromkeys(CHECKS)))
     return {
         "families": FAMILIES, "settings": SETTINGS, "source": SOURCE, "tables": tables(FAMILIES, files, folder),
         "figures": [folder / f"{name}.pdf" for name in FIGURES], "scores": files.scores, "metrics": files.metrics,
         "published": PUBLISHED, "claims": folder / "claims.csv", "checks": folder / "checks.xml",
-        "requirements": ROOT / "requirements.txt",
+        "requirements": ROOT / "requirements.txt", "methods_compared": compared["csv"],
     }  # fmt: skip
 
 
@@ -133,7 +139,7 @@ def test_the_text_has_its_sections_tables_and_figures(text: str) -> None:
     headings = (
         "1 What was run", "2 Results", "2.1 Best models", "2.2 Vocabularies and embedding pre-training",
         "2.3 Learned Embedding Propagation", "2.4 Calibration", "3 Differences from the paper",
-        "4 Claims of the paper", "5 Sample answers", "6 Checks and provenance", "6.1 Configuration", "6.2 Software",
+        "4 Claims of the paper", "5 Sample answers", "7 Checks and provenance", "7.1 Configuration", "7.2 Software",
     )  # fmt: skip
     for heading in headings:
         assert plain(heading) in text
@@ -250,7 +256,7 @@ def test_facts_by_hand(report: Report, files: Files, tmp_path: Path, monkeypatch
     assert t2["original"] == number(score_of(files, "llama/base"))
     ranges = []
     for v in ("bpe", "unigram", "extended", "optimized"):
-        values = [score_of(files, f"llama/{v}/{method}") for method in METHODS]
+        values = [score_of(files, f"llama/{v}/{method}") for method in PAPER_METHODS]
         ranges.append(max(values) - min(values))
     propagated = [r["model"] for r in read_rows(files.scores) if re.match(r"llama/\w+/[a-z]+$", r["model"])]
     propagated = [model for model in propagated if not model.endswith("instruct")]
@@ -279,7 +285,7 @@ def test_facts_by_hand(report: Report, files: Files, tmp_path: Path, monkeypatch
     [
         (["swap", "conversion"], "in two ways", (".009", ".005")),
         (["conversion"], "in one way,", (None, None)),
-        (list(METHODS), "in three ways", (".016", ".012")),
+        (list(PAPER_METHODS), "in three ways", (".016", ".012")),
     ],
 )
 def test_the_text_speaks_of_the_methods_that_were_run(

@@ -11,6 +11,7 @@ from darumeru.specs import GROUPS, SPECS
 from fixtures.configuration import SCALES, configured
 from lep.calibration.answers import AnswerJob
 from lep.calibration.calibrate import CalibrateJob
+from lep.calibration.grades import GradeJob
 from lep.config import UserError, parse_job
 from lep.evaluation.harness import EvaluateJob
 from lep.evaluation.sample_answers import SampleJob
@@ -36,6 +37,7 @@ CLASSES = {
     "pretrain": PretrainJob,
     "pretrain_sweep": PretrainJob,
     "answer_prompts": AnswerJob,
+    "grade_answers": GradeJob,
     "calibrate": CalibrateJob,
     "evaluate": EvaluateJob,
     "evaluate_part": EvaluateJob,
@@ -51,7 +53,7 @@ def run_of(scale: str) -> Run:
 def targets(run: Run) -> Iterator[tuple[str, ...]]:
     """Rule and wildcards of every expensive job that the run can have."""
     for family in run.families:
-        yield "answer_prompts", family
+        yield from (("answer_prompts", family), ("grade_answers", family))
         yield from (("calibrate", family, *calibration) for calibration in calibrations(run, family))
         if family in ARCHITECTURES:
             yield from (("train_stand_in", family, role) for role in ("base", "instruct"))

@@ -8,7 +8,8 @@ from fixtures.configuration import SCALES, configuration
 from jsonschema import Draft202012Validator
 from lep.config import UserError
 from lep.corpus.scripts import SCRIPTS
-from lep.names import CALIBRATIONS, METHODS, NEW_VOCABULARIES
+from lep.methods import METHODS
+from lep.names import CALIBRATIONS, NEW_VOCABULARIES
 from lep.workflow import schema
 from lep.workflow.schema import SCHEMA, load_schema
 

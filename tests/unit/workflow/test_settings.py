@@ -58,6 +58,7 @@ def test_a_subset_keeps_what_belongs_to_it() -> None:
     [
         ({"backend": "openai"}, "calibration.judge.endpoint"),
         ({"backend": "openai", "endpoint": "http://host:8000/v1"}, "calibration.judge.model"),
+        ({"backend": "openai", "endpoint": "http://host/v1?api_key=k"}, "into the environment variable LEP_JUDGE_KEY"),
         ({"backend": "local"}, "calibration.judge.model: backend local needs a model folder"),
         ({"backend": "gpt"}, "use one of stand_in, openai, local"),
     ],

@@ -56,7 +56,8 @@ def paper(root: Path, **changes: object) -> Run:
 def test_locked_revisions_are_used(root: Path) -> None:
     run = paper(root)
     assert model_reference(run, "llama", "base")["revision"] == "1" * 40
-    assert model_reference(run, "qwen", "instruct") == {"path": "Qwen/Qwen2-7B-Instruct", "revision": "2" * 40}
+    qwen = {"path": "Qwen/Qwen2-7B-Instruct", "revision": "2" * 40, "subfolder": ""}
+    assert model_reference(run, "qwen", "instruct") == qwen
     assert model_reference(run, "mistral", "base")["revision"] == UNPINNED
     assert dataset_reference(run, "darulm") == {"repository": "dichspace/darulm", "revision": "3" * 40}
 
@@ -106,6 +107,26 @@ def test_published_donors_come_from_the_hub(root: Path) -> None:
     references = set(unpinned_references(run))
     assert {source.reference for source in donors} <= references
     assert not [source for source in hub_sources(paper(root)) if "/donors/" in source.manifest]
+    seen = {source.name: source.seen for source in donors}
+    mistral, llama = "RefalMachine/mistral_darulm_20_05_24_part1-2_32000", "RefalMachine/llama3_darulm_20_05_24_part1-2"
+    assert [name for name, is_seen in seen.items() if is_seen] == [
+        f"model {mistral}_bpe_full_lr1e4_bs256/checkpoint-30000",
+        f"model {llama}_128000_bpe_full_lr2e4_bs256/checkpoint-30000",
+        f"model {llama}_128000_unigram_full_lr2e4_bs256/checkpoint-30000",
+    ]
+    assert len(seen) == 7
+
+
+def test_a_model_may_lie_in_a_folder_of_a_folder() -> None:
+    reference = {"path": "./mine", "revision": "shipped", "subfolder": "checkpoint-2"}
+    run = configured(donor="published", families=[FAMILY | {"published_donors": {"bpe": reference}}])
+    assert published_donor(run, "mistral", "bpe") == "./mine/checkpoint-2/config.json"
+
+
+def test_mmlu_may_be_a_configuration_of_darumeru(root: Path) -> None:
+    mmlu = {"repository": "RefalMachine/darumeru", "revision": UNPINNED, "configuration": "mmlu_nlpcoreteam"}
+    run = paper(root, evaluation={"datasets": {"nlpcore_mmlu": mmlu}})
+    assert f"nlpcore_mmlu=RefalMachine/darumeru:mmlu_nlpcoreteam@{'4' * 40}" in benchmark_options(run)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,153 @@
+"""Table S1 and its figure, which are not in the paper: all methods of propagation against Conversion, paired."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lep.config import UserError
+from lep.evaluation.paired import paired_difference
+from lep.files import write_csv, write_text
+from lep.methods import CALIBRATED_METHOD, METHODS, parse_methods
+from lep.names import COLUMNS, MICRO, TITLES, VOCABULARIES, Family, parse_families
+from lep.report.claims import load_needed
+from lep.report.markup import number, signed
+from lep.report.scores import Paths, Scores, as_paths, read_scores
+
+BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
+HEADER = (
+    "family", "vocabulary", "method", "name", "value", "low", "high", "difference", "difference_low", "difference_high",
+    "verdict", "n", "run",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One score of a propagated model, and its paired difference to the model of Conversion."""
+
+    family: str
+    vocabulary: str
+    method: str
+    name: str  # micro_avg or a group
+    value: float
+    low: float
+    high: float
+    difference: tuple[float, float, float] | None  # value and 95 % interval; None = Conversion itself, or not run
+    n: int
+
+    @property
+    def verdict(self) -> str:
+        """Whether the method is better or worse than Conversion; empty without a difference."""
+        if self.difference is None:
+            return ""
+        _, low, high = self.difference
+        return BETTER if low > 0 else WORSE if high < 0 else UNDECIDED
+
+
+def compare_methods(
+    families: Sequence[dict],
+    scores: Path,
+    samples: Paths,
+    outputs: Mapping[str, Path],
+    methods: Sequence[str],
+    draws: int = 1000,
+    seed: int = 42,
+    run: str = "",
+) -> None:
+    """Write the comparison as `csv`, with Micro-Avg and groups, and as `md`, with the Micro-Avg.
+
+    Arguments as in `lep.report.claims.write_claims`. Both models of a difference are scored on the same resampled
+    items. A difference whose interval holds 0 is undecided.
+    """
+    table, parsed = read_scores(scores), parse_families(families)
+    rows = list(_compare(parsed, table, as_paths(samples), parse_methods(methods), draws, seed))
+    write_csv(outputs["csv"], HEADER, ([*_line(row), run] for row in rows))
+    write_text(outputs["md"], _markdown(parsed, [row for row in rows if row.name == MICRO], run))
+
+
+def read_compared(path: Path) -> list[Compared]:
+    """The rows of a comparison as `compare_methods` wrote it."""
+    with open(path, encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != HEADER:
+            raise UserError(f"{path} must have the columns {', '.join(HEADER)}; compare the methods again")
+        found = []
+        for row in reader:
+            texts = [row[key] for key in ("difference", "difference_low", "difference_high")]
+            difference = tuple(map(float, texts)) if all(texts) else None
+            names = [row[key] for key in HEADER[:4]]
+            found.append(Compared(*names, *(float(row[key]) for key in HEADER[4:7]), difference, int(row["n"])))
+    return found
+
+
+def summarise(rows: Sequence[Compared]) -> list[dict[str, str]]:
+    """For each method, in how many vocabularies its Micro-Avg is better, worse or undecided against Conversion."""
+    found = []
+    for method in METHODS:
+        verdicts = [row.verdict for row in rows if (row.method, row.name) == (method, MICRO) and row.verdict]
+        if verdicts:
+            counts = {verdict: str(verdicts.count(verdict)) for verdict in (BETTER, WORSE, UNDECIDED)}
+            found.append({"title": METHODS[method].title, "vocabularies": str(len(verdicts)), **counts})
+    return found
+
+
+def shown(rows: Sequence[Compared], families: Sequence[Family]) -> list[dict[str, str]]:
+    """The Micro-Avg rows of these families as text, for a table."""
+    titles = {family.name: family.shown("instruct") for family in families}
+    return [
+        {
+            "family": titles[row.family],
+            "vocabulary": VOCABULARIES[row.vocabulary].title,
+            "method": METHODS[row.method].title,
+            "value": number(row.value),
+            "half": number((row.high - row.low) / 2),
+            "difference": signed(row.difference[0]) if row.difference else "–",
+            "interval": f"{signed(row.difference[1])} to {signed(row.difference[2])}" if row.difference else "–",
+            "verdict": row.verdict or "–",
+        }
+        for row in rows
+        if row.name == MICRO and row.family in titles
+    ]
+
+
+def _compare(
+    families: Sequence[Family], scores: Scores, samples: Sequence[Path], methods: Sequence[str], draws: int, seed: int
+) -> Iterator[Compared]:
+    models = {
+        (family.name, vocabulary, method): family.propagated(vocabulary, method)
+        for family in families
+        for vocabulary in family.vocabularies
+        for method in methods
+    }
+    values = load_needed(samples, set(models.values()))
+    for (family, vocabulary, method), model in models.items():
+        reference = values.get(models.get((family, vocabulary, CALIBRATED_METHOD)))
+        for name in COLUMNS:
+            score = scores.need(model, name)
+            difference = None
+            if reference is not None and method != CALIBRATED_METHOD:
+                difference = paired_difference(reference, values[model], name, draws=draws, seed=seed)
+            yield Compared(family, vocabulary, method, name, score.value, score.low, score.high, difference, score.n)
+
+
+def _line(row: Compared) -> list[str]:
+    numbers = [row.value, row.low, row.high, *(row.difference or ())]
+    texts = [f"{value:.6f}" for value in numbers] + [""] * (6 - len(numbers))
+    return [row.family, row.vocabulary, row.method, row.name, *texts, row.verdict, str(row.n)]
+
+
+def _markdown(families: Sequence[Family], rows: Sequence[Compared], run: str) -> str:
+    titles = ("Model", "Vocabulary", "Method", TITLES[MICRO], "Against Conversion", "95 % interval", "Verdict")
+    lines = ["**Table S1.** Methods of propagation, and their paired differences to Conversion", ""]
+    lines += ["| " + " | ".join(titles) + " |", "|---|---|---|---:|---:|---:|---|"]
+    for row in shown(rows, families):
+        cells = [row["family"], row["vocabulary"], row["method"], f"{row['value']} ±{row['half']}"]
+        lines.append("| " + " | ".join([*cells, row["difference"], row["interval"], row["verdict"]]) + " |")
+    notes = ["Both models of a difference are scored on the same resampled items. Undecided: the interval holds 0."]
+    notes += [
+        f"{row['title']}: better in {row['better']}, worse in {row['worse']}, undecided in {row['undecided']} of "
+        f"{row['vocabularies']} vocabularies."
+        for row in summarise(rows)
+    ]
+    notes += [f"Run `{run}`."] if run else []
+    return "\n".join([*lines, "", *(f"{note}  " for note in notes)]).rstrip() + "\n"

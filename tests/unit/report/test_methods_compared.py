@@ -1,0 +1,110 @@
+"""Table S1 and its figure: paired differences to Conversion, verdicts, and what is left out."""
+
+import csv
+import gzip
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fixtures.report import FAMILIES, Files, files_of_methods, make_files, outputs, read_rows, write_rows
+from lep.config import UserError
+from lep.evaluation.paired import paired_difference
+from lep.evaluation.samples import load_samples
+from lep.methods import PAPER_METHODS
+from lep.names import COLUMNS, MICRO
+from lep.report.figure_methods import plot_methods
+from lep.report.methods_compared import HEADER, compare_methods, read_compared, summarise
+
+COPY = ("cp_sent_ru", "cp_para_ru", "cp_sent_en", "cp_para_en")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return make_files(tmp_path_factory.mktemp("files"), items=12, draws=20)
+
+
+def compare(files: Files, folder: Path, methods: tuple[str, ...] = PAPER_METHODS) -> dict[tuple, dict[str, str]]:
+    places = {kind: folder / f"methods.{kind}" for kind in ("csv", "md")}
+    compare_methods(FAMILIES, files.scores, files.answers, places, methods, draws=50, seed=3, run="ci-1")
+    return {tuple(row[key] for key in HEADER[:4]): row for row in read_rows(places["csv"])}
+
+
+def with_ridge(files: Files, folder: Path) -> Files:
+    """The run with a further method, whose answers are those of Swap but for perfect copies."""
+    rows = [*read_rows(files.scores)]
+    swaps = [row | {"model": row["model"].replace("/swap", "/ridge")} for row in rows if row["model"].endswith("/swap")]
+    scores = write_rows(folder / "scores.csv", tuple(rows[0]), rows + swaps)
+    with gzip.open(files.answers, "rt", encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    copies = [
+        line | {"model": line["model"].replace("/swap", "/ridge")} for line in lines if line["model"].endswith("/swap")
+    ]
+    perfect = {"length_ratio": 1.0, "copied": 1.0}
+    copies = [line | {"value": line["value"] | perfect} if line["task"] in COPY else line for line in copies]
+    with gzip.open(folder / "answers.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines + copies)
+    return replace(files, scores=scores, answers=folder / "answers.jsonl.gz")
+
+
+def test_differences_are_paired_and_against_conversion(files: Files, tmp_path: Path) -> None:
+    found = compare(files, tmp_path)
+    assert len(found) == 7 * 3 * len(COLUMNS)
+    samples = load_samples(files.answers)
+    for name in COLUMNS:
+        row = found["llama", "bpe", "swap", name]
+        expected = paired_difference(samples["llama/bpe/conversion"], samples["llama/bpe/swap"], name, draws=50, seed=3)
+        assert [float(row[key]) for key in HEADER[7:10]] == pytest.approx(expected, abs=1e-6)
+        low, high = expected[1:]
+        assert row["verdict"] == ("better" if low > 0 else "worse" if high < 0 else "undecided")
+        assert found["llama", "bpe", "conversion", name]["difference"] == ""
+        assert found["llama", "bpe", "conversion", name]["verdict"] == ""
+    assert {row["run"] for row in found.values()} == {"ci-1"}
+
+
+def test_a_planted_gain_is_found(files: Files, tmp_path: Path) -> None:
+    """Copies that are perfect for one method alone: better on copying, and in the summary of the Micro-Avg."""
+    found = compare(with_ridge(files, tmp_path), tmp_path, (*PAPER_METHODS, "ridge"))
+    for family, vocabulary in (("llama", "bpe"), ("mistral", "extended")):
+        assert found[family, vocabulary, "ridge", "daru_copy_ru"]["verdict"] == "better"
+        same = [found[family, vocabulary, method, "daru_mmlu"]["difference"] for method in ("ridge", "swap")]
+        assert same[0] == same[1]
+    rows = read_compared(tmp_path / "methods.csv")
+    summary = {row["title"]: row for row in summarise(rows)}
+    assert list(summary) == ["Swap", "Overlap", "Ridge"]
+    verdicts = [row.verdict for row in rows if (row.method, row.name) == ("ridge", MICRO)]
+    assert summary["Ridge"]["better"] == str(verdicts.count("better"))
+    assert summary["Ridge"]["vocabularies"] == "7"
+    text = (tmp_path / "methods.md").read_text(encoding="utf-8")
+    assert text.startswith("**Table S1.**")
+    assert f"Ridge: better in {verdicts.count('better')}, worse in" in text
+
+
+def test_without_conversion_there_are_scores_and_no_difference(files: Files, tmp_path: Path) -> None:
+    methods = ("swap", "overlap")
+    found = compare(files_of_methods(files, tmp_path, methods), tmp_path, methods)
+    assert len(found) == 7 * 2 * len(COLUMNS)
+    assert all(row["value"] and not row["difference"] and not row["verdict"] for row in found.values())
+    places = outputs(tmp_path, "methods_figure", "pdf", "png", "csv")
+    plot_methods(FAMILIES, tmp_path / "methods.csv", places)  # an empty figure, not an error
+    assert len(places["csv"].read_text().splitlines()) == 1
+
+
+def test_figure_has_the_data_of_the_table(files: Files, tmp_path: Path) -> None:
+    compare(files, tmp_path)
+    places = outputs(tmp_path, "figure", "pdf", "png", "csv")
+    plot_methods(FAMILIES, tmp_path / "methods.csv", places, run="ci-1")
+    drawn = list(csv.DictReader(places["csv"].read_text().splitlines()))
+    table = [row for row in read_rows(tmp_path / "methods.csv") if row["name"] == MICRO and row["difference"]]
+    assert [row["difference"] for row in drawn] == [row["difference"] for row in table]
+    first = places["png"].read_bytes()
+    plot_methods(FAMILIES, tmp_path / "methods.csv", places, run="ci-1")
+    assert places["png"].read_bytes() == first
+
+
+def test_missing_model_and_foreign_file(files: Files, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no samples of llama/bpe/ridge"):
+        compare(files, tmp_path, (*PAPER_METHODS, "ridge"))
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match=r"other\.csv must have the columns family, vocabulary"):
+        read_compared(tmp_path / "other.csv")
