@@ -21,7 +21,7 @@ rule fetch_donor:
         "Fetching the donor {params.reference[path]}"
     shell:
         "HF_HUB_OFFLINE=0 python -m lep.fetch hub --kind model --repository {params.reference[path]:q}"
-        " --revision {params.reference[revision]:q} --subfolder {params.reference[subfolder]:q}"
+        " --revision {params.reference[revision]:q} --subfolder={params.reference[subfolder]:q}"
         " --output $(dirname {output.manifest:q}) > {log:q} 2>&1"
 
 

@@ -14,14 +14,31 @@ rule train_sentencepiece:
         "../envs/tokenize.yaml"
     threads: config["vocabulary"]["threads"]
     params:
-        settings={
-            key: config["vocabulary"][key]
-            for key in ("languages", "characters", "threads")
-        },
+        settings=recipes.vocabulary_text(RUN),
     message:
         "Training a SentencePiece {wildcards.model_type} model of {wildcards.size} pieces"
     script:
         "../scripts/train_sentencepiece.py"
+
+
+# A model that `vocabulary.models` brings along instead.
+rule import_sentencepiece:
+    input:
+        model=lambda wildcards: config["vocabulary"]["models"][
+            f"{wildcards.model_type}-{wildcards.size}"
+        ],
+    output:
+        manifest="<results>/vocabularies/given/{model_type}-{size}/manifest.json",
+    log:
+        "<logs>/import_sentencepiece/{model_type}-{size}.log",
+    benchmark:
+        "<benchmarks>/import_sentencepiece/{model_type}-{size}.tsv"
+    conda:
+        "../envs/tokenize.yaml"
+    message:
+        "Taking the SentencePiece {wildcards.model_type} model of {wildcards.size} pieces from {input.model}"
+    script:
+        "../scripts/import_sentencepiece.py"
 
 
 rule import_tokenizer:
@@ -69,6 +86,7 @@ rule build_vocabulary:
 rule measure_vocabularies:
     input:
         tokenizers=list(models.vocabularies(RUN).values()),
+        models=list(recipes.vocabulary_models(RUN).values()),
         heldout=RUN.heldout,
         training="<results>/corpus/tokenizer.jsonl",
     output:
@@ -82,6 +100,7 @@ rule measure_vocabularies:
         "../envs/tokenize.yaml"
     params:
         names=list(models.vocabularies(RUN)),
+        models=recipes.vocabulary_models(RUN),
         settings=recipes.vocabulary_report(RUN),
     message:
         "Measuring the vocabularies on held-out text"
@@ -94,6 +113,7 @@ rule report_vocabularies:
         metrics=rules.measure_vocabularies.output.metrics,
         tokens=rules.measure_vocabularies.output.tokens,
         published="data/published_scores.csv",
+        published_pieces="data/published_pieces.csv",
     output:
         table="<results>/tables/vocabularies.csv",
         md="<results>/tables/vocabularies.md",

@@ -14,5 +14,6 @@ if __name__ == "__main__":
             training=Path(snakemake.input.training),
             metrics=Path(snakemake.output.metrics),
             tokens=Path(snakemake.output.tokens),
+            models={name: Path(path).parent for name, path in snakemake.params.models.items()},
             **snakemake.params.settings,
         )

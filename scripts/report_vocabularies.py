@@ -10,6 +10,7 @@ if __name__ == "__main__":
             metrics=snakemake.input.metrics,
             tokens=snakemake.input.tokens,
             published=snakemake.input.published,
+            published_pieces=snakemake.input.published_pieces,
             outputs=dict(snakemake.output.items()),
             **snakemake.params.settings,
         )

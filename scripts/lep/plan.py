@@ -20,6 +20,8 @@ from lep.planning.cost import Cost, CostModel
 from lep.planning.cuts import cuts
 from lep.planning.disk import disk_parts
 from lep.planning.schedule import Job, Total, read_jobs, schedule
+from lep.workflow.run import Run
+from lep.workflow.sources import hub_sources
 
 _CLUSTER = 50  # jobs without GPU that a cluster runs at the same time
 _SMALLEST_SAVING = 0.02  # share of the time that a cut must save to be listed
@@ -38,7 +40,8 @@ def render(jobs: list[Job], config: dict, root: Path, gpus: int, processes: int)
     where = f"{gpus} GPUs" if gpus else f"{processes} cores"
     hours = f"{_hours(total.device_seconds)} GPU-hours; " if gpus else ""
     lines = [f"{len(jobs)} jobs at scale {config['scale']}", "", *_table(jobs, costs), ""]
-    lines += [f"In all {hours}{_span(total.wall_seconds)} on {where}.", "", *_disk(model), *_memory(jobs, costs, model)]
+    lines += [f"In all {hours}{_span(total.wall_seconds)} on {where}.", "", *_disk(model), *_unseen(model.run)]
+    lines += _memory(jobs, costs, model)
     lines += [*_cut_lines(jobs, config, root, gpus, processes, total), "", _basis(config["plan"])]
     return "\n".join(lines) + "\n"
 
@@ -68,6 +71,15 @@ def _disk(model: CostModel) -> list[str]:
     parts = disk_parts(model)
     listed = ", ".join(f"{name} {size / 1e9:,.1f}" for name, size in parts.items())
     return [f"Disk: {sum(parts.values()) / 1e9:,.1f} GB at the end of the whole run ({listed}, in GB)."]
+
+
+def _unseen(run: Run) -> list[str]:
+    """A line for each repository that the configuration marks as not seen on the hub."""
+    return [
+        f"Not seen on the hub when the configuration was written (seen: false): {source.name}."
+        for source in hub_sources(run)
+        if not source.seen
+    ]
 
 
 def _memory(jobs: list[Job], costs: Callable[[Job], Cost], model: CostModel) -> list[str]:

@@ -45,7 +45,7 @@ def list_files(kind: str, repository: str, revision: str, subfolder: str = "") -
     """
     from huggingface_hub import HfApi, hf_hub_download
 
-    with _hub_errors(kind, repository, revision), tempfile.TemporaryDirectory() as folder:
+    with hub_errors(kind, repository, revision), tempfile.TemporaryDirectory() as folder:
         wanted = None if revision == UNPINNED else revision
         info = HfApi().repo_info(repository, repo_type=kind, revision=wanted, files_metadata=True)
         siblings = {file.rfilename: file for file in info.siblings}
@@ -73,7 +73,7 @@ def fetch_hub(kind: str, repository: str, revision: str, output: Path, subfolder
     download = output.with_name(f".{output.name}.download")
     listing = list_files(kind, repository, revision, subfolder)
     logger.info("fetching %s of %s at commit %s", total_size(listing.sizes), repository, listing.commit)
-    with _hub_errors(kind, repository, revision):
+    with hub_errors(kind, repository, revision):
         patterns = [glob.escape(file.rfilename) for file in listing.files.values()]
         snapshot_download(
             repository, repo_type=kind, revision=listing.commit, local_dir=download, allow_patterns=patterns
@@ -107,7 +107,7 @@ def check_access(kind: str, repository: str, listing: Listing) -> None:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     file = max(listing.files.values(), key=lambda file: file.size or 0)
-    with _hub_errors(kind, repository, listing.commit):
+    with hub_errors(kind, repository, listing.commit):
         get_hf_file_metadata(hf_hub_url(repository, file.rfilename, repo_type=kind, revision=listing.commit))
 
 
@@ -128,7 +128,7 @@ def _checked_sha256(path: Path, file: "RepoSibling") -> str:
 
 
 @contextlib.contextmanager
-def _hub_errors(kind: str, repository: str, revision: str) -> Iterator[None]:
+def hub_errors(kind: str, repository: str, revision: str) -> Iterator[None]:
     """Turn each failure of the hub into one message, which never contains a token."""
     import httpx2
     from huggingface_hub.constants import ENDPOINT
@@ -165,7 +165,7 @@ def lock_sources(references: Sequence[str], lock: Path) -> None:
         if reference in known:
             continue
         try:
-            with _hub_errors(kind, repository, branch or "main"):
+            with hub_errors(kind, repository, branch or "main"):
                 known[reference] = HfApi().repo_info(repository, repo_type=kind, revision=branch or None).sha
         except UserError as error:
             failed.append(str(error))

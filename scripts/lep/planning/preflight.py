@@ -12,8 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -22,45 +21,34 @@ from lep.calibration.endpoint_judge import probe
 from lep.calibration.grading import JudgeSettings
 from lep.config import UserError, parse_job
 from lep.fetch.endpoint import elsewhere_fault
-from lep.fetch.hub import HubUnreachableError, check_access
-from lep.fetch.sources import UNPINNED, read_sources
+from lep.fetch.sources import read_sources
 from lep.files import sha256_file
 from lep.log import logged
 from lep.names import CALIBRATIONS
+from lep.planning.access import Looked, check_sources, look_up, model_bytes
 from lep.planning.cost import CostModel
 from lep.planning.disk import disk_parts
+from lep.planning.finding import FAILED, NOTE, OK, Finding, more
 from lep.workflow.jobs import judge_settings
 from lep.workflow.models import adapted, calibrations
 from lep.workflow.run import Run
-from lep.workflow.sources import HubSource, hub_sources
 
 OLDEST_PYTHON = (3, 11)
 PARTITIONS = "slurm/partitions.yaml"
-OK, NOTE, FAILED = "ok", "note", "FAILED"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Outcome of one check."""
-
-    state: str  # ok, note or FAILED
-    what: str
-    remedy: str = ""  # what to do about it
-
-    def __str__(self) -> str:
-        return f"{self.state:6}  {self.what}" + (f"\n        -> {self.remedy}" if self.remedy else "")
 
 
 def preflight(config: Mapping, root: Path) -> list[Finding]:
     """Findings of all checks. `root` is the folder of the Snakefile."""
+    run = Run(config, root)
+    looked = look_up(run)
     checks = (
         check_versions(root),
-        check_sources(hub_sources(Run(config, root)), root),
+        check_sources(looked, run),
         check_packages(config, root),
         check_judge(config, root),
         check_devices(config, root),
         check_memory(config, root),
-        check_disk(config, root),
+        check_disk(config, root, looked),
     )
     return [finding for findings in checks for finding in findings]
 
@@ -74,38 +62,9 @@ def check_versions(root: Path) -> Iterator[Finding]:
         wrong.insert(0, f"Python {sys.version.split()[0]}, not 3.11 or newer")
     if wrong:
         remedy = "run `make .venv/.installed`, and start Snakemake as .venv/bin/snakemake"
-        yield Finding(FAILED, f"versions: {'; '.join(wrong[:5])}" + _more(wrong, 5), remedy)
+        yield Finding(FAILED, f"versions: {'; '.join(wrong[:5])}" + more(wrong, 5), remedy)
     else:
         yield Finding(OK, f"versions: Python {sys.version.split()[0]}, {len(pins)} packages as pinned")
-
-
-def check_sources(sources: list[HubSource], root: Path) -> Iterator[Finding]:
-    """Each model and data set is fetched already, or can be fetched with this network and token."""
-    failed, unreachable = False, []
-    for source in sources:
-        name = f"{source.kind} {source.repository}"
-        if (root / source.manifest).is_file():
-            yield Finding(OK, f"{name}: fetched")
-            continue
-        # Unpinned data sets of the benchmark come from the branch with the hub's own Parquet copy.
-        revision = source.branch if source.branch and source.revision == UNPINNED else source.revision
-        try:
-            check_access(source.kind, source.repository, revision)
-        except HubUnreachableError:
-            unreachable.append(name)
-        except UserError as error:
-            failed = True
-            yield Finding(FAILED, str(error))
-        else:
-            yield Finding(OK, f"{name}: can be fetched")
-    if unreachable:
-        what = f"the hub cannot be reached from this machine; it is needed for {', '.join(unreachable[:3])}"
-        yield Finding(FAILED, what + _more(unreachable, 3), "check the network, or name local folders as `path`")
-    if failed or unreachable:
-        what = (
-            "without network: run `snakemake --profile slurm fetch_all` on a machine with network and this file system"
-        )
-        yield Finding(NOTE, what)
 
 
 def check_packages(config: Mapping, root: Path) -> Iterator[Finding]:
@@ -226,7 +185,7 @@ def check_memory(config: Mapping, root: Path) -> Iterator[Finding]:
             sizes[name] = costs.cost("calibrate", wildcards).device_bytes
     over = [f"{name} {size / 1e9:.0f} GB" for name, size in sizes.items() if size > device["memory_gb"] * 1e9]
     if over:
-        what = f"GPU memory: {device['memory_gb']} GB ({device['name']}), but about {', '.join(over[:3])}" + _more(
+        what = f"GPU memory: {device['memory_gb']} GB ({device['name']}), but about {', '.join(over[:3])}" + more(
             over, 3
         )
         remedy = (
@@ -239,12 +198,15 @@ def check_memory(config: Mapping, root: Path) -> Iterator[Finding]:
         yield Finding(OK, f"GPU memory: about {most:.0f} GB needed at most, {have}")
 
 
-def check_disk(config: Mapping, root: Path) -> Iterator[Finding]:
-    """The disk has room for the rest of the run, by the cost model."""
+def check_disk(config: Mapping, root: Path, looked: Iterable[Looked] = ()) -> Iterator[Finding]:
+    """The disk has room for the rest of the run, by the cost model and the hub's lists of files (`looked`)."""
     results = root / "results"
     place = results if results.exists() else root
     present = _size(results / config["scale"])
-    needed = sum(disk_parts(CostModel(config, root)).values()) - present
+    parts = disk_parts(CostModel(config, root))
+    if listed := model_bytes(looked, root):
+        parts["fetched models"] = listed
+    needed = sum(parts.values()) - present
     free = shutil.disk_usage(place).free
     if needed > free:
         where = place.relative_to(root.parent)
@@ -271,10 +233,6 @@ def _installed(package: str) -> str | None:
         return importlib.metadata.version(package).split("+")[0]
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _more(entries: list[str], shown: int) -> str:
-    return f" and {len(entries) - shown} more" if len(entries) > shown else ""
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Report on vocabularies: length of text in tokens, speed-up of generation, and unused rows."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from lep.files import write_csv, write_text
 from lep.names import ORIGINAL, VOCABULARIES, Family, parse_families
 from lep.report.figure_style import GREY, SERIES, WIDTH, figure_style, save
 from lep.report.markup import GAP, number
+from lep.report.piece_table import measured_pieces, piece_columns, piece_lines, read_published_pieces
 from lep.report.published import Published, find_published, read_published
 from lep.report.scores import Metrics, read_metrics
 
@@ -81,26 +82,35 @@ def report_vocabularies(
     metrics: Path,
     tokens: Path,
     published: Path,
+    published_pieces: Path,
     outputs: dict[str, Path],
     *,
-    languages: Sequence[str],
+    languages: Mapping[str, str],
     characters: int,
     under_trained_below: int,
 ) -> None:
     """Write the table (`table` as CSV, `md` with lists of tokens) and the figure (`pdf`, `png`, `csv`).
 
-    - `metrics`, `tokens`: CSV files of the measured vocabularies; `published`: the paper's values
-    - `languages`: of the corpus, in order; the paper has values for Russian only
+    - `metrics`, `tokens`: CSV files of the measured vocabularies; `published`: the paper's values;
+      `published_pieces`: what the published SentencePiece models have
+    - `languages`: scripts of the corpus by language, in order; the paper has values for Russian only
     - `characters`, `under_trained_below`: settings of the measurement, for the notes
 
     A forward pass writes one token, so the speed-up of generation is symbols per token over that of the original
     vocabulary, if passes take equal time.
     """
-    shown = Languages(*languages[:2])
-    values = read_published(published) if shown.adapted == "ru" else []
-    rows = _read(parse_families(families), read_metrics(metrics), values, shown)
-    write_csv(outputs["table"], ["model", "stand_in", *shown.columns], (_cells(row, shown) for row in rows))
-    write_text(outputs["md"], _markdown(rows, shown, Path(tokens), characters, under_trained_below))
+    shown = Languages(*list(languages)[:2])
+    russian = shown.adapted == "ru"
+    columns = piece_columns(list(languages.values())[:2], russian)
+    found = read_metrics(metrics)
+    rows = _read(parse_families(families), found, read_published(published) if russian else [], shown)
+    theirs = read_published_pieces(published_pieces) if russian else {}
+    for row in rows:
+        row.values.update(measured_pieces(found, row.model, columns))
+        row.values.update(theirs.get((row.family.published_family, row.vocabulary), {}))
+    header = [*shown.columns, *columns]
+    write_csv(outputs["table"], ["model", "stand_in", *header], (_cells(row, header) for row in rows))
+    write_text(outputs["md"], _markdown(rows, shown, columns, Path(tokens), characters, under_trained_below))
     with figure_style():
         figure, axes = pyplot.subplots(
             1, 2, figsize=(WIDTH, 1.1 + 0.24 * len(rows)), sharey=True, width_ratios=[3, 2], layout="constrained"
@@ -130,12 +140,14 @@ def _read(families: list[Family], metrics: Metrics, published: list[Published], 
     return rows
 
 
-def _cells(row: Row, languages: Languages) -> list[str]:
-    values = [f"{row.values[c]:.6g}" if c in row.values else "" for c in languages.columns]
+def _cells(row: Row, columns: list[str]) -> list[str]:
+    values = [f"{row.values[c]:.6g}" if c in row.values else "" for c in columns]
     return [row.model, "yes" if row.family.stand_in else "no", *values]
 
 
-def _markdown(rows: list[Row], languages: Languages, tokens: Path, characters: int, under_trained_below: int) -> str:
+def _markdown(
+    rows: list[Row], languages: Languages, pieces: list[str], tokens: Path, characters: int, under_trained_below: int
+) -> str:
     columns = languages.columns
     titles = [title for title, _ in columns.values()]
     adapted, known = language_name(languages.adapted), language_name(languages.known)
@@ -153,6 +165,8 @@ def _markdown(rows: list[Row], languages: Languages, tokens: Path, characters: i
         f"{under_trained_below} times in that much training text. Unreachable: a token that its own "
         "text does not give. Single bytes: tokens that are one byte of a longer character.",
     ]
+    titled = [(r.family.shown("base"), VOCABULARIES[r.vocabulary].title, r.values) for r in rows]
+    lines += piece_lines(titled, pieces)
     for kind, title in _LISTS.items():
         lines += ["", f"**{title.format(adapted=adapted)}**", "", *_token_lists(rows, tokens, kind)]
     return "\n".join(lines) + "\n"

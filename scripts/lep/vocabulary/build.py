@@ -10,7 +10,8 @@ from lep.files import write_json
 from lep.manifest import publish, staging, with_manifest
 from lep.names import NEW_VOCABULARIES, VOCABULARIES
 from lep.vocabulary.byte_view import SPACE, byte_string, bytes_of
-from lep.vocabulary.spm import bpe_merges, is_text_piece, read_pieces, set_bos, to_fast_tokenizer
+from lep.vocabulary.pieces import bpe_merges, is_text_piece, read_pieces
+from lep.vocabulary.spm import set_bos, to_fast_tokenizer
 from lep.vocabulary.train import PIECES
 
 RECIPE_VERSION = 3

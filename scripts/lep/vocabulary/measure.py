@@ -1,6 +1,6 @@
 """Measure vocabularies on held-out text: length, use of rows, parity of languages, under-trained rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from lep.config import UserError
 from lep.corpus.documents import text_of
 from lep.files import read_jsonl, write_csv
 from lep.vocabulary.byte_view import BYTE_LEVEL, ByteView
-from lep.vocabulary.train import sample_documents
+from lep.vocabulary.pieces import count_scripts, read_pieces
+from lep.vocabulary.train import PIECES, sample_documents
 
 LISTED = 10  # tokens in each list of `tokens.csv`
 _BATCH = 512  # texts
@@ -24,19 +25,22 @@ def measure_vocabularies(
     metrics: Path,
     tokens: Path,
     *,
-    languages: Sequence[str],
+    models: Mapping[str, Path],
+    languages: Mapping[str, str],
     characters: int,
     under_trained_below: int,
 ) -> None:
     """Measure tokenizer folders, named `{family}/{vocabulary}`, on documents; special tokens are never counted.
 
-    The first of `languages` is the one that models are adapted to. At most `characters` of each kind of text are read.
-    The CSV file `metrics` (kind, model, name, value) gets
+    `models`: folders of the SentencePiece models that new vocabularies are made from, by the same names. `languages`:
+    scripts by language; the first language is the one that models are adapted to. At most `characters` of each kind of
+    text are read. The CSV file `metrics` (kind, model, name, value) gets
 
     - `symbols_per_token`, `bytes_per_token`, `tokens_per_word` (fertility), `byte_share` (tokens that are one byte of a
       longer character): of text of the first language, and with `_{language}` of each other one
     - `size` (rows), `rows_used` (share of them that occurs in held-out text), `unreachable` (see `unreachable_rows`)
     - `under_trained`: rows that occur less than `under_trained_below` times in training text
+    - `pieces_{script}`, `pieces_other`: pieces of its SentencePiece model by the scripts of the first two languages
     - `parity`: tokens of the first language per token of the second, in aligned paragraphs (if there are any)
 
     The CSV file `tokens` (model, list, rank, token, value) gets the longest new tokens and those most frequent in text
@@ -48,7 +52,7 @@ def measure_vocabularies(
         raise UserError(f"{heldout} has no document in {', '.join(empty)}; raise corpus.{heldout.stem}_fraction")
     texts = {language: [text_of(document) for document in found] for language, found in documents.items()}
     seen = [text_of(document) for document in sample_documents(training, languages, characters)]
-    adapted, known = languages[:2]
+    adapted, known = list(languages)[:2]
     pairs = _aligned(documents[adapted], heldout, known)
     facts: list[tuple] = []
     lists: list[tuple] = []
@@ -61,6 +65,9 @@ def measure_vocabularies(
             ("vocabulary", name, key, value)
             for key, value in _rows(view, counts, count_tokens(view, seen), under_trained_below)
         ]
+        if name in models:
+            pieces = count_scripts(read_pieces(models[name] / PIECES), list(languages.values())[:2])
+            facts += [("vocabulary", name, f"pieces_{script}", number) for script, number in pieces.items()]
         if pairs:
             mine, theirs = (count_tokens(view, side).sum() for side in zip(*pairs, strict=True))
             facts.append(("vocabulary", name, "parity", mine / theirs))

@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import sentencepiece
-from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from lep.config import UserError
 from lep.vocabulary.byte_view import SPACE
+from lep.vocabulary.pieces import CONTROL, UNKNOWN, bpe_merges, read_pieces
 
-_NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
 # Split text like `<0x41>` after the `<`: a fast Unigram model would read it as the byte piece of that name.
 _BYTE_PIECE_TEXT = Regex("<(?=0x[0-9A-F]{2}>)")
 
@@ -47,28 +46,6 @@ def train_sentencepiece(lines: Iterable[str], model_type: str, size: int, target
     target.write_bytes(model.getvalue())
 
 
-def read_pieces(model: Path) -> list[tuple[str, float, int]]:
-    """(piece, score, type) by id."""
-    proto = sentencepiece_model_pb2.ModelProto.FromString(Path(model).read_bytes())
-    return [(piece.piece, piece.score, piece.type) for piece in proto.pieces]
-
-
-def is_text_piece(piece: tuple[str, float, int]) -> bool:
-    """Whether a piece is text, not `<unk>`, a control or a byte piece."""
-    return piece[2] == _NORMAL
-
-
-def bpe_merges(pieces: list[tuple[str, float, int]]) -> list[tuple[str, str]]:
-    """The merges of a SentencePiece BPE model: every split of a piece into two pieces, in the order of piece rank."""
-    ids = {piece: index for index, (piece, _, _) in enumerate(pieces)}
-    ranked = sorted((p for p in pieces if p[2] == _NORMAL and len(p[0]) > 1), key=lambda p: (-p[1], ids[p[0]]))
-    merges = []
-    for piece, _, _ in ranked:
-        splits = [(piece[:cut], piece[cut:]) for cut in range(1, len(piece))]
-        merges += sorted((s for s in splits if s[0] in ids and s[1] in ids), key=lambda s: (ids[s[0]], ids[s[1]]))
-    return merges
-
-
 def to_fast_tokenizer(model: Path, model_type: str, bos: str = "<s>") -> Tokenizer:
     """The SentencePiece model as a fast tokenizer that loads without `sentencepiece`.
 
@@ -88,7 +65,7 @@ def to_fast_tokenizer(model: Path, model_type: str, bos: str = "<s>") -> Tokeniz
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
-    tokenizer.add_special_tokens([piece for piece, _, kind in pieces if kind in (_UNKNOWN, _CONTROL)])
+    tokenizer.add_special_tokens([piece for piece, _, kind in pieces if kind in (UNKNOWN, CONTROL)])
     set_bos(tokenizer, bos)
     return tokenizer
 

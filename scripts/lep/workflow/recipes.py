@@ -20,9 +20,31 @@ def splits(run: Run) -> Recipe:
 
 
 def vocabulary_model(run: Run, family: str, vocabulary: str) -> str:
-    """The SentencePiece model that the new tokens of a vocabulary come from."""
+    """The SentencePiece model that the new tokens of a vocabulary come from: trained, or brought along."""
     kind = VOCABULARIES[vocabulary]
-    return run.manifest("vocabularies", "sentencepiece", f"{kind.model_type}-{run.families[family][kind.size_key]}")
+    name = f"{kind.model_type}-{run.families[family][kind.size_key]}"
+    given = name in run.config["vocabulary"]["models"]
+    return run.manifest("vocabularies", "given" if given else "sentencepiece", name)
+
+
+def vocabulary_models(run: Run) -> dict[str, str]:
+    """The SentencePiece model of each new vocabulary, by family/vocabulary."""
+    return {
+        f"{f}/{v}": vocabulary_model(run, f, v) for f, family in run.families.items() for v in family["vocabularies"]
+    }
+
+
+def vocabulary_text(run: Run) -> Recipe:
+    """The text that SentencePiece models are trained on."""
+    settings = run.config["vocabulary"]
+    weights = {code: settings["language_weights"].get(code, 0) for code in run.languages}
+    weights = {code: weight for code, weight in weights.items() if weight} or None
+    return {
+        "characters": settings["characters"],
+        "languages": list(weights or run.languages),
+        "weights": weights,
+        "threads": settings["threads"],
+    }
 
 
 def kept_tokens(run: Run, family: str, vocabulary: str) -> int | None:
@@ -76,7 +98,7 @@ def calibration_data(run: Run, calibration: str) -> Recipe:
 
 def vocabulary_report(run: Run) -> Recipe:
     """How vocabularies are measured and reported."""
-    return run.config["vocabulary"]["report"] | {"languages": list(run.languages)}
+    return run.config["vocabulary"]["report"] | {"languages": run.languages}
 
 
 def families(run: Run) -> list[Recipe]:

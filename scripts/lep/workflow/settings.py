@@ -14,6 +14,7 @@ from lep.workflow.run import is_local, local_folder
 from lep.workflow.schema import explain, validator
 from lep.workflow.sources import INSTRUCTIONS
 from lep.workflow.values import path_faults, plain_faults, range_faults, title_faults
+from lep.workflow.vocabulary_checks import model_faults, original_faults
 
 
 def check_settings(config: dict, root: Path) -> None:
@@ -25,7 +26,7 @@ def check_settings(config: dict, root: Path) -> None:
     if not messages:
         faults = sorted(validator(root).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
         messages = [line for fault in faults for line in explain(fault)]
-    messages = messages or _subset_faults(config) + _original_faults(config)
+    messages = messages or _subset_faults(config) + original_faults(config)
     if not messages:
         config = apply_subset(config)
         checks = (
@@ -40,6 +41,7 @@ def check_settings(config: dict, root: Path) -> None:
             _judge_faults,
             _comparator_faults,
             _report_faults,
+            model_faults,
         )
         messages = [message for check in checks for message in check(config, root)]
     if messages:
@@ -158,9 +160,9 @@ def _language_faults(config: dict, root: Path) -> list[str]:
     known = ", ".join(codes)
     faults = [f"corpus.languages: {code} is named twice" for code in sorted(set(codes)) if codes.count(code) > 1]
     named = {f"corpus.sources.{s['name']}.language": [s.get("language", codes[0])] for s in config["corpus"]["sources"]}
-    named["vocabulary.languages"] = config["vocabulary"]["languages"]
-    weights = config["pretraining"]["language_weights"]
-    named["pretraining.language_weights"] = [code for code, weight in weights.items() if weight]
+    for section in ("vocabulary", "pretraining"):
+        weights = config[section]["language_weights"]
+        named[f"{section}.language_weights"] = [code for code, weight in weights.items() if weight]
     faults += [
         f"{key}: {code} is not one of corpus.languages ({known}); name it there or leave it out (a weight: set it to 0)"
         for key, found in named.items()
@@ -180,16 +182,6 @@ def _language_faults(config: dict, root: Path) -> list[str]:
             if family[key]
         ]
     return faults
-
-
-def _original_faults(config: dict) -> list[str]:
-    names = [family["name"] for family in config["families"]]
-    given = [original["family"] for original in config["vocabulary"]["originals"]]
-    return [
-        f"vocabulary.originals: {name} must be named once and be one of the families {', '.join(names)}"
-        for name in dict.fromkeys(given)
-        if name not in names or given.count(name) > 1
-    ]
 
 
 def _schedule_faults(config: dict, root: Path) -> list[str]:

@@ -191,7 +191,7 @@ def hub_sources(run: Run) -> list[HubSource]:
         place = dataset_reference(run, name)
         manifest = run.manifest("sources", "datasets", name)
         found.append(HubSource("dataset", place["repository"], place["revision"], manifest))
-    return found + list(_benchmark_sources(run).values())
+    return found + list(dict.fromkeys(_benchmark_sources(run).values()))
 
 
 def _benchmark_sources(run: Run) -> dict[str, HubSource]:

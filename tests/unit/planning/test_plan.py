@@ -150,7 +150,9 @@ def test_published_donors_cost_downloads_and_no_training() -> None:
     assert (parts["packed corpora"], parts["restart points"]) == (0, 0)
     adopted = CostModel(published, ROOT).cost("adopt_donor", {"family": "llama", "vocabulary": "extended"})
     assert adopted.seconds < 3600
-    assert "donor: published" not in render(jobs_of_a_run(PAPER), published, ROOT, 8, 50)
+    text = render(jobs_of_a_run(PAPER), published, ROOT, 8, 50)
+    assert "donor: published" not in text
+    assert text.count("Not seen on the hub when the configuration was written (seen: false): model RefalMachine/") == 4
 
 
 # -- the text

@@ -15,10 +15,8 @@ from fixtures.configuration import configuration
 from fixtures.hub import HubStub, serving
 from fixtures.judge import reply
 from fixtures.judge import serving as judging
-from lep.fetch.sources import UNPINNED
 from lep.planning import preflight
 from lep.planning.preflight import FAILED, NOTE, OK, Finding
-from lep.workflow.sources import HubSource
 
 TOKEN = "hf_onlyForThisTest"
 MODELS = {"base": "open", "instruct": "gated"}
@@ -168,17 +166,6 @@ def test_a_judge_on_every_node_is_none(host: str, commands: Path) -> None:
     assert "http://node17:8000/v1" in found.what
 
 
-def test_an_unpinned_benchmark_is_asked_for_on_its_branch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked = []
-    monkeypatch.setattr(preflight, "check_access", lambda *reference: asked.append(reference))
-    sources = [
-        HubSource("dataset", "open/data", revision, "manifest.json", "refs/convert/parquet")
-        for revision in (UNPINNED, "a" * 40)
-    ]
-    assert {found.state for found in preflight.check_sources(sources, tmp_path)} == {OK}
-    assert [revision for *_, revision in asked] == ["refs/convert/parquet", "a" * 40]
-
-
 def test_packages_are_checked_by_hash(tmp_path: Path) -> None:
     config = configuration(data={"local_dir": "here"})
     (tmp_path / "data").mkdir()
@@ -217,14 +204,16 @@ def test_a_gated_model_needs_its_token(hub: HubStub, tmp_path: Path) -> None:
     done = run(hub, tmp_path)
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
-    assert "ok      model open/model: can be fetched" in lines
+    at = "a" * 40
+    assert f"ok      model open/model at commit {at}: can be fetched, 2 files, 0.00 GB" in lines
+    assert "        model.safetensors  7 bytes" in lines
     (failed,) = [line for line in lines if line.startswith(FAILED)]
     assert "gated/model is gated: ask for access on its page" in failed
     assert "HF_TOKEN" in failed
     done = run(hub, tmp_path, TOKEN)
     assert done.returncode == 0, done.stdout + done.stderr
     assert TOKEN not in done.stdout + done.stderr
-    assert not any("weights" in asked.path or asked.path.endswith(".safetensors") for asked in hub.asked)
+    assert not any(asked.path.endswith(".safetensors") for asked in hub.asked if asked.method == "GET")
 
 
 def test_a_hub_that_cannot_be_reached_is_said_once(hub: HubStub, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from fixtures.measured import measured
-from fixtures.report import FAMILIES, PUBLISHED
+from fixtures.measured import LANGUAGES, measured
+from fixtures.report import FAMILIES, PUBLISHED, ROOT
 from lep.report.vocabularies import report_vocabularies
 
 
@@ -14,8 +14,9 @@ def report(folder: Path, target: Path, languages: Sequence[str] = ("ru", "en")) 
     metrics, tokens = folder / "metrics.csv", folder / "tokens.csv"
     outputs = {key: target / f"vocabularies.{key}" for key in ("table", "md", "pdf", "png", "csv")}
     families = [FAMILIES[0] | {"name": "m", "vocabularies": ["extended"], "calibrated": []}]
-    options = {"languages": languages, "characters": 1000, "under_trained_below": 2}
-    report_vocabularies(families, metrics, tokens, PUBLISHED, outputs, **options)
+    scripts = {code: LANGUAGES[code] for code in languages}
+    options = {"languages": scripts, "characters": 1000, "under_trained_below": 2}
+    report_vocabularies(families, metrics, tokens, PUBLISHED, ROOT / "data/published_pieces.csv", outputs, **options)
     return outputs
 
 
@@ -30,6 +31,8 @@ def test_a_report_of_other_languages(tmp_path: Path) -> None:
     text = written["md"].read_text(encoding="utf-8")
     assert "Greek, or German (DE)" in text
     assert "EL tokens for one DE token" in text
+    assert "| Mistral-7B (stand-in) | Extended | 1 (50.0 %) | 1 (50.0 %) | 4 |\n" in text
+    assert "published_pieces_latin" not in original
 
 
 def test_report_shows_what_was_measured(tmp_path: Path) -> None:
@@ -43,6 +46,9 @@ def test_report_shows_what_was_measured(tmp_path: Path) -> None:
     text = outputs["md"].read_text(encoding="utf-8")
     assert "- m/extended: `▁да` 1, `да` 1" in text
     assert "| Mistral-7B (stand-in) | Extended |" in text
+    beside = "24,381 (77.4 %) | 7,133 (22.6 %) | 227 |"  # the published model
+    assert f"| Mistral-7B (stand-in) | Extended | 2 (66.7 %) | 1 (33.3 %) | 3 | {beside}\n" in text
+    assert (rows[0]["pieces_latin"], rows[1]["pieces_latin"], rows[1]["published_pieces_latin"]) == ("", "1", "7133")
     assert outputs["png"].stat().st_size > 10_000
     again = report(tmp_path, tmp_path / "b")
     assert all(path.read_bytes() == again[key].read_bytes() for key, path in outputs.items())

@@ -17,7 +17,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     corpus.write_bytes(b"".join((FIXTURES / f"{s}.jsonl").read_bytes() for s in ("train", "validation", "benchmark")))
     for model_type, size in SIZES.items():
         train_vocabulary_model(
-            corpus, model_type, size, model(root, model_type), characters=10**6, languages=["ru"], threads=1
+            corpus,
+            model_type,
+            size,
+            model(root, model_type),
+            characters=10**6,
+            languages=["ru"],
+            weights=None,
+            threads=1,
         )
     for family, size in (("mistral", 700), ("llama", 500)):
         original = root / family / "original"

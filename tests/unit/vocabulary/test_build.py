@@ -22,7 +22,7 @@ from lep.vocabulary.build import build_vocabulary, read_tokenizer, shrink
 from lep.vocabulary.byte_view import BYTE_ALPHABET, ByteView
 from lep.vocabulary.measure import unreachable_rows
 from lep.vocabulary.originals import import_tokenizer
-from lep.vocabulary.spm import is_text_piece, read_pieces
+from lep.vocabulary.pieces import is_text_piece, read_pieces
 from lep.vocabulary.train import PIECES
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, models

@@ -35,6 +35,13 @@ def test_metrics_are_what_one_counts_by_hand(tmp_path: Path) -> None:
     assert old["under_trained"] == old["size"] - 1 - len(seen_twice)
 
 
+def test_pieces_are_counted_by_script(tmp_path: Path) -> None:
+    metrics, _ = measured(tmp_path)
+    names = ("pieces_cyrillic", "pieces_latin", "pieces_other")
+    assert [metrics["m/extended", name] for name in names] == [2, 1, 3]
+    assert ("m/original", "pieces_latin") not in metrics
+
+
 def test_new_tokens_are_listed(tmp_path: Path) -> None:
     _, tokens = measured(tmp_path)
     lists = {

@@ -12,7 +12,8 @@ from lep.corpus.documents import text_of
 from lep.files import read_jsonl
 from lep.manifest import read_manifest
 from lep.vocabulary.originals import FILES, import_tokenizer, parse_ranks
-from lep.vocabulary.spm import read_pieces, train_sentencepiece
+from lep.vocabulary.pieces import read_pieces
+from lep.vocabulary.spm import train_sentencepiece
 from tokenizers import Tokenizer
 
 FIXTURE = Path(__file__).parents[3] / "data" / "fixtures" / "corpus" / "train.jsonl"

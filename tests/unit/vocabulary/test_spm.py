@@ -8,7 +8,8 @@ import pytest
 import sentencepiece
 from fixtures.vocabularies import SIZES, fixture_lines, model
 from lep.config import UserError
-from lep.vocabulary.spm import is_text_piece, read_pieces, to_fast_tokenizer, train_sentencepiece
+from lep.vocabulary.pieces import is_text_piece, read_pieces
+from lep.vocabulary.spm import to_fast_tokenizer, train_sentencepiece
 from lep.vocabulary.train import PIECES
 from sentencepiece import sentencepiece_model_pb2
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fixtures.measured import write_model
 from lep.config import UserError
 from lep.workflow.settings import apply_subset, check_settings
 
@@ -79,3 +80,28 @@ def test_a_miniature_needs_text_that_is_held_back() -> None:
         check_settings(config, ROOT)
     config["corpus"]["sources"][1]["split"] = "benchmark"
     check_settings(config, ROOT)
+
+
+def test_ready_sentencepiece_models_are_looked_into(tmp_path: Path) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    texts = [f"▁{number}" for number in range(2048 - 259)]
+    good, small = write_model(tmp_path / "good", texts), write_model(tmp_path / "small", texts[:9])
+    text = tmp_path / "text.model"
+    text.write_text("no model", encoding="utf-8")
+    config["vocabulary"]["models"] = {"bpe-2048": str(good / "spm.model")}
+    check_settings(config, ROOT)
+    for name, path, message in (
+        ("bpe-2048", tmp_path / "absent.model", r"vocabulary\.models\.bpe-2048: .*absent\.model does not exist"),
+        ("bpe-2048", small / "spm.model", r"small/spm\.model is bpe with 268 pieces, not bpe with 2048"),
+        ("unigram-2048", good / "spm.model", r"is bpe with 2048 pieces, not unigram with 2048"),
+        ("bpe-2048", text, r"text\.model is not a SentencePiece model"),
+        (
+            "bpe-9",
+            good / "spm.model",
+            r"no vocabulary is made from bpe-9; these are: bpe-1536, bpe-2048, bpe-3072, unigram",
+        ),
+        ("word-9", good / "spm.model", r"vocabulary\.models"),
+    ):
+        config["vocabulary"]["models"] = {name: str(path)}
+        with pytest.raises(UserError, match=message):
+            check_settings(config, ROOT)
