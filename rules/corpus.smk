@@ -143,6 +143,7 @@ rule build_corpus:
         origins=sources.corpus_origins(RUN),
         recipe=recipes.splits(RUN),
         cleaning=recipes.cleaning(RUN),
+        maximum_broken_share=config["corpus"]["maximum_broken_share"],
     message:
         "Joining the shards of the corpus and proving that its splits are disjoint"
     script:

@@ -14,4 +14,5 @@ if __name__ == "__main__":
             target=Path(snakemake.output.manifest).parent,
             recipe=SplitRecipe(**snakemake.params.recipe),
             cleaning=snakemake.params.cleaning,
+            maximum_broken_share=snakemake.params.maximum_broken_share,
         )

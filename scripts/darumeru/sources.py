@@ -2,6 +2,7 @@
 
 import json
 import logging
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -122,10 +123,16 @@ def _read_parquet(path: Path) -> list[dict]:
 
 
 def _read_jsonl(path: Path) -> list[dict]:
+    """Records of a JSONL file. Only `\\n` ends a line: a string may hold U+2028. Blank lines and a BOM are skipped."""
     records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().removeprefix(BOM_UTF8).split(b"\n"), 1):
+        if not line.strip():
+            continue
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {number} is not JSON: {error}") from None
+            record = json.loads(line.decode("utf-8"))
+        except (ValueError, RecursionError) as error:  # of JSON or of UTF-8
+            raise DataError(f"{path}, line {number} is not JSON in UTF-8: {error}; write one object per line") from None
+        if not isinstance(record, dict):
+            raise DataError(f"{path}, line {number}: {type(record).__name__} instead of an object; write {{...}}")
+        records.append(record)
     return records

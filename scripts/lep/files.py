@@ -10,6 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from lep.config import UserError
+
+BOM = b"\xef\xbb\xbf"  # some editors begin a UTF-8 file with it
+
 
 def sha256_file(path: str | Path) -> str:
     """Hex sha256 of a file, read in blocks."""
@@ -65,11 +69,48 @@ def write_json(path: str | Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+class NotJsonError(ValueError):
+    """A line that is no JSON; `kind` is `not_utf8` or `not_json`, and the text says what to do."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def parse_line(line: bytes) -> object:
+    """The value of one line of a JSONL file; raises `NotJsonError`."""
+    try:
+        return json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise NotJsonError("not_utf8", f"not UTF-8 ({error.reason}); convert the file to UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
+        raise NotJsonError("not_json", f"not JSON ({reason}); write one object per line") from None
+
+
+def numbered_jsonl(path: str | Path) -> Iterator[tuple[int, dict]]:
+    """(line, record) of a JSONL file, one by one; the file may be larger than memory.
+
+    Only `\\n` ends a line: a string may hold U+2028 and its like unescaped. Blank lines and a byte order mark are
+    skipped. Raises `UserError` with file and line for anything but an object.
+    """
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            line = line.removeprefix(BOM) if number == 1 else line
+            if not line.strip():
+                continue
+            try:
+                record = parse_line(line)
+            except NotJsonError as error:
+                raise UserError(f"{path}, line {number}: {error}") from None
+            if not isinstance(record, dict):
+                raise UserError(f"{path}, line {number}: {type(record).__name__} instead of an object; write {{...}}")
+            yield number, record
+
+
 def read_jsonl(path: str | Path) -> Iterator[dict]:
-    """Records of a JSONL file, one by one; the file may be larger than memory."""
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
+    """Records of a JSONL file, one by one (see `numbered_jsonl`)."""
+    return (record for _, record in numbered_jsonl(path))
 
 
 def json_line(record: object) -> str:

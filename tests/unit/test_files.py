@@ -2,8 +2,11 @@ import csv
 import os
 from pathlib import Path
 
+import darumeru.sources
 import pytest
+from darumeru.records import DataError
 from lep.calibration.data import is_held_out
+from lep.config import UserError
 from lep.corpus.documents import SplitRecipe, in_sample, split_of
 from lep.files import (
     fraction,
@@ -146,3 +149,37 @@ def test_what_is_drawn_by_hash_never_changes() -> None:
     assert [i for i, g in enumerate(groups) if in_sample(g, recipe)] == [0, 8, 11, 12, 22, 27, 42, 50]
     assert [i for i, g in enumerate(groups) if is_reserved(g, 0.05, 42)] == [6, 14, 26, 28]
     assert [i for i, t in enumerate(talks) if is_held_out(t, 3)] == [10, 23, 47, 58, 63, 103, 144, 198]
+
+
+GOOD_LINES = {
+    "U+2028 in a text": '{"a": "\u2028\u2029\x85"}\n{"a": 1}\n',
+    "empty lines": '\n{"a": 1}\n\n  \n{"a": 2}',
+    "byte order mark": '\ufeff{"a": 1}\n{"a": 2}\n',
+    "CRLF": '{"a": 1}\r\n{"a": 2}\r\n',
+}
+BAD_LINES = {
+    "not JSON": b'{"a": ',
+    "not UTF-8": b'{"a": "\xb8"}',
+    "nested": b"[" * 100000,
+    "number": b"5",
+    "null": b"null",
+    "long number": b"1" * 5000,
+}
+
+
+@pytest.mark.parametrize("name", GOOD_LINES)
+def test_every_reader_of_json_lines_reads_the_same(tmp_path: Path, name: str) -> None:
+    """The library's and that of Darumeru, which works alone."""
+    (tmp_path / "a.jsonl").write_bytes(GOOD_LINES[name].encode())
+    found = list(read_jsonl(tmp_path / "a.jsonl"))
+    assert len(found) == 2
+    assert found == darumeru.sources._read(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("name", BAD_LINES)
+def test_every_reader_of_json_lines_names_file_and_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'\n{"a": 1}\n' + BAD_LINES[name] + b"\n")
+    with pytest.raises(UserError, match=r"a\.jsonl, line 3"):
+        list(read_jsonl(tmp_path / "a.jsonl"))
+    with pytest.raises(DataError, match=r"a\.jsonl, line 3"):
+        darumeru.sources._read(tmp_path / "a.jsonl")

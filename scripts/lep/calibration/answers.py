@@ -12,8 +12,8 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from lep.calibration.data import ROLES, read_records
 from lep.calibration.progress import Progress
+from lep.calibration.records import read_conversations
 from lep.compute.determinism import prepare_torch, resolve_device
 from lep.config import STRICT, UserError
 from lep.files import sha256_file, sha256_json, write_jsonl
@@ -92,8 +92,8 @@ def choose_prompts(instructions: Path, count: int, seed: int) -> list[list[dict]
     Raises `UserError` if the data set has fewer.
     """
     first: dict[str, list[dict]] = {}
-    for record in read_records(instructions):
-        messages = [{"role": ROLES[m["role"]], "content": m["content"]} for m in record["messages"]]
+    for record in read_conversations(instructions):
+        messages = record["messages"]
         end = next((i for i, message in enumerate(messages) if message["role"] == "assistant"), len(messages))
         if end and messages[end - 1]["role"] == "user":
             first.setdefault(json.dumps(messages[:end], ensure_ascii=False), messages[:end])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic.dataclasses import dataclass
 
+from lep.calibration.records import read_conversations, read_records
 from lep.config import STRICT, UserError
 from lep.files import hash_number, read_jsonl, write_jsonl
 from lep.manifest import MANIFEST, publish, staging
@@ -19,7 +20,6 @@ from lep.pretraining.selection import is_reserved
 
 RECIPE_VERSION = 2
 _NO_LETTER = re.compile(r"[\W_]+")
-ROLES = {"bot": "assistant", "assistant": "assistant", "user": "user", "system": "system"}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -89,7 +89,7 @@ def make_calibration_data(
 
 def keep_scored(source: Path, minimum_score: int, counts: Counter) -> Iterator[dict]:
     """Records of `saiga_scored` with `opus_score` >= `minimum_score` or without a score, and not `is_bad_by_regex`."""
-    for record in read_records(source):
+    for record in read_conversations(source):
         score = record.get("opus_score")
         if record.get("is_bad_by_regex"):
             reason = "regex_bad"
@@ -99,7 +99,7 @@ def keep_scored(source: Path, minimum_score: int, counts: Counter) -> Iterator[d
             reason = "kept"
         counts[reason] += 1
         if reason == "kept":
-            yield {"messages": _messages(record, source), "source": record.get("source") or "saiga"}
+            yield {"messages": record["messages"], "source": record.get("source") or "saiga"}
 
 
 def keep_graded(source: Path, minimum_grade: int, counts: Counter) -> Iterator[dict]:
@@ -200,28 +200,6 @@ def is_held_out(messages: list[dict], percent: int) -> bool:
     """Whether a record belongs to the validation part: its hash modulo 100 is among the `percent` highest values."""
     text = json.dumps(messages, ensure_ascii=False, sort_keys=True)
     return hash_number(text) % 100 >= 100 - percent
-
-
-def read_records(source: Path) -> Iterator[dict]:
-    """Records of a JSONL or Parquet file, or of all such files below a folder, sorted by path."""
-    paths = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix in (".jsonl", ".parquet"))
-    if not paths:
-        raise UserError(f"{source} has no .jsonl or .parquet file; give instructions in one of these formats")
-    for path in paths:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet
-
-            for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
-                yield from batch.to_pylist()
-        else:
-            yield from read_jsonl(path)
-
-
-def _messages(record: dict, source: Path) -> list[dict]:
-    unknown = {message["role"] for message in record["messages"]} - ROLES.keys()
-    if unknown:
-        raise UserError(f"{source}: messages with unknown role {sorted(unknown)}; use {sorted(ROLES)}")
-    return [{"role": ROLES[m["role"]], "content": m["content"]} for m in record["messages"]]
 
 
 def _folder(source: Path) -> Path:

@@ -13,9 +13,8 @@ class Progress:
         self._path = path
         self._values: dict[int, object] = {}
         if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-                if not line.endswith("\n"):  # the process was killed while it wrote this line
-                    break
+            # What follows the last line end was being written when the process was killed.
+            for line in path.read_bytes().split(b"\n")[:-1]:
                 index, value = json.loads(line)
                 self._values[index] = value
         write_text(path, "".join(self._line(index) for index in self._values))

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy
 
 from lep.config import UserError
-from lep.corpus.data_card import card_text, make_card
+from lep.corpus.data_card import REASONS, card_text, make_card
 from lep.corpus.deduplication import keys_of
 from lep.corpus.documents import SAMPLE, SPLITS, SplitRecipe, in_sample
+from lep.corpus.readers import BROKEN, READ
 from lep.corpus.shards import GROUP, KEYS, read_counts
 from lep.files import link_or_copy, write_json, write_text
 from lep.manifest import publish, staging
@@ -22,17 +23,25 @@ CARD = "data_card.json"
 
 
 def assemble_corpus(
-    shards: Sequence[Path], origins: Sequence[Mapping], target: Path, recipe: SplitRecipe, cleaning: Mapping
+    shards: Sequence[Path],
+    origins: Sequence[Mapping],
+    target: Path,
+    recipe: SplitRecipe,
+    cleaning: Mapping,
+    maximum_broken_share: float = 1.0,
 ) -> None:
     """Publish `target/{train,validation,benchmark,tokenizer}.jsonl`, `data_card.json` and `data_card.md`.
 
     - `shards`: filtered shards, in order
     - `origins`: `{"name", "from", "version", "licence"}` of each source, for the card and the manifest
     - `cleaning`: settings the shards were cleaned with, for the manifest
+    - `maximum_broken_share`: highest share of a source's records that may be broken or repeat an id
 
-    Raises `UserError` if a split has no document, or shares a group or a paragraph with another split. The split of the
-    benchmark may be empty if its fraction is 0.
+    Raises `UserError` if more are broken, or if a split has no document, or shares a group or a paragraph with another
+    split. The split of the benchmark may be empty if its fraction is 0.
     """
+    counts = sum(read_counts(shards), Counter())
+    _check_broken(counts, maximum_broken_share)
     folder = staging(target)
     for split in SPLITS:
         with open(folder / f"{split}.jsonl", "wb") as whole:
@@ -45,7 +54,6 @@ def assemble_corpus(
                 f"the corpus has no document for the {split} split; add text to corpus.sources "
                 f"or raise corpus.{split}_fraction"
             )
-    counts = sum(read_counts(shards), Counter())
     counts |= _write_sample(folder, recipe)
     overlap = shared_keys([shard / KEYS for shard in shards])
     if found := {pair: shared for pair, shared in overlap.items() if any(shared.values())}:
@@ -68,6 +76,21 @@ def assemble_corpus(
         },
         facts=dict(sorted(counts.items())),
     )
+
+
+def _check_broken(counts: Mapping[str, int], most: float) -> None:
+    """Raise `UserError` if more than the share `most` of a source's records were left out as broken."""
+    for key, read in counts.items():
+        kind, _, source = key.partition("/")
+        broken = counts.get(f"{BROKEN}/{source}", 0)
+        if kind == READ and broken > most * read:
+            reasons = [reason for reason in REASONS if reason.startswith("records/")] + ["documents/same_id"]
+            found = ", ".join(f"{counts[reason]} {REASONS[reason]}" for reason in reasons if counts.get(reason))
+            raise UserError(
+                f"corpus source {source}: {broken} of {read} records were left out, more than a share of {most} "
+                f"(corpus.maximum_broken_share). In all sources: {found}. The logs of prepare_shard name the first: "
+                "correct the source, or raise that share"
+            )
 
 
 def shared_keys(files: Sequence[Path]) -> dict[str, dict[str, int]]:

@@ -8,6 +8,7 @@ REASONS = {
     "records/empty_file": "files without content",
     "records/not_utf8": "records that are not UTF-8",
     "records/not_json": "records that are not JSON",
+    "records/wrong_type": "records with a field of a wrong type",
     "records/no_text": "records without the text column",
     "records/too_long": "records that are too long",
     "documents/other_language": "documents in another language",

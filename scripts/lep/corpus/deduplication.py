@@ -85,8 +85,9 @@ def paragraph_key(text: str, language: str) -> int:
 
 
 def identity_key(document: dict) -> int:
-    """The key of a document's id in its language."""
-    return xxhash.xxh3_64_intdigest(f"{document['language']}/{document['id']}".encode("utf-8", "replace"), seed=1)
+    """The key of a document's id in its file (`input`) and language: in other files the same id is another document."""
+    key = f"{document['input']}/{document['language']}/{document['id']}"
+    return xxhash.xxh3_64_intdigest(key.encode("utf-8", "replace"), seed=1)
 
 
 def group_key(group: str) -> int:

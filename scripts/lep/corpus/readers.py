@@ -3,8 +3,11 @@
 - Documents with the same id in two languages are translations of each other, and so are their paragraphs with the same
   id. Documents of one `group` (languages and editions of one text) are always in the same split.
 - A shard is a range of the bytes of all files together, in the order of the sources and of the names of their files.
+- The id of a document is unique in its file and language. Ids that are numbers often begin again in each file, so they
+  get the names of source and file in front.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +25,7 @@ from lep.log import logger
 from lep.manifest import MANIFEST, verify
 
 _DOCUMENT = ("id", "group", "source", "domain", "language", "title", "paragraphs")
+READ, BROKEN = "read_records", "broken_records"  # counts for each source: READ/NAME, BROKEN/NAME
 _LOGGED = 20  # broken records of one kind that are logged one by one
 
 
@@ -36,6 +40,7 @@ class Source:
     split: str | None = None  # of all its documents; None = drawn by group
     text_column: str = "text"  # field of a record that has its text
     domain: str | None = None  # of records without a domain; None = the reader's own
+    domain_pattern: str | None = None  # finds it in the name of a file, as group `domain`; None = not there
     language: str | None = None  # of records without a language; None = guessed from the script
 
 
@@ -56,10 +61,11 @@ class BrokenRecords:
         """A record of more than `longest` bytes is broken."""
         self.refuse, self.counts, self.longest = refuse, counts, longest
 
-    def __call__(self, kind: str, message: str) -> None:
+    def __call__(self, kind: str, message: str, source: str) -> None:
         if self.refuse:
             raise UserError(f"{message}; or skip such records with corpus.broken_records: drop")
         self.counts[f"records/{kind}"] += 1
+        self.counts[f"{BROKEN}/{source}"] += 1
         if self.counts[f"records/{kind}"] <= _LOGGED:
             logger.warning("skipped: %s", message)
 
@@ -67,7 +73,9 @@ class BrokenRecords:
 def read_shard(
     sources: Sequence[Source], shard: int, shards: int, faults: BrokenRecords, languages: Mapping[str, str] = RUSSIAN
 ) -> Iterator[dict]:
-    """Documents of one of `shards` equal parts, with `split` (of the source, or None) and `origin` (file and place).
+    """Documents of one of `shards` equal parts.
+
+    Each also has `split` (of its source, or None), `origin` (file and place) and `input` (source/file).
 
     `languages`: {language: script} of the corpus. Raises `UserError` for missing and changed files.
     """
@@ -80,13 +88,14 @@ def read_shard(
     for span in found:
         for document in READERS[span.source.reader](span, faults):
             origin = document.get("origin", span.file.name)
-            yield {**document, "split": span.source.split, "origin": origin}
+            place = f"{span.source.name}/{file_key(span.source, span.file)}"
+            yield {**document, "split": span.source.split, "origin": origin, "input": place}
 
 
 def spans(sources: Sequence[Source], shard: int, shards: int, languages: Mapping[str, str]) -> list[Span]:
     """The ranges of files that belong to one of `shards` equal parts of all bytes.
 
-    A file that can only be read from its beginning is read as a whole by the shard where it begins.
+    A package is read as a whole, by the shard that has its middle.
     """
     files = [(source, file, max(file.stat().st_size, 1)) for source in sources for file in _files(source)]
     total = sum(size for _, _, size in files)
@@ -95,9 +104,9 @@ def spans(sources: Sequence[Source], shard: int, shards: int, languages: Mapping
     for source, file, size in files:
         start, stop = max(low - position, 0), min(high - position, size)
         if start < stop:
-            if file.suffix in (".jsonl", ".parquet"):
+            if file.name.endswith(SUFFIXES):
                 found.append(Span(source, file, start, stop, languages))
-            elif start == 0:
+            elif start <= size // 2 < stop:
                 found.append(Span(source, file, 0, size, languages))
         position += size
     return found
@@ -120,39 +129,111 @@ def read_documents(span: Span, faults: BrokenRecords) -> Iterator[dict]:
     A record has a text (in the source's `text_column`), and optionally `id`, `group`, `domain`, `language` and `title`.
     Records with broken UTF-8, broken JSON, without text or too long go to `faults`, with file and place.
     """
-    source, column = span.source, span.source.text_column
     for place, record in read_records(span.file, span.start, span.stop, faults.longest):
-        if isinstance(record, Broken):
-            faults(record.kind, f"{_where(span, place)}: {record.message}")
-            continue
-        if not isinstance(record, dict) or not isinstance(record.get(column), str):
-            found = ", ".join(record) if isinstance(record, dict) else type(record).__name__
-            where = _where(span, place)
-            faults("no_text", f"{where}: no text column `{column}`; found: {found}; name yours with `text_column`")
-            continue
-        text = record[column]
-        identity = str(record.get("id", f"{source.name}/{span.file.name.split('.')[0]}/{place.position:012d}"))
-        yield {
-            "id": identity,
-            "group": str(record.get("group", identity)),
-            "source": source.name,
-            "domain": str(record.get("domain") or source.domain or "undefined"),
-            "language": str(record.get("language") or source.language or guess(text, span.languages)),
-            "title": str(record.get("title") or ""),
-            "paragraphs": [{"id": f"{i:05d}", "text": line} for i, line in enumerate(text.split("\n")) if line],
-            "origin": f"{span.file}, from {place.unit} {place.position}",
-        }
+        faults.counts[f"{READ}/{span.source.name}"] += 1
+        found = _document(span, place, record)
+        if isinstance(found, Broken):
+            faults(found.kind, f"{_where(span, place)}: {found.message}", span.source.name)
+        else:
+            yield found
+
+
+def _document(span: Span, place: Place, record: object) -> dict | Broken:
+    """The document of a record. Fields that are null or empty count as absent."""
+    source, column = span.source, span.source.text_column
+    if isinstance(record, Broken):
+        return record
+    if isinstance(record, dict) and not isinstance(record.get(column, ""), str):
+        return Broken("no_text", f"no text in column `{column}` but {_shown(record[column])}; write text")
+    if not isinstance(record, dict) or column not in record:
+        found = ", ".join(record) if isinstance(record, dict) else type(record).__name__
+        return Broken("no_text", f"no text column `{column}`; found: {found}; name yours with `text_column`")
+    try:
+        given = {key: _label(record, key) for key in ("id", "group", "domain", "language", "title")}
+    except _WrongTypeError as error:
+        return Broken("wrong_type", str(error))
+    text, identity = record[column], given["id"] or f"{place.position:012d}"
+    if identity.isdecimal():
+        identity = f"{source.name}/{file_key(source, span.file)}/{identity}"
+    return {
+        "id": identity,
+        "group": given["group"] or identity,
+        "source": source.name,
+        "domain": given["domain"] or file_domain(source, span.file) or "undefined",
+        "language": given["language"] or source.language or guess(text, span.languages),
+        "title": given["title"],
+        "paragraphs": [{"id": f"{i:05d}", "text": line} for i, line in enumerate(text.split("\n")) if line],
+        "origin": f"{span.file}, from {place.unit} {place.position}",
+    }
+
+
+def file_key(source: Source, file: Path) -> str:
+    """The name of a file in the ids of its documents: its place below the source's folder, without its type."""
+    name = file.relative_to(source.path).as_posix() if source.path.is_dir() else file.name
+    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+
+
+def file_domain(source: Source, file: Path) -> str | None:
+    """The domain of documents that name none: from the name of their file, else the source's."""
+    found = re.search(source.domain_pattern, file.name) if source.domain_pattern else None
+    return (found and found["domain"]) or source.domain
+
+
+class _WrongTypeError(ValueError):
+    """A field of a record has a value of another type than it should."""
+
+
+def _label(record: Mapping, key: str) -> str:
+    """A field of a record as text; "" if it is absent, null or empty."""
+    value = record.get(key)
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not _is_text(value):
+        raise _WrongTypeError(f"`{key}` is {_shown(value)}; write text or a whole number, or leave it out")
+    return value
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is a string that can be written: JSON may hold half of a surrogate pair."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def read_corpus(span: Span, faults: BrokenRecords) -> Iterator[dict]:
     """Documents of a JSONL file in the form of a finished corpus, such as those of `data/fixtures`."""
     for place, document in read_records(span.file, span.start, span.stop, faults.longest):
-        if isinstance(document, Broken):
-            faults(document.kind, f"{_where(span, place)}: {document.message}")
-        elif missing := [key for key in _DOCUMENT if key not in document]:
-            faults("no_text", f"{_where(span, place)}: no {', '.join(missing)}; a document has {', '.join(_DOCUMENT)}")
+        faults.counts[f"{READ}/{span.source.name}"] += 1
+        fault = document if isinstance(document, Broken) else _document_fault(document)
+        if fault:
+            faults(fault.kind, f"{_where(span, place)}: {fault.message}", span.source.name)
         else:
             yield document
+
+
+def _document_fault(document: object) -> Broken | None:
+    """What is wrong with a document of a finished corpus."""
+    known = f"a document has {', '.join(_DOCUMENT)}"
+    if not isinstance(document, dict):
+        return Broken("wrong_type", f"{type(document).__name__} instead of an object; {known}")
+    if missing := [key for key in _DOCUMENT if key not in document]:
+        return Broken("no_text", f"no {', '.join(missing)}; {known}")
+    for key in _DOCUMENT[:-1]:
+        if not _is_text(document[key]) or not (document[key] or key == "title"):
+            return Broken("wrong_type", f"`{key}` is {_shown(document[key])}; write text")
+    paragraphs = document["paragraphs"]
+    if not isinstance(paragraphs, list):
+        return Broken("wrong_type", f"`paragraphs` is {_shown(paragraphs)}; write a list of {{id, text}}")
+    for number, paragraph in enumerate(paragraphs, 1):
+        values = [paragraph.get(key) for key in ("id", "text")] if isinstance(paragraph, dict) else [None]
+        if not all(isinstance(value, str) for value in values):
+            return Broken("wrong_type", f"paragraph {number} is {_shown(paragraph)}; write {{id, text}}, both text")
+    return None
 
 
 def _where(span: Span, place: Place) -> str:

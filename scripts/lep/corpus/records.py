@@ -5,14 +5,15 @@ Each record comes with its place. A record that cannot be read comes as `Broken`
 """
 
 import gzip
-import json
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from lep.config import UserError
+from lep.files import BOM, NotJsonError, parse_line
 
+_GOLDEN = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet", ".txt", ".txt.gz", ".txt.zst")
 _BLOCK = 2**20  # bytes read at once while skipping
 _ROWS = 256  # rows of Parquet in memory at once
@@ -39,9 +40,10 @@ class Place(NamedTuple):
 
 
 def read_records(path: Path, start: int, stop: int, longest: int) -> Iterator[tuple[Place, object]]:
-    """The records that begin in the bytes `start` to `stop` of a file; records over `longest` bytes are `Broken`.
+    """The records of the part `start` to `stop` (bytes) of a file; records over `longest` bytes are `Broken`.
 
-    Compressed files and text files are always read as a whole.
+    In plain JSONL and Parquet these begin there. Other files can only be read as streams: their records are dealt out
+    one by one, and the part gets its share of them.
     """
     if path.stat().st_size == 0:
         yield Place("line", 0, lambda: 1), Broken("empty_file", "the file is empty; delete it or write records into it")
@@ -49,9 +51,25 @@ def read_records(path: Path, start: int, stop: int, longest: int) -> Iterator[tu
     if path.suffix == ".parquet":
         yield from _parquet_rows(path, start, stop, longest)
         return
-    plain = path.suffix == ".jsonl"
-    lines = _lines(path, start if plain else 0, stop if plain else None, longest)
-    yield from _blocks(path, lines, longest) if ".txt" in path.suffixes else map(_parsed, lines)
+    if ".txt" in path.suffixes:
+        yield from _dealt(_blocks(path, _lines(path, 0, None, longest), longest), path, start, stop)
+    elif path.suffix == ".jsonl":
+        yield from map(_parsed, _filled(_lines(path, start, stop, longest)))
+    else:
+        yield from map(_parsed, _dealt(_filled(_lines(path, 0, None, longest)), path, start, stop))
+
+
+def _dealt(found: Iterator[tuple], path: Path, start: int, stop: int) -> Iterator[tuple]:
+    """The items of one part. Multiples of the golden ratio fill the file's bytes evenly, so parts get equal shares."""
+    size = path.stat().st_size
+    for number, item in enumerate(found):
+        if start <= (number * _GOLDEN % 2**64) * size >> 64 < stop:
+            yield item
+
+
+def _filled(lines: Iterator[tuple[Place, bytes | None]]) -> Iterator[tuple[Place, bytes | None]]:
+    """The lines that are not blank."""
+    return (found for found in lines if found[1] is None or found[1].strip())
 
 
 def _parsed(found: tuple[Place, bytes | None]) -> tuple[Place, object]:
@@ -59,12 +77,9 @@ def _parsed(found: tuple[Place, bytes | None]) -> tuple[Place, object]:
     if line is None:
         return place, _TOO_LONG
     try:
-        return place, json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return place, Broken("not_utf8", f"not UTF-8 ({error.reason}); convert the file to UTF-8")
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = getattr(error, "msg", "nested too deeply")
-        return place, Broken("not_json", f"not JSON ({reason}); write one object per line")
+        return place, parse_line(line)
+    except NotJsonError as error:
+        return place, Broken(error.kind, str(error))
 
 
 _TOO_LONG = Broken("too_long", "longer than corpus.maximum_record_mb; split it or raise that limit")
@@ -110,6 +125,8 @@ def _lines(path: Path, start: int, stop: int | None, longest: int) -> Iterator[t
                 if size > longest and not line.endswith(b"\n"):
                     line = None
                     size += _skip_line(file)
+                elif not position:
+                    line = line.removeprefix(BOM)
                 yield Place("line", position, lambda n=number: _lines_before(path, start) + n + 1), line
                 number += 1
                 position += size

@@ -31,7 +31,7 @@ from lep.corpus.deduplication import (
 from lep.corpus.documents import SPLITS, SplitRecipe, split_of, text_of
 from lep.corpus.languages import RUSSIAN
 from lep.corpus.quality import QualityRecipe, clean_document
-from lep.corpus.readers import BrokenRecords, Source, read_shard
+from lep.corpus.readers import BROKEN, BrokenRecords, Source, read_shard
 from lep.files import json_line, read_jsonl, write_json
 from lep.manifest import staging
 
@@ -116,6 +116,7 @@ def filter_shard(
             # Repeated documents first: their paragraphs are not compared with others.
             if reason := gone.get(number):
                 counts[f"documents/{reason}"] += 1
+                counts[f"{BROKEN}/{document['input'].split('/')[0]}"] += reason == "same_id"
                 counts["paragraphs/of_dropped_documents"] += len(document["paragraphs"])
                 continue
             # Then repeated paragraphs; `starts` ends with the last document that has any.
@@ -162,7 +163,7 @@ def _reasons(repeats: numpy.ndarray) -> dict[int, str]:
 
 def _finish(document: dict, recipe: SplitRecipe) -> str:
     """Remove the fields that only the pipeline needs, and return the document's split."""
-    del document["origin"]
+    del document["origin"], document["input"]
     return document.pop("split") or split_of(document["group"], recipe)
 
 

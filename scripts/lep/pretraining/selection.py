@@ -65,18 +65,25 @@ def select_documents(path: Path, recipe: PackingRecipe) -> Selection:
     """Read all documents once and set the limits that give each language its share of characters.
 
     As many documents are used as the scarcest language allows. The shares are exact up to 1/65,536 of the places or up
-    to one document. Raises `UserError` if a language with a weight has no text.
+    to one document. Raises `UserError` if a language or domain with a weight has no text.
     """
     selection = Selection(recipe)
     # Characters of each language by place: their running sum gives the limit for any number of characters.
     characters: dict[str, numpy.ndarray] = defaultdict(lambda: numpy.zeros(_PLACES, numpy.int64))
+    domains = set()
     for document, _ in _read_from(path, 0):
+        domains.add(document.get("domain", ""))
         size = sum(len(paragraph["text"]) for paragraph in document["paragraphs"])
         if is_reserved(document["group"], recipe.reserve, recipe.seed):
             selection.counts.update(reserved_documents=1, reserved_characters=size)
         else:
             place = int(selection.place(document) * _PLACES)
             characters[document["language"]][place] += size * selection.copies(document)
+    if unknown := sorted({*(recipe.domain_weights or {})} - domains):
+        raise UserError(
+            f"pretraining.domain_weights: no document of {path} has the domain {', '.join(unknown)}; "
+            f"its domains are {', '.join(sorted(domains))}"
+        )
     if recipe.language_weights:
         totals = {language: int(found.sum()) for language, found in characters.items()}
         for language, budget in _budgets(totals, recipe.language_weights, path).items():

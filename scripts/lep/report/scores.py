@@ -4,13 +4,13 @@ The header is line 1.
 """
 
 import csv
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lep.config import UserError
+from lep.files import numbered_jsonl
 from lep.names import LEVELS, MICRO, Family, parse_model_name
 
 Paths = str | Path | Iterable[str | Path]
@@ -142,12 +142,11 @@ def read_metrics(path: str | Path) -> Metrics:
 def read_samples(path: str | Path) -> list[dict]:
     """Sample answers for Figure 3: {"family", "prompt", "answers": [{"model", "label", "text"}]}."""
     samples = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    for number, sample in numbered_jsonl(path):
         try:
-            sample = json.loads(line)
             answers = [{key: str(answer[key]) for key in ("model", "label", "text")} for answer in sample["answers"]]
             samples.append({"family": sample["family"], "prompt": str(sample["prompt"]), "answers": answers})
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise UserError(
                 f"{path}, line {number} is not a sample ({error!r}); write family, prompt, answers"
             ) from None

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 from pathlib import Path
 
@@ -10,10 +11,15 @@ from darumeru.specs import SPECS
 from lep.config import UserError
 from lep.fetch.endpoint import address_fault
 from lep.methods import CALIBRATED_METHOD, own_map_faults
+from lep.workflow.corpus_checks import language_faults, source_faults
 from lep.workflow.run import is_local, local_folder
+<<<<<<< HEAD
 from lep.workflow.schema import explain, validator
 from lep.workflow.sources import INSTRUCTIONS
 from lep.workflow.values import path_faults, plain_faults, range_faults, title_faults
+=======
+from lep.workflow.schema import SCHEMA, load_schema
+>>>>>>> main
 from lep.workflow.vocabulary_checks import model_faults, original_faults
 
 
@@ -22,10 +28,17 @@ def check_settings(config: dict, root: Path) -> None:
 
     Raises `UserError`. `root` is the folder of the Snakefile.
     """
+<<<<<<< HEAD
     messages = list(plain_faults(config))
     if not messages:
         faults = sorted(validator(root).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
         messages = [line for fault in faults for line in explain(fault)]
+=======
+    schema = load_schema(root / SCHEMA)
+    faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
+    messages = [line for fault in faults for line in _explain(fault)]
+    messages = messages or _number_faults(config)
+>>>>>>> main
     messages = messages or _subset_faults(config) + original_faults(config)
     if not messages:
         config = apply_subset(config)
@@ -34,8 +47,8 @@ def check_settings(config: dict, root: Path) -> None:
             title_faults,
             range_faults,
             _family_faults,
-            _source_faults,
-            _language_faults,
+            source_faults,
+            language_faults,
             _schedule_faults,
             _benchmark_faults,
             _judge_faults,
@@ -75,6 +88,38 @@ def apply_subset(config: dict) -> dict:
     return config | {"families": families, "pretraining": pretraining}
 
 
+<<<<<<< HEAD
+=======
+def _explain(fault: ValidationError) -> list[str]:
+    key = ".".join(str(part) for part in fault.absolute_path)
+    if fault.validator == "additionalProperties":
+        allowed = list(fault.schema.get("properties", {}))
+        unknown = [name for name in fault.instance if name not in allowed]
+        return [_unknown(".".join(filter(None, [key, name])), name, allowed) for name in unknown]
+    if fault.validator == "enum":
+        allowed = ", ".join(map(str, fault.validator_value))
+        return [f"{key}: {fault.instance!r} is not known; use one of {allowed}"]
+    if fault.validator == "type":
+        return [f"{key}: must be of type {fault.validator_value}, found {fault.instance!r}"]
+    return [f"{key or 'top level'}: {fault.message}"]
+
+
+def _number_faults(value: object, key: str = "") -> list[str]:
+    """Numbers that no schema refuses: YAML reads `.nan` and `.inf`."""
+    if isinstance(value, dict | list):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        return [fault for name, part in parts for fault in _number_faults(part, f"{key}.{name}".lstrip("."))]
+    if isinstance(value, float) and not math.isfinite(value):
+        return [f"{key}: must be a finite number, found {value}"]
+    return []
+
+
+def _unknown(key: str, name: str, allowed: list[str]) -> str:
+    close = difflib.get_close_matches(name, allowed, n=1)
+    return f"{key}: unknown key; " + (f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(allowed)}")
+
+
+>>>>>>> main
 def _subset_faults(config: dict) -> list[str]:
     known = {
         "families": [family["name"] for family in config["families"]],
@@ -134,54 +179,6 @@ def _model_faults(reference: dict, key: str, root: Path, family: dict, config: d
         if not (root / path / name).is_file():
             return [f"{key}: {path} has no {name}; name a model folder (save_pretrained of model and tokenizer)"]
     return []
-
-
-def _source_faults(config: dict, root: Path) -> list[str]:
-    recorded = {line.split(",")[0] for line in (root / "data/sources.csv").read_text(encoding="utf-8").splitlines()[1:]}
-    names = [source["name"] for source in config["corpus"]["sources"]]
-    faults = [f"corpus.sources: two have the name {name}" for name in sorted(set(names)) if names.count(name) > 1]
-    for source in config["corpus"]["sources"]:
-        where = f"corpus.sources.{source['name']}"
-        if "dataset" in source and source["name"] == INSTRUCTIONS:
-            faults.append(f"{where}: the fetched instruction data set has this name; give the source another")
-        if sum(place in source for place in ("package", "dataset", "debian", "path")) != 1:
-            faults.append(f"{where}: give exactly one of package, dataset, debian, path")
-        if "package" in source and source["package"] not in recorded:
-            faults.append(f"{where}.package: {source['package']} is not in data/sources.csv")
-        for name in sorted(set(source.get("debian", [])) - recorded):
-            faults.append(f"{where}.debian: {name} is not in data/sources.csv; record its licence there first")
-        if "path" in source and not (root / source["path"]).exists():
-            faults.append(f"{where}.path: {source['path']} does not exist")
-    return faults
-
-
-def _language_faults(config: dict, root: Path) -> list[str]:
-    codes = [row["language"] for row in config["corpus"]["languages"]]
-    known = ", ".join(codes)
-    faults = [f"corpus.languages: {code} is named twice" for code in sorted(set(codes)) if codes.count(code) > 1]
-    named = {f"corpus.sources.{s['name']}.language": [s.get("language", codes[0])] for s in config["corpus"]["sources"]}
-    for section in ("vocabulary", "pretraining"):
-        weights = config[section]["language_weights"]
-        named[f"{section}.language_weights"] = [code for code, weight in weights.items() if weight]
-    faults += [
-        f"{key}: {code} is not one of corpus.languages ({known}); name it there or leave it out (a weight: set it to 0)"
-        for key, found in named.items()
-        for code in found
-        if code not in codes
-    ]
-    if codes[0] == "ru":
-        return faults
-    why = f"Darumeru and the instructions made here are Russian, corpus.languages begins with {codes[0]}"
-    if len(config["pretraining"]["fractions"]) > 1:
-        faults.append(f"pretraining.fractions: {why}: nothing can choose among checkpoints; keep one, [1.0]")
-    if config["calibration"]["source"] == "made":
-        faults += [
-            f"families.{family['name']}.{key}: {why}; write [], or bring your own with calibration.source: hub"
-            for family in config["families"]
-            for key in ("calibrated", "controls")
-            if family[key]
-        ]
-    return faults
 
 
 def _schedule_faults(config: dict, root: Path) -> list[str]:

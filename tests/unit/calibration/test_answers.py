@@ -64,3 +64,11 @@ def test_prompts_differ_and_are_enough(chat_folder: Path) -> None:
 def test_vllm_is_asked_for_where_it_is_missing(answer_job: AnswerJob) -> None:
     with pytest.raises(UserError, match="envs/vllm"):
         answer(dataclasses.replace(answer_job, backend="vllm"))
+
+
+def test_kept_answers_may_hold_line_separators(tmp_path: Path) -> None:
+    Progress(tmp_path / "kept.jsonl").add({0: "a\u2028b", 1: "c\x85d"})
+    with open(tmp_path / "kept.jsonl", "ab") as file:
+        file.write('[2, "не'.encode()[:-1])  # killed within a letter
+    kept = Progress(tmp_path / "kept.jsonl")
+    assert [kept.get(n) for n in range(3)] == ["a\u2028b", "c\x85d", None]

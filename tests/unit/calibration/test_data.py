@@ -14,8 +14,8 @@ from lep.calibration.data import (
     keep_graded,
     keep_scored,
     make_calibration_data,
-    read_records,
 )
+from lep.calibration.records import read_records
 from lep.config import UserError
 from lep.files import read_jsonl
 from lep.manifest import verify
@@ -148,3 +148,35 @@ def test_refusals(verses: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "i.jsonl", [{"messages": [{"role": "tool", "content": "x"}], "opus_score": 9}])
     with pytest.raises(UserError, match="role"):
         list(keep_scored(path, 8, Counter()))
+
+
+TALK = [{"role": "user", "content": "a"}, {"role": "bot", "content": "b"}]
+REFUSED = {  # record, words of the message
+    "messages null": ({"messages": None}, "`messages` is None; write a list"),
+    "no messages": ({}, "`messages` is None"),
+    "messages empty": ({"messages": []}, r"`messages` is \[\]"),
+    "messages text": ({"messages": "a"}, "`messages` is 'a'"),
+    "message text": ({"messages": ["a"]}, "'a' is no message"),
+    "content null": ({"messages": [{"role": "user", "content": None}]}, "is no message; write {role, content}"),
+    "content number": ({"messages": [{"role": "user", "content": 5}]}, "is no message"),
+    "no content": ({"messages": [{"role": "user"}]}, "is no message"),
+    "role null": ({"messages": [{"role": None, "content": "a"}]}, "unknown role None; use one of assistant, bot"),
+    "role list": ({"messages": [{"role": ["user"], "content": "a"}]}, "unknown role"),
+    "score text": ({"messages": TALK, "opus_score": "9"}, "`opus_score` is '9'; write a number"),
+    "score NaN": ({"messages": TALK, "opus_score": float("nan")}, "`opus_score` is nan"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_conversation_is_refused_with_file_line_and_remedy(tmp_path: Path, name: str) -> None:
+    given, message = REFUSED[name]
+    path = write(tmp_path / "i.jsonl", [record(9), given])
+    with pytest.raises(UserError, match=rf"i\.jsonl, line 2: .*{message}"):
+        list(keep_scored(path, 8, Counter()))
+
+
+def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([record(9)]), tmp_path / "a.parquet")
+    (tmp_path / "a.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"a\.parquet is not a complete Parquet file"):
+        list(keep_scored(tmp_path / "a.parquet", 8, Counter()))

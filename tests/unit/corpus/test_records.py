@@ -27,7 +27,7 @@ BROKEN = {
         "no_text",
         "line 2: no text column `text`; found: texts, url; name you",
     ),
-    "no string": (b'{"text": ["a"]}', "no_text", "line 2: no text column"),
+    "no string": (b'{"text": ["a"]}', "no_text", r"line 2: no text in column `text` but \['a'\]"),
     "no object": (b'["text"]', "no_text", "line 2: no text column `text`; found: list"),
     "long line": (b'{"text": "' + b"a" * 3000 + b'"}', "too_long", "line 2: longer than corpus.maximum_record_mb"),
 }
@@ -89,6 +89,6 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str, part: float) -> 
 def test_a_parquet_row_without_text(tmp_path: Path) -> None:
     rows = [{"text": "one"}, {"text": None}, {"text": "three"}]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "raw.parquet")
-    with pytest.raises(UserError, match=r"raw\.parquet, row 2: no text column"):
+    with pytest.raises(UserError, match=r"raw\.parquet, row 2: no text in column `text` but None; write text"):
         read(tmp_path / "raw.parquet")
     assert dropped(tmp_path / "raw.parquet") == (["one", "three"], {"records/no_text": 1})

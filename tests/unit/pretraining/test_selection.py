@@ -3,7 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from fixtures.pretraining import write_documents
+from lep.config import UserError
 from lep.pretraining.selection import PackingRecipe, is_reserved, select_documents, selected
 
 
@@ -54,3 +56,9 @@ def test_reserved_documents_are_never_packed(tmp_path: Path) -> None:
         "reserved_documents": left_out,
         "reserved_characters": 10 * left_out,
     }
+
+
+def test_a_weight_of_a_domain_that_does_not_occur_is_refused(tmp_path: Path) -> None:
+    path = write_documents(tmp_path / "corpus", [("ru", ["я" * 10])] * 4, domains=("wiki", "news"))
+    with pytest.raises(UserError, match="domain sofware; its domains are news, wiki"):
+        select_documents(path, PackingRecipe(4, domain_weights={"sofware": 3, "wiki": 2}))

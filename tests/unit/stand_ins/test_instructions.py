@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from lep.calibration.data import read_records
+from lep.calibration.records import read_records
 from lep.manifest import verify
 from lep.stand_ins.choices import split_words
 from lep.stand_ins.instructions import InstructionRecipe, make_instructions

@@ -105,3 +105,40 @@ def test_ready_sentencepiece_models_are_looked_into(tmp_path: Path) -> None:
         config["vocabulary"]["models"] = {name: str(path)}
         with pytest.raises(UserError, match=message):
             check_settings(config, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pretraining": {"domain_weights": {"wiki": float("nan")}}}, "domain_weights.wiki: must be a finite number"),
+        ({"pretraining": {"domain_weights": {"wiki": float("inf")}}}, "domain_weights.wiki: must be a finite number"),
+        ({"pretraining": {"domain_weights": {"wiki": -1}}}, "domain_weights.wiki: -1 is less than the minimum"),
+        ({"pretraining": {"language_weights": {"ru": float("nan")}}}, "language_weights.ru: must be a finite number"),
+        ({"corpus": {"validation_fraction": float("nan")}}, "corpus.validation_fraction: must be a finite number"),
+        ({"corpus": {"maximum_broken_share": 2}}, "corpus.maximum_broken_share: 2 is greater"),
+    ],
+)
+def test_weights_and_shares_are_numbers(change: dict, message: str) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    for section, values in change.items():
+        config[section] |= values
+    with pytest.raises(UserError, match=message):
+        check_settings(config, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"domain_pattern": "_(.+)_"}, r"domain_pattern: '_\(\.\+\)_' has no group `domain`; write \(\?P<domain>"),
+        ({"domain_pattern": "(?P<domain>"}, "is no regular expression"),
+        ({"domain_pattern": "(?P<domain>.+)", "reader": "corpus"}, "only the reader documents takes it"),
+    ],
+)
+def test_a_pattern_without_domain_is_refused(source: dict, message: str) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    given = {"name": "mine", "reader": "documents", "path": "data/fixtures/corpus"}
+    config["corpus"]["sources"] = [given | {"domain_pattern": "(?P<domain>.+)"}]
+    check_settings(config, ROOT)
+    config["corpus"]["sources"] = [given | source]
+    with pytest.raises(UserError, match=f"corpus.sources.mine.*{message}"):
+        check_settings(config, ROOT)
