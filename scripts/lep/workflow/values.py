@@ -82,6 +82,8 @@ def _paths(config: Mapping) -> Iterator[tuple[str, str]]:
     yield "data.local_dir", config["data"]["local_dir"]
     yield "evaluation.data_dir", config["evaluation"]["data_dir"]
     yield "calibration.judge.model", config["calibration"]["judge"]["model"]
+    for name, model in config["vocabulary"]["models"].items():
+        yield f"vocabulary.models.{name}", model
     yield "propagation.own", config["propagation"]["own"] or ""
     for source in config["corpus"]["sources"]:
         if "path" in source:
