@@ -18,6 +18,7 @@ _MODIFIERS = frozenset(c for c in range(0x2B0, 0x300) if unicodedata.category(ch
 _MARKS = frozenset([*range(0x300, 0x370), *range(0x1AB0, 0x1B00), *range(0x1DC0, 0x1E00), *range(0xFE20, 0xFE30)])
 _JOINERS = frozenset([0x200C, 0x200D])  # letters of these scripts change their shape beside them
 _JOINED = ("arabic", "devanagari")
+SHARED = "symbols"  # name for what no script owns
 
 
 def kept_characters(scripts: Iterable[str]) -> frozenset[int]:
@@ -51,11 +52,19 @@ def has_letter(text: str, script: str) -> bool:
 
 @functools.cache
 def script_name(character: str) -> str:
-    """Unicode's name of a character's script; `symbols` for what several scripts share (emoji among it)."""
+    """Unicode's name of a character's script; SHARED for what several scripts use (emoji among it)."""
     from fontTools import unicodedata as scripts
 
     code = scripts.script(character)
-    return "symbols" if code in ("Zyyy", "Zinh", "Zzzz") else scripts.script_name(code)
+    return SHARED if code in ("Zyyy", "Zinh", "Zzzz") else scripts.script_name(code)
+
+
+@functools.cache
+def is_shared(character: str) -> bool:
+    """Whether a character is used with any script, like digits and most punctuation."""
+    from fontTools.unicodedata import script_extension
+
+    return script_extension(character) <= {"Zyyy", "Zinh", "Zzzz"}
 
 
 @functools.cache

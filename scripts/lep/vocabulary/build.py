@@ -6,13 +6,16 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer
 
 from lep.config import UserError
+from lep.corpus.scripts import is_shared
 from lep.files import write_json
 from lep.manifest import publish, staging, with_manifest
 from lep.names import NEW_VOCABULARIES, VOCABULARIES
-from lep.vocabulary.byte_view import SPACE, byte_string, bytes_of
+from lep.vocabulary.byte_view import SPACE, ByteView, byte_string, bytes_of
 from lep.vocabulary.pieces import bpe_merges, is_text_piece, read_pieces
+from lep.vocabulary.reach import unreachable_rows
 from lep.vocabulary.spm import set_bos, to_fast_tokenizer
 from lep.vocabulary.train import PIECES
+from lep.vocabulary.words import keep_words_whole, marked_scripts
 
 RECIPE_VERSION = 3
 
@@ -35,7 +38,8 @@ def build_vocabulary(
       prove that the paper's Optimized was made by rank
     - `literal_pieces`, `letter_merges` (only `extended` and `optimized`): see `extend`
 
-    Raises `UserError` for an unknown `kind`, a missing `keep` and an original that is not BPE.
+    Raises `UserError` for an unknown `kind`, a missing `keep`, an original that is not BPE, and a union that text would
+    use less than half of the new pieces of.
     """
     if kind not in NEW_VOCABULARIES:
         raise UserError(f"unknown vocabulary {kind!r}; use one of {', '.join(NEW_VOCABULARIES)}")
@@ -54,6 +58,7 @@ def build_vocabulary(
             # As published: letter merges that shrinking removed are not added again.
             letters = "none" if letter_merges == "last" else letter_merges
         state, facts = extend(state, pieces, literal_pieces, letters)
+        _check_reach(original, kind, facts)
         tokenizer = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
     folder = staging(target)
     save_tokenizer(tokenizer, settings, folder)
@@ -92,13 +97,16 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
     """The union of a tokenizer and a new SentencePiece BPE model (paper section 2.1.1, "Extended"), and its counts.
 
     Old tokens keep their ids, new ones get the next free ids, special tokens at the tail move after them. New merges
-    come before old ones. Pieces that no merges can build are left out and counted. For a byte-level vocabulary:
+    come before old ones. Pieces that no merges can build are left out and counted, as are those (`unreachable`) that
+    their own text does not give, since the pre-tokenizer cuts it. For a byte-level vocabulary:
 
     - `literal_pieces`: "drop" leaves out `<unk>`, `<s>`, `</s>` and the byte pieces of the new model, which it does not
       need. "keep" adds them as ordinary tokens that no text produces, as in the published vocabularies.
-    - `letter_merges`: the new model merges letters, not bytes. The merges of a letter's two bytes come "first"; or
+    - `letter_merges`: the new model merges letters, not bytes. The merges of a letter's bytes come "first"; or
       "last", after old merges that join bytes of two letters, as in the published vocabularies. With "none" only old
       merges build letters: one that they cannot build is only used for a word that is this letter alone.
+    - the first bytes of a letter of three become a row, if no merges build the letter without (`letter_starts`)
+    - marks of scripts that have their own (vowels in Devanagari) become a part of words (`keep_words_whole`)
     """
     pieces = read_pieces(model)
     merges = bpe_merges(pieces)
@@ -113,27 +121,46 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
             literal = [piece[0] for piece in pieces if not is_text_piece(piece) and piece[0] not in old]
         texts, merges = [_byte_level(t) for t in texts], [(_byte_level(a), _byte_level(b)) for a, b in merges]
         letters = _letter_merges(texts)
+        if scripts := marked_scripts(piece for piece, _, _ in pieces):
+            state = {**state, "pre_tokenizer": keep_words_whole(state["pre_tokenizer"], scripts)}
     ordered = letters + merges + old_merges if letter_merges == "first" else merges + old_merges + letters
+    starts = _letter_starts(letters, {*old, *texts}, ordered) if letters else []
     used = merges + old_merges if letter_merges == "none" else ordered
     # New ids begin after the last ordinary token; special tokens after it move to the end.
     old_specials = {token["content"] for token in state["added_tokens"]}
     first_free = 1 + max(index for token, index in old.items() if token not in old_specials)
     # Reachability is decided with the letter merges even for "none": its vocabulary has the same rows.
-    reachable = _reachable({*old, *texts}, ordered, single={t for t in old if len(t) == 1} | _letters(texts, state))
-    new = literal + [text for text in dict.fromkeys(texts) if text not in old and text in reachable]
+    single = {t for t in old if len(t) == 1} | _letters(texts, state)
+    reachable = _reachable({*old, *texts, *starts}, ordered, single)
+    brought = [text for text in dict.fromkeys(texts) if text not in old and text in reachable]
+    new = literal + starts + brought
     vocabulary = {token: index for token, index in old.items() if token not in old_specials}
     vocabulary |= {token: first_free + offset for offset, token in enumerate(new)}
     # The library refuses a merge whose parts or product have no id.
     kept = [merge for merge in dict.fromkeys(used) if {*merge, "".join(merge)} <= vocabulary.keys()]
     state = {**state, "model": {**state["model"], "merges": [list(m) for m in kept], "ignore_merges": True}}
     _place_specials(state, vocabulary, first_free + len(new))
+    view = ByteView(Tokenizer.from_str(json.dumps(state, ensure_ascii=False)))
     facts = {
-        "new": len(new) - len(literal),
+        "new": len(brought),
+        "unreachable": len({view.ids[text] for text in brought}.intersection(unreachable_rows(view))),
+        "letter_starts": len(starts),
         "shared": sum(text in old for text in texts),
         "literal": len(literal),
         "left_out": sum(text not in old and text not in reachable for text in texts),
     }
     return state, facts
+
+
+def _check_reach(original: Path, kind: str, facts: dict) -> None:
+    wanted, used = facts["new"] + facts["left_out"], facts["new"] - facts["unreachable"]
+    if 2 * used < wanted:
+        raise UserError(
+            f"vocabulary {kind} of {original}: text can use only {used} of {wanted} new pieces; no merges build "
+            f"{facts['left_out']} of them, and the original's pre-tokenizer cuts {facts['unreachable']}. Use a "
+            "vocabulary that replaces the original (bpe, unigram), or letter_merges: first if it is last "
+            "(vocabulary.extended)"
+        )
 
 
 def shrink(state: dict, keep: int) -> dict:
@@ -190,9 +217,27 @@ def _byte_level(piece: str) -> str:
 
 
 def _letter_merges(texts: list[str]) -> list[tuple[str, str]]:
-    """Merges that build each two-byte letter from its bytes; SentencePiece has none, since its unit is the letter."""
-    pairs = [text for text in texts if len(text) == 2]
-    return [(first, second) for first, second in pairs if len(bytes_of(first + second).decode(errors="replace")) == 1]
+    """Merges that build each letter from its bytes, from the left; SentencePiece, with letters as units, has none."""
+    letters = filter(_is_letter, texts)
+    return list(dict.fromkeys((text[:end], text[end]) for text in letters for end in range(1, len(text))))
+
+
+def _is_letter(text: str) -> bool:
+    """Whether a token of a byte-level vocabulary is one character of two bytes, or a longer one that a script owns.
+
+    Merges of dashes and quotes would cut the original's own text otherwise than before.
+    """
+    character = bytes_of(text).decode(errors="replace")
+    return len(character) == 1 < len(text) and (len(text) == 2 or not is_shared(character))
+
+
+def _letter_starts(letters: list[tuple[str, str]], known: set[str], merges: list[tuple[str, str]]) -> list[str]:
+    """First bytes of letters of three and more that need a row, since no merges of known tokens build the letter."""
+    built = _reachable(known, merges, {token for token in known if len(token) == 1})
+    wanted = [left + right for left, right in letters]
+    short = [token for token in wanted if token in known and token not in built]
+    starts = (token[:end] for token in short for end in range(2, len(token)))
+    return [start for start in dict.fromkeys(starts) if start not in known]
 
 
 def _letters(texts: list[str], state: dict) -> set[str]:

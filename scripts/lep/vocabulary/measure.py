@@ -10,8 +10,9 @@ from tokenizers import Tokenizer
 from lep.config import UserError
 from lep.corpus.documents import text_of
 from lep.files import read_jsonl, write_csv
-from lep.vocabulary.byte_view import BYTE_LEVEL, ByteView
+from lep.vocabulary.byte_view import ByteView
 from lep.vocabulary.pieces import count_scripts, read_pieces
+from lep.vocabulary.reach import decoded, unreachable_rows
 from lep.vocabulary.train import PIECES, sample_documents
 
 LISTED = 10  # tokens in each list of `tokens.csv`
@@ -90,24 +91,6 @@ def count_tokens(view: ByteView, texts: Sequence[str]) -> np.ndarray:
     return counts
 
 
-def unreachable_rows(view: ByteView) -> list[int]:
-    """Ids of unreachable tokens: encoding the token's own text yields other ids.
-
-    Special tokens and byte pieces are not listed: byte pieces are for bytes that no other token has.
-    """
-    ordinary = [i for i, data in enumerate(view.data) if data is not None and view.tokens[i] not in view.added]
-    if view.kind != BYTE_LEVEL:
-        return [i for i in ordinary if not view.is_byte_piece(i) and view.split(view.data[i]) != [i]]
-    merging = Tokenizer.from_str(view.backend.to_str()).model
-    merging.ignore_merges = False
-    texts = {i: text for i in ordinary if (text := _decoded(view.data[i])) is not None}
-    encodings = view.backend.encode_batch_fast(list(texts.values()), add_special_tokens=False)
-    found = {i: encoding.ids for i, encoding in zip(texts, encodings, strict=True)}
-    # A part of a character cannot be encoded as text: it is reachable if merges build it.
-    found |= {i: [t.id for t in merging.tokenize(view.tokens[i])] for i in ordinary if i not in found}
-    return [i for i in ordinary if found[i] != [i]]
-
-
 def _lengths(
     view: ByteView, texts: dict[str, list[str]], counts: dict[str, np.ndarray], adapted: str
 ) -> Iterator[tuple[str, float]]:
@@ -133,7 +116,7 @@ def _rows(
 
 def _lists(view: ByteView, counts: np.ndarray, original: ByteView | None) -> Iterator[tuple[str, int, str, int]]:
     """Rows of `tokens.csv` of one vocabulary; `counts`: occurrences in text of the first language."""
-    texts = {i: text for i, data in enumerate(view.data) if data is not None and (text := _decoded(data)) is not None}
+    texts = {i: text for i, data in enumerate(view.data) if data is not None and (text := decoded(data)) is not None}
     if original not in (None, view):
         texts = {i: text for i, text in texts.items() if original.find(view.data[i]) is None}
         frequent = sorted((i for i in texts if counts[i]), key=lambda i: (-counts[i], i))[:LISTED]
@@ -152,10 +135,3 @@ def _aligned(adapted: list[dict], documents: Path, language: str) -> list[tuple[
         for paragraph in document["paragraphs"]
         if paragraph["id"] in found[document["id"]]
     ]
-
-
-def _decoded(data: bytes) -> str | None:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return None

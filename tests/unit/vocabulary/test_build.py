@@ -20,9 +20,9 @@ from lep.manifest import read_manifest, verify
 from lep.names import NEW_VOCABULARIES
 from lep.vocabulary.build import build_vocabulary, read_tokenizer, shrink
 from lep.vocabulary.byte_view import BYTE_ALPHABET, ByteView
-from lep.vocabulary.measure import unreachable_rows
 from lep.vocabulary.originals import import_tokenizer
 from lep.vocabulary.pieces import is_text_piece, read_pieces
+from lep.vocabulary.reach import unreachable_rows
 from lep.vocabulary.train import PIECES
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, models

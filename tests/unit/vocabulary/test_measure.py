@@ -9,7 +9,8 @@ import pytest
 from fixtures.measured import byte_level, measured
 from lep.config import UserError
 from lep.vocabulary.byte_view import ByteView
-from lep.vocabulary.measure import count_tokens, unreachable_rows
+from lep.vocabulary.measure import count_tokens
+from lep.vocabulary.reach import unreachable_rows
 from tokenizers import Tokenizer
 
 
