@@ -1,22 +1,11 @@
 """The LEP paper as a graph: from raw text and two pairs of models to every table and figure."""
 
-import os
-import sys
-from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.27")
 
-if not os.path.samefile(workflow.basedir, os.getcwd()):
-    raise WorkflowError(
-        f"all paths are relative to {workflow.basedir}: start Snakemake there, without -d/--directory"
-    )
-if " " in workflow.basedir:
-    raise WorkflowError(
-        f"Snakemake cannot work below a folder with a space in its name: move {workflow.basedir}"
-    )
+
+include: "rules/place.smk"
 
 
 configfile: "config.yaml"

@@ -96,7 +96,7 @@ rule grade_answers:
     message:
         "Grading the answers of {wildcards.family}/instruct"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.calibration.grades --config {input.job:q} > {log:q} 2>&1"
 
 
