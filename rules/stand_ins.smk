@@ -16,7 +16,7 @@ rule train_original_tokenizer:
         size=lambda wildcards: config["stand_in_training"]["tokenizer_size"][
             wildcards.family
         ],
-        russian=config["stand_in_training"]["russian_share"],
+        russian=config["stand_in_training"]["russian_share"]["tokenizer"],
         characters=config["stand_in_training"]["tokenizer_characters"],
     message:
         "Training the original tokenizer of the stand-in family {wildcards.family}"

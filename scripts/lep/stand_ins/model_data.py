@@ -1,107 +1,86 @@
-"""Training data of the stand-in models: raw text and repeated sequences for the base, instructions for the instruct.
+"""Training rows of the stand-ins: text, repeats and pages of questions for the base, conversations for the instruct.
 
-Everything comes from the training split. The base model sees no instruction format. Repeated random sequences teach
-it induction (copying from the context), which it learns only slowly from raw text.
+Everything comes from the training split. The base model sees no chat format. Each token has a weight in the loss: a
+short answer counts more than the words of its question, which cannot be guessed.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from lep.corpus.documents import text_of
-from lep.models.chat import IGNORED
-from lep.stand_ins.choices import LEADS, LETTERS, letter_answer, list_options, split_words
+from lep.stand_ins.questions import question
+from lep.stand_ins.text_pool import TextPool, pick
 
-# Instruction templates for the fine-tuning of the instruct model, by language.
-COPY = {
-    "en": (
-        "Repeat the text exactly:\n{text}",
-        "Copy this text without changes:\n{text}",
-        "Write the text again:\n{text}",
-        "Copy: {text}",
-        "Repeat the text: {text}",
-        "Say once more: {text}",
-    ),
-    "ru": (
-        "Повтори текст точно:\n{text}",
-        "Перепиши текст слово в слово:\n{text}",
-        "Напиши этот текст ещё раз:\n{text}",
-        "Скопируй: {text}",
-        "Повтори: {text}",
-        "Скажи ещё раз: {text}",
-    ),
-}
-CONTINUE = {"en": ("Continue the text:\n{text}", "Go on: {text}"), "ru": ("Продолжи текст:\n{text}", "Дальше: {text}")}
-TITLE = {"en": ("What is this text about?\n{text}",), "ru": ("О чём этот текст?\n{text}",)}
-CONTAINS = {"en": ("Which line has the word «{word}»?",), "ru": ("В какой строке есть слово «{word}»?",)}
-GAP = {
-    "en": ("Which word is left out?\n{text}", "Fill the gap: {text}"),
-    "ru": ("Какое слово выпало?\n{text}", "Заполни пропуск: {text}"),
-}
-NEXT_WORD = {"en": ("{text}\nWhich word follows «{word}»?",), "ru": ("{text}\nКакое слово идёт после «{word}»?",)}
 LONGEST_LINE = 64  # tokens of a repeated line at most
-# Probability of each kind of instruction.
-KINDS = {"copy": 0.35, "contains": 0.2, "gap": 0.2, "next_word": 0.1, "continue": 0.05, "title": 0.1}
+SHORT_ANSWER = 8  # tokens; shorter answers are letters and words
+SHORT_WEIGHT = 3.0  # of a token of a short answer; other answers and text have 1
+QUESTION_WEIGHT = 0.1  # of a token of a question on a page of the base model
+ONE_KIND = 0.8  # share of the pages with questions of one kind, as in exercises
+# Shares of the kinds of questions.
+KINDS: Mapping[str, float] = {
+    "copy": 0.19, "named": 0.12, "next": 0.07, "ending": 0.06, "pairs": 0.08, "gap": 0.04, "cause": 0.07,
+    "entailment": 0.08, "refers": 0.06, "order": 0.04, "following": 0.05, "exam_last": 0.015, "exam_first": 0.015,
+    "exam_number": 0.02, "exam_matching": 0.03, "summary": 0.03, "important": 0.03,
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class TextPool:
-    """Material for the instructions of one language."""
+class Row(NamedTuple):
+    """One training sequence, or a part of it: token ids and their weights in the loss, both (length,)."""
 
-    lines: Sequence[str]  # paragraphs of 20 to 200 characters
-    titled: Sequence[tuple[str, str]]  # (title of a document, start of its text)
-    words: Sequence[str]  # distinct words of more than 3 letters, sorted
+    ids: np.ndarray
+    weights: np.ndarray
 
 
-def text_pool(documents: list[dict]) -> TextPool:
-    """Collect the material for instructions from documents of one language."""
-    lines = [
-        p["text"] for d in documents for p in d["paragraphs"] if 20 <= len(p["text"]) <= 200 and "\n" not in p["text"]
-    ]
-    titled = [(d["title"], d["paragraphs"][0]["text"][:200]) for d in documents if d["title"]]
-    words = sorted({word for line in lines for word in split_words(line) if len(word) > 3})
-    return TextPool(lines, titled, words)
+Encode = Callable[[str], list[int]]
 
 
-def instruction(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
-    """One (user, assistant) pair; its kind is drawn with the probabilities of `KINDS`."""
-    kind = rng.choice(list(KINDS), p=list(KINDS.values()))
-    makers: dict[str, Callable[[], tuple[str, str]]] = {
-        "copy": lambda: _copy(pool, language, rng),
-        "contains": lambda: _contains(pool, language, rng),
-        "gap": lambda: _gap(pool, language, rng),
-        "next_word": lambda: _next_word(pool, language, rng),
-        "continue": lambda: _continue(pool, language, rng),
-        "title": lambda: _title(pool, language, rng),
-    }
-    return makers[kind]()
+def join(parts: Sequence[Row], length: int) -> Row:
+    """The first `length` tokens of the parts in a row."""
+    return Row(*(np.concatenate([part[side] for part in parts])[:length] for side in (0, 1)))
 
 
-def random_repeats(
-    length: int, stream: np.ndarray, starts: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids and labels of random sequences, each repeated two or three times in a row; both (length,).
+def random_repeats(length: int, stream: np.ndarray, starts: np.ndarray, rng: np.random.Generator) -> Row:
+    """Random sequences, each repeated two or three times in a row: they teach induction, copying from the context.
 
     - Half of the sequences are lines of the token `stream` (`starts` are the positions of lines), half are single
       tokens drawn from the stream, so with its frequencies.
-    - Drawn tokens cannot be predicted, so their first occurrence has no label.
+    - Drawn tokens cannot be predicted, so their first occurrence has weight 0.
     - Measured: with these sequences copying is learnt within 600 steps; with tokens drawn uniformly from the
       vocabulary nothing was learnt by then.
     """
-    ids: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    while sum(map(len, ids)) < length:
+    parts: list[Row] = []
+    while sum(len(part.ids) for part in parts) < length:
         drawn = rng.random() < 0.5
         if drawn:
             sequence = stream[rng.integers(len(stream), size=rng.integers(8, max(9, length // 3)))]
         else:
             index = int(rng.integers(len(starts) - 1))
             sequence = stream[starts[index] : starts[index + 1]][:LONGEST_LINE]
-        times = int(rng.integers(2, 4))
-        ids += [sequence] * times
-        labels += [np.full(len(sequence), IGNORED) if drawn else sequence] + [sequence] * (times - 1)
-    return np.concatenate(ids)[:length], np.concatenate(labels)[:length]
+        ones = np.ones(len(sequence))
+        parts += [Row(sequence, 0 * ones if drawn else ones), *[Row(sequence, ones)] * int(rng.integers(1, 3))]
+    return join(parts, length)
+
+
+def page(length: int, pool: TextPool, encode: Encode, rng: np.random.Generator) -> Row:
+    """Questions and answers as on a page of exercises: mostly of one kind, an empty line after each answer."""
+    kind = kind_of(rng) if rng.random() < ONE_KIND else None
+    parts: list[Row] = []
+    while sum(len(part.ids) for part in parts) < length:
+        asked, answer = question(pool, kind or kind_of(rng), rng)
+        parts.append(_answered(encode(f"{asked}\n"), encode(f"{asked}\n{answer}\n\n"), QUESTION_WEIGHT))
+    return join(parts, length)
+
+
+def conversations(length: int, pool: TextPool, turns: tuple[str, str], encode: Encode, rng: np.random.Generator) -> Row:
+    """Packed conversations of one question; `turns` are the texts of both turns with `{}`. Only answers have weight."""
+    parts: list[Row] = []
+    while sum(len(part.ids) for part in parts) < length:
+        asked, answer = question(pool, kind_of(rng), rng)
+        prompt = turns[0].format(asked)
+        parts.append(_answered(encode(prompt), encode(prompt + turns[1].format(answer)), 0.0))
+    return join(parts, length)
 
 
 def raw_text(documents: list[dict]) -> list[str]:
@@ -109,70 +88,16 @@ def raw_text(documents: list[dict]) -> list[str]:
     return [text_of(document) for document in documents]
 
 
-def _pick(items: Sequence, rng: np.random.Generator):
-    return items[int(rng.integers(len(items)))]
+def kind_of(rng: np.random.Generator) -> str:
+    """A kind of question, drawn with the shares of `KINDS`."""
+    return pick(_DRAWS, rng)
 
 
-def _options(options: list[str], right: int, question: str, language: str) -> tuple[str, str]:
-    return f"{question}\n{list_options(options)}", letter_answer(right, language)
+_DRAWS = [kind for kind, share in KINDS.items() for _ in range(round(1000 * share))]
 
 
-def _copy(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
-    lines = [_pick(pool.lines, rng) for _ in range(int(rng.choice([1, 1, 1, 2])))]
-    text = "\n".join(lines)
-    if rng.random() < 0.3:  # random words, which cannot be guessed: the model must copy them
-        text = " ".join(_pick(pool.words, rng) for _ in range(int(rng.integers(3, 10))))
-    return _pick(COPY[language], rng).format(text=text), text
-
-
-def _contains(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
-    while True:
-        lines = [_shortened(_pick(pool.lines, rng), rng) for _ in LETTERS]
-        right = int(rng.integers(4))
-        others = {word.casefold() for i, line in enumerate(lines) if i != right for word in split_words(line)}
-        words = [word for word in split_words(lines[right]) if len(word) > 3 and word.casefold() not in others]
-        if words:
-            question = _pick(CONTAINS[language], rng).format(word=_pick(words, rng))
-            return _options(lines, right, question, language)
-
-
-def _gap(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
-    while True:
-        line = _pick(pool.lines, rng).split()[:14]
-        place = int(rng.integers(len(line)))
-        answer = split_words(line[place])
-        if answer and len(answer[0]) > 2:
-            options = [_pick(pool.words, rng) for _ in LETTERS]
-            right = int(rng.integers(4))
-            options[right] = answer[0]
-            text = " ".join([*line[:place], line[place].replace(answer[0], "___"), *line[place + 1 :]])
-            return _options(options, right, _pick(GAP[language], rng).format(text=text), language)
-
-
-def _next_word(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
-    while True:
-        line = _pick(pool.lines, rng)
-        words = line.split()
-        index = int(rng.integers(len(words)))
-        if index + 1 < len(words) and words.count(words[index]) == 1 and words[index].isalpha():
-            answer = (split_words(words[index + 1]) or [""])[0]
-            if answer:
-                question = _pick(NEXT_WORD[language], rng).format(text=line, word=words[index])
-                return question, f"{LEADS[language]} {answer}"
-
-
-def _continue(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
-    words = _pick(pool.lines, rng).split()
-    cut = max(1, len(words) // 2)
-    return _pick(CONTINUE[language], rng).format(text=" ".join(words[:cut])), " ".join(words[cut:]) or words[-1]
-
-
-def _title(pool: TextPool, language: str, rng: np.random.Generator) -> tuple[str, str]:
-    title, text = _pick(pool.titled, rng)
-    return _pick(TITLE[language], rng).format(text=text), f"TL;DR: {title}"
-
-
-def _shortened(line: str, rng: np.random.Generator) -> str:
-    words = line.split()
-    start = int(rng.integers(max(1, len(words) - 7)))
-    return " ".join(words[start : start + int(rng.integers(3, 8))])
+def _answered(prompt: list[int], whole: list[int], question_weight: float) -> Row:
+    """The row of a question with its answer; the prompt is encoded alone as well, to know where the answer begins."""
+    answer = len(whole) - len(prompt)
+    weight = SHORT_WEIGHT if answer <= SHORT_ANSWER else 1.0
+    return Row(np.array(whole), np.array([question_weight] * len(prompt) + [weight] * answer))

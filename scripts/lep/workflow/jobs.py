@@ -72,7 +72,7 @@ def _train_stand_in(run: Run, family: str, role: str) -> Settings:
         "tokenizer": f"{stand_in}/tokenizer",
         "output": f"{stand_in}/{role}",
         "work": run.work("stand_ins", family, role),
-        "russian": settings["russian_share"],
+        "russian": settings["russian_share"][role],
         **{key: settings[key][role] for key in ("steps", "long_share", "learning_rate")},
         "seed": run.config["seed"],
         "threads": run.config["compute"]["threads"],

@@ -158,8 +158,10 @@ def _schedule_faults(config: dict, root: Path) -> list[str]:
 
 def _benchmark_faults(config: dict, root: Path) -> list[str]:
     settings, corpus = config["evaluation"], config["corpus"]
-    if unknown := sorted(settings["max_new_tokens"].keys() - {*SPECS, "default"}):
-        return [f"evaluation.max_new_tokens: there is no task {', '.join(unknown)}; use default or {', '.join(SPECS)}"]
+    subsets = {spec.subset: None for spec in SPECS.values()}  # records, which two tasks may share
+    for key, known in (("items_per_task", subsets), ("max_new_tokens", {**SPECS, "default": None})):
+        if unknown := sorted({*settings[key]} - {*known}):
+            return [f"evaluation.{key}: there is no task {', '.join(unknown)}; use {', '.join(known)}"]
     kept = corpus["benchmark_fraction"] or any(source.get("split") == "benchmark" for source in corpus["sources"])
     if settings["benchmark"] == "miniature" and not kept:
         return [

@@ -7,8 +7,6 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from darumeru.specs import SPECS
-
 from lep.names import COMPARATOR, STAND_IN
 from lep.workflow.run import is_local
 
@@ -153,7 +151,7 @@ def range_faults(config: Mapping, root: Path) -> list[str]:
     ):
         if low > high:
             faults.append(f"{key}: the lowest value comes first, found [{low}, {high}]")
-    faults += _split_faults(config["corpus"], config["evaluation"]["benchmark"] == "miniature")
+    faults += _split_faults(config["corpus"])
     per_cent = [round(100 * fraction) for fraction in config["pretraining"]["fractions"]]
     if 0 in per_cent or len(set(per_cent)) < len(per_cent):
         faults.append(
@@ -163,11 +161,6 @@ def range_faults(config: Mapping, root: Path) -> list[str]:
     rates = [f"{rate:g}" for rate in config["pretraining"]["sweep"]["learning_rates"]]
     if len(set(rates)) < len(rates):
         faults.append(f"pretraining.sweep.learning_rates: two are equal to six digits: {', '.join(rates)}")
-    subsets = dict.fromkeys(spec.subset for spec in SPECS.values())
-    if unknown := [name for name in config["evaluation"]["items_per_task"] if name not in subsets]:
-        faults.append(
-            f"evaluation.items_per_task: there is no subset {', '.join(unknown)}; the subsets are {', '.join(subsets)}"
-        )
     if 0 < (longest := config["evaluation"]["max_model_tokens"]) < _SHORTEST:
         faults.append(
             f"evaluation.max_model_tokens: {longest} is too short for any prompt; use 0 or {_SHORTEST} or more"
@@ -178,8 +171,7 @@ def range_faults(config: Mapping, root: Path) -> list[str]:
 _SHORTEST = 16
 
 
-def _split_faults(corpus: Mapping, benchmarked: bool) -> Iterator[str]:
-    """`benchmarked`: the benchmark is made from the corpus."""
+def _split_faults(corpus: Mapping) -> Iterator[str]:
     shares = {name: corpus[f"{name}_fraction"] for name in ("validation", "benchmark")}
     shares["train"] = 1 - sum(shares.values())
     if shares["train"] <= 0:
@@ -189,7 +181,7 @@ def _split_faults(corpus: Mapping, benchmarked: bool) -> Iterator[str]:
         )
         return
     whole = {source.get("split") for source in corpus["sources"]}
-    for name in ("train", "validation", *(["benchmark"] if benchmarked else [])):
+    for name in ("train", "validation"):
         share = shares[name]
         if name not in whole and (None not in whole or not share):
             yield (

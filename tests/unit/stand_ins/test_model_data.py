@@ -1,105 +1,86 @@
-"""Data of the stand-ins: instructions with right answers, repeats without targets at first."""
+"""Training rows of the stand-ins: what has a weight in the loss, repeats, pages, conversations."""
 
 import numpy as np
 import pytest
-from fixtures.stand_ins import languages, pool, questions
-from lep.stand_ins import model_data
-from lep.stand_ins.choices import LEADS, LETTERS
-from lep.stand_ins.model_data import KINDS, random_repeats
+from fixtures.stand_ins import pool
+from lep.stand_ins.model_data import (
+    KINDS,
+    QUESTION_WEIGHT,
+    SHORT_WEIGHT,
+    Row,
+    conversations,
+    join,
+    kind_of,
+    page,
+    random_repeats,
+)
+
+WEIGHTS = (QUESTION_WEIGHT, 1.0, SHORT_WEIGHT)
 
 
-def only(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_data, "KINDS", {kind: 1.0})
+def encode(text: str) -> list[int]:
+    """Characters as tokens."""
+    return [ord(character) for character in text]
 
 
-def parts(user: str, assistant: str, language: str) -> tuple[str, list[str], int]:
-    """Question, options and the place of the right one of a question with letters."""
-    *question, a, b, c, d = user.split("\n")
-    options = [line.removeprefix(f"{letter}. ") for letter, line in zip(LETTERS, (a, b, c, d), strict=True)]
-    assert [line[:3] for line in (a, b, c, d)] == [f"{letter}. " for letter in LETTERS]
-    assert assistant.startswith(f"{LEADS[language]} ")
-    return "\n".join(question), options, LETTERS.index(assistant.removeprefix(f"{LEADS[language]} "))
-
-
-def has_word(text: str, word: str) -> bool:
-    return word.casefold() in [part.strip(".,:;!?«»\"'()-—").casefold() for part in text.split()]
-
-
-@languages
-def test_contains_only_the_right_option_holds_the_word(monkeypatch: pytest.MonkeyPatch, language: str) -> None:
-    only("contains", monkeypatch)
-    places = []
-    for user, assistant in questions(language):
-        question, options, right = parts(user, assistant, language)
-        word = question[question.rindex("«") + 1 : question.rindex("»")]
-        assert [has_word(option, word) for option in options] == [index == right for index in range(4)]
-        places.append(right)
-    assert set(places) == {0, 1, 2, 3}
-
-
-@languages
-def test_gap_the_right_option_fills_it(monkeypatch: pytest.MonkeyPatch, language: str) -> None:
-    only("gap", monkeypatch)
-    starts = tuple({" ".join(line.split()[:14]) for line in pool(language).lines})
-    wrong = []
-    for user, assistant in questions(language):
-        question, options, right = parts(user, assistant, language)
-        assert question.count("___") == 1
-        assert question.replace("___", options[right]).endswith(starts)
-        wrong += [question.replace("___", option).endswith(starts) for i, option in enumerate(options) if i != right]
-    assert sum(wrong) < 0.02 * len(wrong), "other options hardly ever fill it"
-
-
-@languages
-def test_next_word_follows_the_named_one(monkeypatch: pytest.MonkeyPatch, language: str) -> None:
-    only("next_word", monkeypatch)
-    for user, assistant in questions(language):
-        text, question = user.split("\n")
-        word = question[question.rindex("«") + 1 : question.rindex("»")]
-        words = text.split()
-        assert words.count(word) == 1
-        assert has_word(words[words.index(word) + 1], assistant.removeprefix(f"{LEADS[language]} "))
-
-
-@languages
-def test_copy_continue_and_title_come_from_the_text(monkeypatch: pytest.MonkeyPatch, language: str) -> None:
-    only("copy", monkeypatch)
-    assert all(user.endswith(assistant) and user != assistant for user, assistant in questions(language))
-    only("continue", monkeypatch)
-    lines = tuple(" ".join(line.split()) for line in pool(language).lines)
-    assert all(f"{user} {assistant}".endswith(lines) for user, assistant in questions(language))
-    only("title", monkeypatch)
-    titled = {(f"TL;DR: {title}", text) for title, text in pool(language).titled}
-    assert all((assistant, user.split("\n", 1)[1]) in titled for user, assistant in questions(language))
-
-
-def test_kinds_are_drawn_with_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sum(KINDS.values()) == pytest.approx(1)
-    drawn: list[str] = []
-    for kind in KINDS:
-        monkeypatch.setattr(model_data, f"_{kind}", lambda *_, kind=kind: drawn.append(kind) or ("", ""))
-    questions("ru", 2000)
-    assert {kind: drawn.count(kind) / 2000 for kind in KINDS} == pytest.approx(KINDS, abs=0.04)
-
-
-def test_instructions_follow_the_seed() -> None:
-    assert questions("ru", 50) == questions("ru", 50)
-    assert len(set(questions("ru", 50))) > 45
+def decode(ids: np.ndarray) -> str:
+    return "".join(map(chr, ids))
 
 
 @pytest.mark.parametrize("length", [20, 100, 257])
 def test_random_repeats(length: int) -> None:
-    """Each sequence stands at least twice in a row; only the first time of drawn tokens is no target."""
+    """Each sequence stands at least twice in a row; only the first time of drawn tokens has no weight."""
     rng = np.random.default_rng(0)
     stream, starts = np.arange(1000), np.arange(0, 1000, 20)
     lines = 0
     for _ in range(50):
-        ids, labels = random_repeats(length, stream, starts, rng)
-        assert ids.shape == labels.shape == (length,)
-        assert ((labels == ids) | (labels == -100)).all()
+        ids, weights = random_repeats(length, stream, starts, rng)
+        assert ids.shape == weights.shape == (length,)
+        assert set(weights) <= {0.0, 1.0}
         sizes = range(8, min(max(20, length // 3), length // 2) + 1)
         assert any((ids[:size] == ids[size : 2 * size]).all() for size in sizes) or length < 40
         is_line = (np.diff(ids[:8]) == 1).all()
-        assert (labels[:8] == (ids[:8] if is_line else -100)).all()
+        assert (weights[:8] == is_line).all()
         lines += is_line
     assert 10 < lines < 40
+
+
+def test_kinds_are_drawn_with_their_shares() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [kind_of(rng) for _ in range(4000)]
+    assert {kind: drawn.count(kind) / 4000 for kind in KINDS} == pytest.approx(KINDS, abs=0.03)
+
+
+def test_a_page_weighs_answers_and_ends_each_with_an_empty_line() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        row = page(900, pool("ru"), encode, rng)
+        assert row.ids.shape == row.weights.shape == (900,)
+        assert set(row.weights) <= set(WEIGHTS)
+        answers = [decode(row.ids[part]) for part in parts(row.weights > QUESTION_WEIGHT)]
+        assert all(answer.endswith("\n\n") for answer in answers[:-1])
+        assert all(decode(row.ids[part]).endswith("\n") for part in parts(row.weights == QUESTION_WEIGHT)[:-1])
+        short = [answer for answer in answers[:-1] if len(answer) <= 8]
+        weights = [row.weights[part][0] for part in parts(row.weights > QUESTION_WEIGHT)][:-1]
+        assert [weight == SHORT_WEIGHT for weight in weights] == [answer in short for answer in answers[:-1]]
+
+
+def test_only_answers_of_conversations_have_weight() -> None:
+    row = conversations(900, pool("en"), ("<U>{}<A>", "{}<E>"), encode, np.random.default_rng(1))
+    answers = [decode(row.ids[part]) for part in parts(row.weights > 0)]
+    prompts = [decode(row.ids[part]) for part in parts(row.weights == 0)]
+    assert len(answers) > 2
+    assert all(answer.endswith("<E>") and answer.count("<E>") == 1 for answer in answers[:-1])
+    assert all(prompt.startswith("<U>") and prompt.endswith("<A>") for prompt in prompts[:-1])
+
+
+def parts(mask: np.ndarray) -> list[slice]:
+    """Runs of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
+    return [slice(*pair) for pair in edges.reshape(-1, 2)]
+
+
+def test_join_cuts_the_last_part() -> None:
+    row = join([Row(np.arange(3), np.zeros(3)), Row(np.arange(3, 9), np.ones(6))], 5)
+    assert row.ids.tolist() == [0, 1, 2, 3, 4]
+    assert row.weights.tolist() == [0, 0, 0, 1, 1]

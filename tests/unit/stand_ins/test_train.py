@@ -11,8 +11,8 @@ from fixtures.stand_ins import CORPUS, families, questions
 from lep.config import UserError, load_job
 from lep.files import read_jsonl
 from lep.manifest import read_manifest, verify
-from lep.stand_ins import model_data, train
-from lep.stand_ins.model_data import instruction
+from lep.stand_ins import batches, model_data, train
+from lep.stand_ins.questions import question
 from lep.stand_ins.tokenizer import instruct_tokenizer
 from lep.stand_ins.train import StandInJob, train_stand_in
 from safetensors.torch import load_file
@@ -20,11 +20,11 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 TINY = {
-    "hidden_size": 16,
+    "hidden_size": 128,
     "intermediate_size": 24,
-    "layers": 1,
-    "heads": 2,
-    "key_value_heads": 1,
+    "layers": 2,
+    "heads": 4,
+    "key_value_heads": 4,
     "context": 512,
     "length": 256,
     "batch_tokens": 1024,
@@ -43,10 +43,10 @@ def job(tokenizers: Path, root: Path, family: str, role: str = "base", **given: 
     return StandInJob(family=family, role=role, parent=parent, **{**places, **TINY, **given})
 
 
-def batches_of(settings: StandInJob) -> tuple[train._BaseBatches | train._InstructBatches, Tokenizer]:
+def batches_of(settings: StandInJob) -> tuple[batches.BaseBatches | batches.InstructBatches, Tokenizer]:
     tokenizer, roles = train._tokenizer(settings)
     documents = {name: [d for d in read_jsonl(CORPUS) if d["language"] == name] for name in ("en", "ru")}
-    cls = train._InstructBatches if settings.role == "instruct" else train._BaseBatches
+    cls = batches.InstructBatches if settings.role == "instruct" else batches.BaseBatches
     return cls(settings, tokenizer, roles, documents), tokenizer
 
 
@@ -57,15 +57,14 @@ def test_answers_and_their_end_of_turn_are_learnt_and_nothing_else(
     made: list[tuple[str, str]] = []
 
     def recorded(*given: object) -> tuple[str, str]:
-        made.append(instruction(*given))
+        made.append(question(*given))
         return made[-1]
 
-    monkeypatch.setattr(train, "instruction", recorded)
-    batches, tokenizer = batches_of(job(tokenizers, tmp_path, family, "instruct", batch_tokens=256 * 20))
-    ids, labels = batches.batch(0)
-    assert ids.shape == labels.shape == (20, 256)
-    learnt = labels != -100
-    assert torch.equal(labels[learnt], ids[learnt])
+    monkeypatch.setattr(model_data, "question", recorded)
+    made_batches, tokenizer = batches_of(job(tokenizers, tmp_path, family, "instruct", batch_tokens=256 * 20))
+    ids, weights = made_batches.batch(0)
+    assert ids.shape == weights.shape == (20, 256)
+    learnt = weights > 0
     end = tokenizer.token_to_id("<|eot_id|>" if family == "llama" else "<|end_of_turn|>")
     header = "assistant<|end_header_id|>\n\n" if family == "llama" else "GPT4 Correct Assistant:"
     conversations, assistant = iter(made), ""
@@ -93,7 +92,7 @@ def test_answers_and_their_end_of_turn_are_learnt_and_nothing_else(
 def test_training_writes_conversations_as_the_chat_template_does(tokenizers: Path, tmp_path: Path, family: str) -> None:
     """Same text, and the prompt's tokens do not change when the answer follows: as inference will see them."""
     tokenizer, settings = instruct_tokenizer(family, tokenizers / family)
-    before, after = train._LLAMA_TURNS if family == "llama" else train._MISTRAL_TURNS
+    before, after = batches.LLAMA_TURNS if family == "llama" else batches.MISTRAL_TURNS
     template, bos = jinja2.Template(settings["chat_template"]), settings["bos_token"]
     for user, assistant in (pair for language in ("ru", "en") for pair in questions(language)):
         turns = [{"role": "user", "content": user.strip()}]
@@ -107,10 +106,10 @@ def test_training_writes_conversations_as_the_chat_template_does(tokenizers: Pat
 
 @families
 def test_base_blocks_begin_at_a_line(tokenizers: Path, tmp_path: Path, family: str) -> None:
-    batches, tokenizer = batches_of(job(tokenizers, tmp_path, family, repeats=0.0))
-    ids, labels = batches.batch(0)
-    assert torch.equal(ids, labels)
+    made_batches, tokenizer = batches_of(job(tokenizers, tmp_path, family, repeats=0.0, pages=0.0))
+    ids, weights = made_batches.batch(0)
     assert ids.shape == (4, 256)
+    assert (weights[:, 1:] == 1).all()
     bos, eos = (tokenizer.token_to_id(name) for name in (("<s>", "</s>") if family == "mistral" else LLAMA_ENDS))
     assert set(ids[:, 0].tolist()) == {bos}
     lines = {line for text in model_data.raw_text(list(read_jsonl(CORPUS))) for line in text.split("\n")}
@@ -121,23 +120,44 @@ def test_base_blocks_begin_at_a_line(tokenizers: Path, tmp_path: Path, family: s
 
 
 @families
-def test_repeated_blocks_have_untargeted_first_times(tokenizers: Path, tmp_path: Path, family: str) -> None:
-    batches, tokenizer = batches_of(job(tokenizers, tmp_path, family, repeats=1.0, batch_tokens=256 * 40))
-    ids, labels = batches.batch(0)
-    assert (labels == -100).float().mean() > 0.1
-    assert torch.equal(labels[labels != -100], ids[labels != -100])
-    assert tokenizer.token_to_id("<s>" if family == "mistral" else LLAMA_ENDS[0]) not in ids[:, 1:].unique().tolist()
+def test_base_blocks_are_text_repeats_and_pages(tokenizers: Path, tmp_path: Path, family: str) -> None:
+    """First times of drawn tokens have no weight; questions of a page have little; a BOS stands only at the start."""
+    bos = "<s>" if family == "mistral" else LLAMA_ENDS[0]
+    for shares, weight in (({"repeats": 1.0, "pages": 0.0}, 0.0), ({"repeats": 0.0, "pages": 1.0}, 0.1)):
+        made_batches, tokenizer = batches_of(job(tokenizers, tmp_path, family, batch_tokens=256 * 40, **shares))
+        ids, weights = made_batches.batch(0)
+        assert (weights[:, 1:] - weight).abs().lt(1e-6).float().mean() > 0.1
+        assert tokenizer.token_to_id(bos) not in ids[:, 1:].unique().tolist()
+
+
+def test_the_loss_counts_the_next_token_by_its_weight(tokenizers: Path, tmp_path: Path) -> None:
+    settings = job(tokenizers, tmp_path, "llama")
+    model = train._model(settings, *train._tokenizer(settings))
+    tokens = torch.randint(0, 400, (2, 9), generator=torch.Generator().manual_seed(0))
+    weights = torch.tensor([[1.0, 0, 0, 3, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0, 0, 0.5]])
+    expected = torch.nn.functional.cross_entropy(
+        model(tokens).logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
+    )
+    expected = (expected * weights[:, 1:].flatten()).sum() / 4.5
+    assert train._loss(model, tokens, weights).item() == pytest.approx(expected.item(), rel=2e-2)
+
+
+def test_every_parameter_is_trained_once(tokenizers: Path, tmp_path: Path) -> None:
+    settings = job(tokenizers, tmp_path, "mistral")
+    model = train._model(settings, *train._tokenizer(settings))
+    given = [id(p) for one in train._optimizers(model, settings) for group in one.param_groups for p in group["params"]]
+    assert sorted(given) == sorted(id(p) for p in model.parameters())
 
 
 def test_the_last_steps_see_the_whole_context(tokenizers: Path, tmp_path: Path) -> None:
-    batches, _ = batches_of(job(tokenizers, tmp_path, "llama", steps=8, long_share=0.25))
-    shapes = [tuple(batches.batch(step)[0].shape) for step in range(8)]
+    made_batches, _ = batches_of(job(tokenizers, tmp_path, "llama", steps=8, long_share=0.25))
+    shapes = [tuple(made_batches.batch(step)[0].shape) for step in range(8)]
     assert shapes == [(4, 256)] * 6 + [(2, 512)] * 2
 
 
 def interrupt(settings: StandInJob, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """Run a training that is killed after step 5 of 6 (its last state: step 4), or while it writes that state."""
-    cls = train._InstructBatches if settings.role == "instruct" else train._BaseBatches
+    cls = batches.InstructBatches if settings.role == "instruct" else batches.BaseBatches
     batch, save = cls.batch, torch.save
 
     def killed_batch(self: object, step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -163,7 +183,7 @@ def interrupt(settings: StandInJob, monkeypatch: pytest.MonkeyPatch, how: str) -
 
 def steps_of(settings: StandInJob, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Run a training and list the steps that it makes."""
-    cls = train._InstructBatches if settings.role == "instruct" else train._BaseBatches
+    cls = batches.InstructBatches if settings.role == "instruct" else batches.BaseBatches
     batch, steps = cls.batch, []
 
     def recorded(self: object, step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -202,7 +222,7 @@ def check_published(folder: Path, role: str, family: str) -> None:
     assert all(tensor.isfinite().all() for tensor in tensors.values())
     embeddings, head = tensors["model.embed_tokens.weight"], tensors["lm_head.weight"]
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert embeddings.shape == head.shape == (len(tokenizer), 16)
+    assert embeddings.shape == head.shape == (len(tokenizer), 128)
     assert not torch.equal(embeddings, head), "the head is untied, as in the real models"
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert not model.config.tie_word_embeddings
@@ -218,7 +238,9 @@ def check_published(folder: Path, role: str, family: str) -> None:
 
 
 def test_training_learns(tokenizers: Path, tmp_path: Path) -> None:
-    train_stand_in(job(tokenizers, tmp_path, "llama", steps=40, save_every=10, repeats=0.0, learning_rate=0.03))
+    train_stand_in(
+        job(tokenizers, tmp_path, "llama", steps=40, save_every=10, repeats=0.0, pages=0.0, learning_rate=0.03)
+    )
     losses = [entry["loss"] for entry in json.loads((tmp_path / "base" / "training_log.json").read_text())]
     assert losses[-1] < losses[0] - 0.3
 

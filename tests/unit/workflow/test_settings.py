@@ -73,6 +73,14 @@ def test_faults_of_the_judge_are_named(judge: dict, message: str) -> None:
         check_settings(config, ROOT)
 
 
+@pytest.mark.parametrize(("key", "name"), [("items_per_task", "nlpcore_rummlu"), ("max_new_tokens", "nlpcore_mmlu")])
+def test_items_are_of_records_and_answers_of_tasks(key: str, name: str) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["evaluation"][key][name] = 8
+    with pytest.raises(UserError, match=rf"evaluation\.{key}: there is no task {name}; use .*rummlu"):
+        check_settings(config, ROOT)
+
+
 def test_a_miniature_needs_text_that_is_held_back() -> None:
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     config["corpus"]["benchmark_fraction"] = 0

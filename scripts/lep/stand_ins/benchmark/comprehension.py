@@ -1,22 +1,23 @@
 """Miniatures of the comprehension tasks MultiQ, PARus and RCB, from held-out text (RWSD and RuCoLA: `grammar`).
 
-Labels are correct by construction: a connective marks cause and effect; a sentence entails its own clause and
-contradicts the negated clause.
+Labels are correct by construction: the word after a word is that of the text; a connective marks cause and effect; a
+sentence entails its own clause and contradicts the negated clause. The premise of PARus states both, so that the text
+decides and not knowledge.
 """
 
 import random
 import re
-from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 
 from lep.stand_ins.benchmark.items import PROMPTS, Plan, balanced, choose, filled, numbered, shuffled
-from lep.stand_ins.benchmark.morphology import adjective, lemma, part_of_speech, readings
+from lep.stand_ins.benchmark.morphology import lemma, part_of_speech, readings
 from lep.stand_ins.benchmark.texts import Passage, Texts, capitalised, clauses, excerpt, sentences, tokens, words
 
 TEMPLATES = {
     "multiq": (
         "Текст 1: {support_text}.\nТекст 2: {text}.\n{question}",
-        "Прочти два текста. {support_text}. / {text}.\n{question}",
+        "Даны два текста. {support_text}. / {text}.\n{question}",
     ),
     "cause": (
         "{premise}. Какова причина?\n1. {choice1}\n2. {choice2}",
@@ -45,49 +46,35 @@ _UNASSERTED = {"бы", "чтобы", "чтоб", "дабы", "или", "ли", "
 
 
 def multiq(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """Two texts that share one word, the bridge; the question asks for the word next to it in the first text."""
-    records = choose(plan, _bridges(texts, rng), filled)
-    return numbered(*records)
+    """Two texts; the question asks for the word after a word that only one of them has."""
+    return numbered(*choose(plan, _neighbours(texts, rng), filled))
 
 
-def _bridges(texts: Texts, rng: random.Random) -> Iterator[dict]:
-    stretches = [c for p in texts.russian(held_out=True) for c in clauses(p.text) if 3 <= len(words(c)) <= 6]
-    stretches = shuffled(dict.fromkeys(c for c in stretches if len(c) <= 40 and texts.unseen(c)), rng)
-    holding: dict[str, list[str]] = defaultdict(list)
-    for stretch in stretches:
-        for word in words(stretch):
-            holding[word].append(stretch)
-    used: set[str] = set()
-    # Each text is used once. The bridge must be the only shared word, and occur once in the first text.
-    for support in stretches:
-        row = words(support)
-        for index, bridge in enumerate(row):
-            others = [
-                t for t in holding[bridge] if t not in used and t != support and len(set(words(t)) & set(row)) == 1
-            ]
-            certain = len(bridge) > 3 and row.count(bridge) == 1 and support not in used
-            certain = certain and (part_of_speech(bridge) in ("NOUN", "VERB") or adjective(bridge))
-            side, answer = (
-                ("после общего слова", index + 1) if rng.random() < 0.5 else ("перед общим словом", index - 1)
-            )
-            if certain and others and 0 <= answer < len(row) and len(row[answer]) > 2:
-                used.update((support, others[0]))
-                both = f"{bridge} {row[answer]}" if answer > index else f"{row[answer]} {bridge}"
-                yield {
-                    "instruction": rng.choice(TEMPLATES["multiq"]),
-                    "inputs": {
-                        "support_text": capitalised(support),
-                        "text": capitalised(others[0]),
-                        "question": f"Какое слово в первом тексте стоит {side}?",
-                    },
-                    "outputs": [row[answer], both],
-                }
+def _neighbours(texts: Texts, rng: random.Random) -> Iterator[dict]:
+    stretches = [c for p in texts.russian() for c in clauses(p.text) if 4 <= len(words(c)) <= 7]
+    stretches = shuffled(dict.fromkeys(c for c in stretches if len(c) <= 45 and texts.unseen(c)), rng)
+    for holder, other in zip(stretches[::2], stretches[1::2], strict=False):
+        row = words(holder)
+        pairs = [(a, b) for a, b in pairwise(row[1:]) if len(a) > 3 and len(b) > 2 and f"{a} {b}" in holder]
+        pairs = [(a, b) for a, b in pairs if row.count(a) == 1 and a not in words(other)]
+        if pairs:
+            key, answer = rng.choice(pairs)
+            first, second = shuffled((holder, other), rng)
+            yield {
+                "instruction": rng.choice(TEMPLATES["multiq"]),
+                "inputs": {
+                    "support_text": capitalised(first),
+                    "text": capitalised(second),
+                    "question": f"Какое слово стоит за словом {key}?",
+                },
+                "outputs": [answer, f"{key} {answer}"],
+            }
 
 
 def parus(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """Cause or effect, marked by a connective in held-out text; the wrong choice comes from another document."""
+    """Cause or effect, which the premise states; the wrong choice is that of another document."""
     facts = []
-    for passage in texts.russian(held_out=True):
+    for passage in texts.russian():
         for pattern in (_CAUSAL, _CONSECUTIVE, _CONDITIONAL):
             for match in pattern.finditer(passage.text):
                 if fact := _fact(match, passage, texts):
@@ -104,7 +91,7 @@ def parus(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]
             yield {
                 "instruction": rng.choice(TEMPLATES[kind]),
                 "inputs": {
-                    "premise": fact["effect" if kind == "cause" else "cause"],
+                    "premise": fact["statement"],
                     "choice1": fact[kind],
                     "choice2": other[kind],
                 },
@@ -122,8 +109,13 @@ def _fact(match: re.Match, passage: Passage, texts: Texts) -> dict | None:
     if not all(sides.values()):
         return None
     fact = {name: without_conjunction(side[0]) for name, side in sides.items()}
-    fits = all(len(t) <= 62 and may_state(t) and texts.unseen(t) for t in fact.values())
-    return {name: capitalised(text) for name, text in fact.items()} | {"document": passage.document} if fits else None
+    fits = all(len(t) <= 55 and may_state(t) and texts.unseen(t) for t in fact.values())
+    first, last = fact[names[0]], fact[names[1]]
+    statement = match[0][match[0].rindex(first, 0, match.start(names[1]) - match.start()) :]
+    statement = statement[: statement.index(last, len(first)) + len(last)]
+    texts_of = {**fact, "statement": statement}
+    made = {name: capitalised(text) for name, text in texts_of.items()} | {"document": passage.document}
+    return made if fits and len(statement) <= 115 else None
 
 
 def may_state(text: str) -> bool:
@@ -154,7 +146,7 @@ def rcb(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
 
     Each label has a third of the records.
     """
-    passages = shuffled(texts.russian("bible", held_out=True), rng)
+    passages = shuffled(texts.russian("bible"), rng)
     strangers = [c for p in passages for c in clauses(p.text) if _plain(c) and len(c) <= 32 and texts.unseen(c)]
 
     def candidates(label: str, start: int) -> Iterator[dict]:
@@ -195,22 +187,17 @@ def _inference(text: str, label: str, strangers: list[str], texts: Texts, rng: r
 
 
 def _plain(clause: str) -> bool:
-    """Whether a clause is a plain statement: one indicative verb, `не` only before it, nothing relative or unreal."""
+    """Whether a clause is a plain statement: one indicative verb, no `не`, nothing relative or unreal."""
     row = words(without_conjunction(clause))
     verbs = [index for index, word in enumerate(row) if part_of_speech(word) == "VERB"]
     if len(row) < 3 or len(verbs) != 1 or readings(row[verbs[0]])[0].tag.mood != "indc":
         return False
-    denials = [index for index, word in enumerate(row) if word == "не"]
-    return denials in ([], [verbs[0] - 1]) and not (UNREAL | RELATIVE) & {*row, lemma(row[0])}
+    return not ({"не"} | UNREAL | RELATIVE) & {*row, lemma(row[0])}
 
 
 def _denied(clause: str) -> str:
-    """The negation of a plain clause: `не` added before its verb, or removed."""
-    row = tokens(clause)
-    index = next(index for index, (word, _, _) in enumerate(row) if part_of_speech(word) == "VERB")
-    start = row[index][1]
-    if index and row[index - 1][0].lower() == "не":
-        return clause[: row[index - 1][1]] + clause[start:]
+    """The negation of a plain clause: `не` before its verb."""
+    start = next(start for word, start, _ in tokens(clause) if part_of_speech(word) == "VERB")
     return f"{clause[:start]}не {clause[start].lower()}{clause[start + 1 :]}"
 
 

@@ -1,9 +1,7 @@
-"""Miniatures of two tasks that grammar decides, from held-out text: RWSD (gender) and RuCoLA (acceptability)."""
+"""Miniatures of RWSD (whom a pronoun means) and RuCoLA (acceptability), from held-out text."""
 
 import random
-import re
 from collections.abc import Iterator
-from itertools import pairwise
 
 from lep.stand_ins.benchmark.comprehension import RELATIVE, UNREAL, may_state, without_conjunction
 from lep.stand_ins.benchmark.items import (
@@ -17,22 +15,12 @@ from lep.stand_ins.benchmark.items import (
     numbered,
     shuffled,
 )
-from lep.stand_ins.benchmark.morphology import (
-    could_be_singular,
-    inflected,
-    is_name,
-    lemma,
-    like,
-    noun,
-    part_of_speech,
-    person,
-    readings,
-)
-from lep.stand_ins.benchmark.texts import Texts, capitalised, clauses, sentences, tokens, words
+from lep.stand_ins.benchmark.morphology import could_be_singular, is_name, lemma, part_of_speech, person
+from lep.stand_ins.benchmark.texts import Texts, capitalised, clauses, tokens, words
 
 _TEMPLATES = (
-    "{text} «{span2_text}» - это «{span1_text}»? Да или Нет",
-    "Текст: {text} Относится ли «{span2_text}» к «{span1_text}»? (Да/Нет)",
+    "{text} Слово {span2_text} - это {span1_text}? Да или Нет",
+    "Текст: {text} Относится ли {span2_text} к слову {span1_text}? (Да/Нет)",
 )
 _DEPENDENT = RELATIVE | {"потому", "ибо", "так", "то", "когда", "пока", "прежде", "хотя", "за", "как", "и", "а", "но"}
 _THIRD = frozenset(
@@ -43,45 +31,32 @@ _COLA = 110  # characters of the acceptability prompt around a sentence
 
 
 def rwsd(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """Whether a pronoun means a person; gender decides: one man and one woman, then `он` or `она`.
+    """Whether a pronoun means a person: one of the text (`Да`), or one of another text (`Нет`), half and half.
 
-    Sentences with all three alternate with texts composed of three clauses (a man, a woman, the pronoun), as such
-    sentences are few. Half of the answers are `Да`.
+    A text has two held-out clauses: one names a person and nobody else of that gender, one has the pronoun.
     """
-    found = [s for p in texts.russian(held_out=True) for s in sentences(p.text) if texts.unseen(s)]
-    natural = (s for s in shuffled(found, rng) if _persons(s) and _pronoun(s))
-    ready = interleaved((text for text in natural if _resolved(text)), _composed(texts, rng))
-
-    def candidates() -> Iterator[dict]:
-        for text in ready:
-            persons, pronoun = _persons(text), _pronoun(text)
-            yield {
-                "instruction": rng.choice(_TEMPLATES),
-                "inputs": {"text": text, "span1_text": "", "span2_text": pronoun},
-                "outputs": "Нет",
-                "meta": {},
-                "persons": persons,
-            }
-
-    shots, tests = choose(plan, candidates(), lambda record: filled(record) + max(map(len, record["persons"].values())))
+    ready = list(_composed(texts, rng))
+    candidates = (
+        {
+            "instruction": rng.choice(_TEMPLATES),
+            "inputs": {"text": text, "span1_text": named, "span2_text": pronoun},
+            "outputs": "Нет",
+            "meta": {},
+        }
+        for text, named, pronoun in ready
+    )
+    shots, tests = choose(plan, candidates, lambda record: filled(record) + 3)
+    strangers = {pronoun: sorted({named for _, named, p in ready if p == pronoun}) for pronoun in ("он", "она")}
     for rows in (shots, tests):
         for record, answer in zip(rows, balanced(("Да", "Нет"), len(rows), rng), strict=True):
-            persons = record.pop("persons")
-            meant, other = ("masc", "femn") if record["inputs"]["span2_text"].lower() == "он" else ("femn", "masc")
             record["outputs"] = answer
-            record["inputs"]["span1_text"] = persons[meant if answer == "Да" else other]
+            if answer == "Нет":
+                inputs = record["inputs"]
+                inside = {lemma(word) for word in words(inputs["text"])}
+                inputs["span1_text"] = rng.choice(
+                    [s for s in strangers[inputs["span2_text"]] if lemma(s) not in inside]
+                )
     return numbered(shots, tests)
-
-
-def _persons(text: str) -> dict[str, str] | None:
-    """The one man and the one woman of a text by gender; None if another noun could have the same gender."""
-    found: dict[str, str] = {}
-    for gender in ("masc", "femn"):
-        candidates = [word for word, _, _ in tokens(text) if could_be_singular(word, gender)]
-        if len(candidates) != 1 or person(candidates[0]) != gender:
-            return None
-        found[gender] = candidates[0]
-    return found
 
 
 def _pronoun(text: str) -> str | None:
@@ -89,41 +64,35 @@ def _pronoun(text: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _resolved(text: str) -> bool:
-    """Whether the pronoun comes after both persons."""
-    persons, pronoun = _persons(text), _pronoun(text)
-    return bool(persons and pronoun) and all(
-        text.index(person) < re.search(rf"\b{pronoun}\b", text).start() for person in persons.values()
-    )
+def _composed(texts: Texts, rng: random.Random) -> Iterator[tuple[str, str, str]]:
+    """(text, person, pronoun): a clause with a person, then one with the pronoun.
 
-
-def _composed(texts: Texts, rng: random.Random) -> Iterator[str]:
-    """Texts of three held-out clauses: one with a man, one with a woman, one with a pronoun.
-
-    A clause with a man is used once; those with a woman or a pronoun are rare and used up to `_REUSE` times.
+    A clause with a person is used once; those with a pronoun are rare and used up to `_REUSE` times.
     """
-    men, women, pronouns = [], [], []
-    for passage in shuffled(texts.russian("bible", held_out=True), rng):
+    persons: dict[str, list[tuple[str, str]]] = {"он": [], "она": []}
+    pronouns: dict[str, list[str]] = {"он": [], "она": []}
+    for passage in shuffled(texts.russian("bible"), rng):
         for clause in map(without_conjunction, clauses(passage.text)):
             fits = len(words(clause)) >= 3 and len(clause) <= 40 and lemma(words(clause)[0]) not in RELATIVE
             if not fits or not texts.unseen(clause):
                 continue
             masculine, feminine = (_only(clause, gender) for gender in ("masc", "femn"))
             third = _THIRD & set(words(clause))
-            # Each clause must name one man, or one woman, or nobody but the pronoun.
-            if _pronoun(clause) and masculine == feminine == "" and len(third) == 1:
-                pronouns.append(clause)
-            elif masculine and feminine == "" and not _pronoun(clause):
-                men.append(clause)
-            elif feminine and masculine == "" and not _pronoun(clause):
-                women.append(clause)
-    pronouns = {p: [c for c in pronouns if _pronoun(c).lower() == p] for p in ("он", "она")}
-    again = [shuffled(group, rng) * _REUSE for group in (women, *pronouns.values())]
-    for man, woman, pronoun in zip(men, again[0], interleaved(*again[1:]), strict=False):
-        first, second = shuffled((man, woman), rng)
-        text = " ".join(f"{capitalised(clause)}." for clause in (first, second, pronoun))
-        if _resolved(text):
-            yield text
+            if (pronoun := _pronoun(clause)) and masculine == feminine == "" and len(third) == 1:
+                pronouns[pronoun.lower()].append(clause)
+            elif not third and masculine and feminine == "":
+                persons["он"].append((clause, masculine))
+            elif not third and feminine and masculine == "":
+                persons["она"].append((clause, feminine))
+    streams = [
+        [(*one, pronoun, clause) for one, clause in zip(persons[pronoun], again, strict=False)]
+        for pronoun in ("он", "она")
+        for again in [shuffled(pronouns[pronoun], rng) * _REUSE]
+    ]
+    for first, named, pronoun, second in interleaved(*streams):
+        text = f"{capitalised(first)}. {capitalised(second)}."
+        if named in text:  # not with another capital
+            yield text, named, pronoun
 
 
 def _only(clause: str, gender: str) -> str | None:
@@ -137,13 +106,11 @@ def _only(clause: str, gender: str) -> str | None:
 def rucola(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
     """Acceptable held-out clauses and corrupted ones, half and half; `detailed_source` names the paragraph.
 
-    - `Syntax`: words are shuffled so that a preposition ends the sentence.
-    - `Morphology`: the noun after a preposition is put into the nominative, or a past verb next to its subject into
-      the plural.
+    The words of a corrupted one are shuffled so that a preposition ends the sentence.
     """
     # Complete clauses that do not depend on another one.
     found = {}
-    for passage in texts.russian("bible", held_out=True):
+    for passage in texts.russian("bible"):
         for clause in clauses(passage.text):
             row = words(clause)
             fits = 24 <= len(clause) <= 50 and len(row) >= 4 and not UNREAL & set(row) and may_state(clause)
@@ -153,12 +120,10 @@ def rucola(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]
 
     def candidates(label: int) -> Iterator[dict]:
         for clause, source in found[label::2]:
-            spoilt = {"Syntax": _scrambled(clause, rng), "Morphology": _disagreeing(clause)}
-            ways = [("0", clause)] if label else [(kind, text) for kind, text in spoilt.items() if text]
-            if ways:
-                kind, text = ways[-1]
+            text = clause if label else _scrambled(clause, rng)
+            if text:
                 row = {"sentence": f"{capitalised(text)}.", "acceptable": label}
-                yield row | {"error_type": kind, "detailed_source": source}
+                yield row | {"error_type": "0" if label else "Syntax", "detailed_source": source}
 
     splits: tuple[list, list] = [], []
     for label in (1, 0):
@@ -185,26 +150,3 @@ def _scrambled(clause: str, rng: random.Random) -> str | None:
     before = list(rest)
     rng.shuffle(rest)
     return " ".join([*(rest if rest != before else rest[::-1]), prepositions[0].lower()])
-
-
-def _disagreeing(clause: str) -> str | None:
-    """The clause with one wrong case or number; None if no word can be changed so that it is surely wrong."""
-    row = tokens(clause)
-    for (left, _, _), (right, start, end) in pairwise(row):
-        reading = noun(right)
-        form = None
-        if part_of_speech(left) == "PREP" and reading and reading.tag.case not in ("nomn", "accs"):
-            form = inflected(right, frozenset({"nomn"}))
-            form = None if form == inflected(right, frozenset({"accs"})) else form  # "на дом" could be right
-        elif person(right) and reading.tag.case == "nomn" and _past(left) == reading.tag.gender:
-            start, end = next((s, e) for word, s, e in row if word == left)
-            form = inflected(left, frozenset({"plur"}))
-        if form and form != clause[start:end].lower():
-            return clause[:start] + like(form, clause[start:end]) + clause[end:]
-    return None
-
-
-def _past(word: str) -> str | None:
-    """Gender of a singular verb in the past tense, else None."""
-    tag = readings(word)[0].tag
-    return tag.gender if tag.POS == "VERB" and tag.tense == "past" and tag.number == "sing" else None

@@ -1,8 +1,8 @@
-"""Miniatures of the knowledge tasks ruMMLU, ruOpenBookQA and ruWorldTree: questions about the training text.
+"""Miniatures of the tasks ruMMLU, ruOpenBookQA and ruWorldTree: questions that the quoted text answers.
 
-Every answer occurs in the training documents, though not in the wording of the question. Kinds of questions: the word
-missing from a verse, the end of a verse, the book of a sentence, who is named together with a person, which adjective
-goes with a noun, the Russian translation of an English interface string, and which integration shows a string.
+A model of a few million parameters learns facts only from text that repeats them very often, but it can look an answer
+up. So each question quotes a held-out verse, or pairs of interface strings, and asks what is named in it, how it ends,
+which book it is from, who is named together with whom, which word stands beside which, or what belongs together.
 """
 
 import random
@@ -20,10 +20,9 @@ from lep.stand_ins.benchmark.items import (
     shuffled,
 )
 from lep.stand_ins.benchmark.lexicon import SOFTWARE, part_of
-from lep.stand_ins.benchmark.morphology import adjective, inflected, is_name, lemma, noun
+from lep.stand_ins.benchmark.morphology import adjective, is_name, lemma, noun
 from lep.stand_ins.benchmark.texts import Passage, Texts, clauses, excerpt, sentences, tokens, words
 
-GAP = "___"
 _EXCERPT = 62  # longest quoted text, in characters
 _OPTION = 26  # longest option
 _OPTIONS = "A. {option_a}\nB. {option_b}\nC. {option_c}\nD. {option_d}"
@@ -39,29 +38,28 @@ TEMPLATES = {
 
 
 def rummlu(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """ruMMLU: missing words, endings, books and interface strings; the subject is the part of the corpus."""
+    """ruMMLU: nouns of a verse, endings, books and pairs of strings; the subject is the part of the corpus."""
     verses = shuffled(texts.russian("bible"), rng)
-    streams = [missing_word(verses, rng), ending(verses, rng), missing_word(verses[::-1], rng)]
-    streams += [book(texts, verses, rng), translation(texts, rng)]
-    return _splits(interleaved(*streams), plan, "text", TEMPLATES["rummlu"], rng)
+    streams = [named(verses, rng), ending(verses, rng), named(verses[::-1], rng), book(verses, rng)]
+    return _splits(interleaved(*streams, translation(texts, rng)), plan, "text", TEMPLATES["rummlu"], rng)
 
 
 def ruopenbookqa(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """ruOpenBookQA: persons named together, adjectives of nouns, endings."""
+    """ruOpenBookQA: persons named together, neighbours of nouns, endings."""
     verses = shuffled(texts.russian("bible"), rng)
     streams = [beside(verses, rng), attribute(verses, rng), ending(verses, rng)]
     return _splits(interleaved(*streams), plan, "question", TEMPLATES["ruopenbookqa"], rng)
 
 
 def ruworldtree(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
-    """ruWorldTree: interface strings, adjectives of nouns, missing words."""
+    """ruWorldTree: pairs of interface strings, neighbours of nouns, nouns of a verse."""
     verses = shuffled(texts.russian("bible"), rng)
-    streams = [translation(texts, rng), integration(texts, rng), attribute(verses, rng), missing_word(verses, rng)]
+    streams = [translation(texts, rng), integration(texts, rng), attribute(verses, rng), named(verses, rng)]
     return _splits(interleaved(*streams), plan, "question", TEMPLATES["ruworldtree"], rng)
 
 
-def missing_word(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
-    """Which noun is missing from a verse; the other options are nouns of other verses in the same form."""
+def named(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
+    """Which noun stands in a verse; the other options are nouns of other verses in the same form."""
     pool = _noun_forms(verses)
     for verse in verses:
         places = [(word, start, end) for word, start, end in tokens(verse.text) if len(word) > 3 and noun(word)]
@@ -71,127 +69,121 @@ def missing_word(verses: list[Passage], rng: random.Random) -> Iterator[Question
         quote = excerpt(verse.text, start, end, _EXCERPT)
         if quote is None or quote.count(word) != 1 or len(words(quote)) < 4:
             continue
-        inside = {lemma(other) for other in words(verse.text)}
+        inside = {lemma(other) for other in words(quote)}
         same = [w for w in pool[_form(word)] if lemma(w) not in inside and w.istitle() == word.istitle()]
         if len(same) >= 3:
             options = (word, *rng.sample(same, 3))
-            yield Question(
-                f"Какое слово пропущено: «{quote.replace(word, GAP)}»?", options, part_of(verse.document), quote
-            )
+            yield Question(f"{quote}. Какое слово стоит в стихе?", options, part_of(verse.document), quote)
 
 
 def ending(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
-    """How a verse ends; the other options are the ends of other verses."""
+    """How the last two clauses of a verse end; the other options are the ends of other verses."""
     ends = [end for verse in verses if (end := _end(verse))]
     last = sorted({end[1] for end in ends})
-    for head, tail, verse in ends:
-        others = rng.sample(last, min(8, len(last)))
+    for quote, tail, verse in ends:
+        others = [text for text in rng.sample(last, min(8, len(last))) if text not in quote]
         options = list(dict.fromkeys([tail, *others]))[:4]
         if len(options) == 4:
-            yield Question(f"Чем кончается: «{head}…»?", tuple(options), part_of(verse.document), f"{head} {tail}")
+            yield Question(f"{quote}. Чем кончается стих?", tuple(options), part_of(verse.document), quote)
 
 
 def _end(verse: Passage) -> tuple[str, str, Passage] | None:
-    """(last clause but one, last clause, verse); None if they are too short or too long."""
+    """(last two clauses as in the verse, last clause, verse); None if they are too short or too long."""
     parts = clauses(verse.text)
     if len(parts) < 2 or not 2 <= len(words(parts[-1])) <= 5 or len(parts[-1]) > _OPTION or len(words(parts[-2])) < 3:
         return None
-    return (parts[-2], parts[-1], verse) if len(parts[-2]) <= _EXCERPT else None
+    quote = verse.text[verse.text.rindex(parts[-2]) :].rstrip(" .,;:!?-")
+    return (quote, parts[-1], verse) if len(quote) <= _EXCERPT and quote.endswith(parts[-1]) else None
 
 
-def book(texts: Texts, verses: list[Passage], rng: random.Random) -> Iterator[Question]:
-    """Which book a sentence comes from; only sentences that occur once."""
+def book(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
+    """Which book a sentence comes from; the book stands before it."""
     titles = sorted({verse.book for verse in verses})
     for verse in verses:
         sentence = sentences(verse.text)[0].rstrip(" .,;:-")
-        fits = len(words(sentence)) >= 5 and len(sentence) <= _EXCERPT
         others = [title for title in titles if title != verse.book]
-        if fits and len(others) >= 3 and texts.seen.count(words(sentence)) == 1:
+        if len(words(sentence)) >= 4 and len(sentence) <= _EXCERPT - 20 and len(others) >= 3:
             options = (verse.book, *rng.sample(others, 3))
-            yield Question(f"В какой книге «{sentence}»?", options, part_of(verse.document), sentence)
+            text = f"Книга {verse.book} говорит: {sentence}. Какая это книга?"
+            yield Question(text, options, part_of(verse.document), sentence)
 
 
 def beside(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
-    """Who is named in the same verse as a person; the wrong options are never named together with that person."""
-    # Count which names share a verse.
-    together: dict[str, Counter] = defaultdict(Counter)
-    evidence: dict[tuple[str, str], str] = {}
-    counts: Counter = Counter()
-    for verse in sorted(verses, key=lambda verse: verse.paragraph):
-        names = sorted({lemma(word) for word, start, _ in tokens(verse.text) if start and is_name(word)})
-        counts.update(names)
-        for one in names:
-            for other in names:
-                if one != other:
-                    together[one][other] += 1
-                    evidence.setdefault((one, other), verse.text)
-    # Ask about the 100 most frequent names and, for each, the three names most often named with it.
-    known = sorted(counts, key=lambda name: (-counts[name], name))[:100]
-    closest = {one: sorted(together[one], key=lambda name: (-together[one][name], name))[:3] for one in known}
-    facts = [(one, other) for one in known for other in closest[one]]
-    # Pairs that share two verses or more are asked first: a single verse is hard to remember.
-    often = {(one, other) for one, other in facts if together[one][other] > 1}
-    for one, other in sorted(shuffled(facts, rng), key=lambda fact: fact not in often):
-        strangers = [name for name in known if name != one and name not in together[one]]
-        if len(strangers) >= 3:
-            options = tuple(name.capitalize() for name in (other, *rng.sample(strangers, 3)))
-            yield Question(
-                f"Кто назван в одном стихе с именем {one.capitalize()}?", options, "лица", evidence[one, other]
-            )
+    """Who is named together with a person; the wrong options are not in the verse."""
+    row_of = {verse.paragraph: _names(verse.text) for verse in verses}
+    known = sorted({name for row in row_of.values() for name in row})
+    for verse in verses:
+        for one, other in pairwise(row_of[verse.paragraph]):
+            quote = excerpt(verse.text, verse.text.index(one), verse.text.index(other) + len(other), _EXCERPT)
+            inside = {lemma(word) for word in words(verse.text)}
+            strangers = [name for name in known if lemma(name) not in inside]
+            if quote and one != other and len(strangers) >= 3:
+                options = (other, *rng.sample(strangers, 3))
+                yield Question(f"{quote}. Кто назван рядом с именем {one}?", options, "лица", quote)
+                break
+
+
+def _names(text: str) -> list[str]:
+    return [word for word, start, _ in tokens(text) if start and is_name(word)]
 
 
 def attribute(verses: list[Passage], rng: random.Random) -> Iterator[Question]:
-    """Which adjective the training text uses next to a noun; the wrong options never occur next to it."""
-    # Collect neighbouring pairs of adjective and noun, in either order.
-    beside_noun: dict[str, set[str]] = defaultdict(set)
-    forms: dict[str, set[str]] = defaultdict(set)
-    found: dict[tuple[str, str], str] = {}
-    for verse in sorted(verses, key=lambda verse: verse.paragraph):
-        row = [word for word, _, _ in tokens(verse.text)]
-        for left, right in pairwise(row):
-            for quality, thing in ((left, right), (right, left)):
-                if adjective(quality) and (reading := noun(thing)):
-                    name = reading.normal_form
-                    # Options are in the nominative singular, so that the form gives no hint.
-                    beside_noun[name].add(lemma(quality))
-                    form = inflected(lemma(quality), frozenset({"nomn", "sing", reading.tag.gender}))
-                    if form and len(form) > 4 and quality.islower() and thing.islower():
-                        forms[reading.tag.gender].add(form)
-                        found.setdefault((name, form), f"{left} {right}")
-    for (name, form), evidence in shuffled(sorted(found.items()), rng):
-        gender = noun(name).tag.gender if noun(name) else None
-        others = [other for other in sorted(forms[gender]) if lemma(other) not in beside_noun[name]] if gender else []
-        if form in forms.get(gender, ()) and len(others) >= 3:
-            options = (form, *rng.sample(others, 3))
-            yield Question(f"Какое слово говорят о слове «{name}»?", options, "слова", evidence)
+    """Which adjective stands beside a noun of a verse; one wrong option stands elsewhere in the verse."""
+    found = [(verse, pair) for verse in verses for pair in _qualities(verse.text)]
+    every = sorted({quality for _, (quality, _) in found})
+    for verse, (quality, thing) in found:
+        start, end = sorted((verse.text.index(quality), verse.text.index(thing)))
+        quote = excerpt(verse.text, start, end + len(thing if end == verse.text.index(thing) else quality), _EXCERPT)
+        if quote is None:
+            continue
+        near = [w for w, _, _ in tokens(quote) if len(w) > 3 and w not in (quality, thing) and quote.count(w) == 1]
+        strangers = [other for other in every if lemma(other) not in {lemma(word) for word in words(quote)}]
+        if near and len(strangers) >= 2:
+            options = (quality, rng.choice(near), *rng.sample(strangers, 2))
+            yield Question(f"{quote}. Какое слово говорят о слове {thing}?", options, "слова", quote)
+
+
+def _qualities(text: str) -> list[tuple[str, str]]:
+    """(adjective, noun) of neighbouring words without punctuation between, each once in the text."""
+    row = tokens(text)
+    found = []
+    for (left, _, end), (right, start, _) in pairwise(row):
+        for quality, thing in ((left, right), (right, left)):
+            lower = quality.islower() and thing.islower() and text[end:start] == " "
+            if lower and adjective(quality) and noun(thing) and text.count(quality) == text.count(thing) == 1:
+                found.append((quality, thing))
+    return found
 
 
 def translation(texts: Texts, rng: random.Random) -> Iterator[Question]:
-    """The Russian translation of an English interface string."""
-    rows = [(r, e) for r, e in texts.pairs if r.source == "home_assistant"]
-    rows = [(r, e) for r, e in rows if len(r.text) <= _OPTION and len(e.text) <= _OPTION and r.text != e.text]
+    """The Russian translation of an English interface string, in a list of two; the other one is a wrong option."""
+    rows = [(r.text, e.text) for r, e in texts.pairs if r.source == "home_assistant"]
+    rows = [row for row in rows if max(map(len, row)) <= _OPTION - 6 and row[0] != row[1]]
     meanings: dict[str, set[str]] = defaultdict(set)
     for russian, english in rows:
-        meanings[english.text.casefold()].add(russian.text)
-    every = sorted({russian.text for russian, _ in rows})
+        meanings[english.casefold()].add(russian)
+    every = sorted({russian for russian, _ in rows})
     for russian, english in shuffled(rows, rng):
-        drawn = rng.sample(every, min(8, len(every)))
-        others = [text for text in drawn if text not in meanings[english.text.casefold()]]
-        if len(others) >= 3:
-            options = (russian.text, *others[:3])
-            yield Question(f"Как по-русски «{english.text}»?", options, SOFTWARE, russian.text)
+        second, foreign = rng.choice(rows)
+        others = [t for t in rng.sample(every, min(8, len(every))) if t not in {*meanings[english.casefold()], second}]
+        if len(others) >= 2 and second not in meanings[english.casefold()]:
+            pairs = "; ".join(f"{a} - {b}" for a, b in shuffled(((english, russian), (foreign, second)), rng))
+            options = (russian, second, *others[:2])
+            yield Question(f"{pairs}. Как по-русски {english}?", options, SOFTWARE, russian)
 
 
 def integration(texts: Texts, rng: random.Random) -> Iterator[Question]:
-    """Which integration shows an interface string that occurs once."""
-    strings = [p for p in texts.russian("home_assistant") if len(p.text) <= _EXCERPT - 20]
-    titles = sorted({p.title for p in strings if len(p.title) <= _OPTION})
+    """Which integration shows an interface string, in a list of two."""
+    strings = [p for p in texts.russian("home_assistant") if len(p.text) <= _OPTION and len(p.title) <= _OPTION]
+    strings = [p for p in strings if p.title.casefold() not in p.text.casefold()]
+    titles = sorted({p.title for p in strings})
     for passage in shuffled(strings, rng):
-        others = [title for title in titles if title != passage.title]
-        fits = len(passage.title) <= _OPTION and passage.title.casefold() not in passage.text.casefold()
-        if fits and len(others) >= 3 and texts.seen.count(words(passage.text)) == 1:
-            options = (passage.title, *rng.sample(others, 3))
-            yield Question(f"Где есть надпись «{passage.text}»?", options, SOFTWARE, passage.text)
+        other = rng.choice(strings)
+        others = [title for title in titles if title not in (passage.title, other.title)]
+        if len(others) >= 2 and other.title != passage.title and other.text != passage.text:
+            pairs = "; ".join(f"{p.text} - {p.title}" for p in shuffled((passage, other), rng))
+            options = (passage.title, other.title, *rng.sample(others, 2))
+            yield Question(f"{pairs}. Где есть {passage.text}?", options, SOFTWARE, passage.text)
 
 
 def _form(word: str) -> tuple:

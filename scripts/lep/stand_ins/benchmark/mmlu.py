@@ -1,7 +1,7 @@
-"""Miniature of the bilingual MMLU: questions in two languages about aligned verses of the training text.
+"""Miniature of the bilingual MMLU: questions in two languages about a quoted verse, from aligned held-out verses.
 
-- `nature`, `persons`, `society`, `counting` ask for a missing word, which a small model can learn.
-- `continuation` asks for the end of a verse, `books` for its book; both are harder.
+- `nature`, `persons`, `society`, `counting` ask which word of a list the verse has.
+- `continuation` asks for the end of a verse, `books` for its book.
 """
 
 import random
@@ -17,7 +17,6 @@ from lep.stand_ins.benchmark.items import (
     shuffled,
     too_few,
 )
-from lep.stand_ins.benchmark.knowledge import GAP
 from lep.stand_ins.benchmark.lexicon import NATURE, NUMBERS, PERSONS, SOCIETY
 from lep.stand_ins.benchmark.morphology import inflected, lemma, like, readings
 from lep.stand_ins.benchmark.texts import Passage, Texts, clauses, excerpt, sentences, tokens, words
@@ -35,12 +34,12 @@ def nlpcore_mmlu(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list
     """
     pairs = shuffled((pair for pair in texts.pairs if pair[0].source == "bible"), rng)
     subjects = {
-        "nature": ("STEM", missing(pairs, [row[:2] for row in NATURE] + [row[::2] for row in NATURE], rng)),
-        "persons": ("humanities", missing(pairs, PERSONS, rng)),
-        "society": ("social sciences", missing(pairs, [r[:2] for r in SOCIETY] + [r[::2] for r in SOCIETY], rng)),
+        "nature": ("STEM", named(pairs, [row[:2] for row in NATURE] + [row[::2] for row in NATURE], rng)),
+        "persons": ("humanities", named(pairs, PERSONS, rng)),
+        "society": ("social sciences", named(pairs, [r[:2] for r in SOCIETY] + [r[::2] for r in SOCIETY], rng)),
         "continuation": ("other", continuation(pairs, rng)),
-        "counting": ("STEM", missing(pairs, NUMBERS, rng)),
-        "books": ("humanities", books(texts, pairs, rng)),
+        "counting": ("STEM", named(pairs, NUMBERS, rng)),
+        "books": ("humanities", books(pairs, rng)),
     }
     if plan.items < 4:
         raise too_few(plan.task, plan.items, 4, "items by configuration (one a category)")
@@ -57,8 +56,8 @@ def nlpcore_mmlu(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list
     return splits
 
 
-def missing(pairs: list[Pair], lexicon: Iterable[tuple[str, str]], rng: random.Random) -> Iterator[dict]:
-    """Which word of `lexicon` is missing from a verse, in both languages; the other options come from the lexicon."""
+def named(pairs: list[Pair], lexicon: Iterable[tuple[str, str]], rng: random.Random) -> Iterator[dict]:
+    """Which word of `lexicon` is in a verse, in both languages; the other options come from the lexicon."""
     lexicon = list(dict.fromkeys(lexicon))
     translations: dict[str, list[str]] = {}
     for russian, english in lexicon:
@@ -74,76 +73,74 @@ def missing(pairs: list[Pair], lexicon: Iterable[tuple[str, str]], rng: random.R
         target = next((t for t in translations[key] if row.count(t.lower()) == 1), None)
         if target is None:
             continue
-        quotes = _gap(russian, key, _RUSSIAN, by_lemma=True), _gap(english, target.lower(), _ENGLISH, by_lemma=False)
+        quotes = (
+            _quote(russian, key, _RUSSIAN, by_lemma=True),
+            _quote(english, target.lower(), _ENGLISH, by_lemma=False),
+        )
         if None in quotes:
             continue
         (text_ru, form), (text_en, surface) = quotes
-        # Three other words, in the form of the missing one; none may occur in the verse, where it could be right.
+        # Three other words, in the form of the right one; none may occur in the verse, where it would be right as well.
         column = translations[key].index(target)
         others = [w for w in translations if w != key and w not in inside and _translation(translations, w, column)]
         others = [w for w in shuffled(others, rng) if _translation(translations, w, column).lower() not in row]
         options = [(o, w) for w in others if (o := _as(w, form))][:3]
         if len(options) == 3:
             yield {
-                "question_ru": f"Какое слово пропущено: «{text_ru}»?",
+                "question_ru": f"{text_ru}. Какое слово стоит в стихе?",
                 "choices_ru": [form] + [like(o, form) for o, _ in options],
-                "question_en": f'Which word is missing: "{text_en}"?',
+                "question_en": f"{text_en}. Which word does the verse have?",
                 "choices_en": [surface] + [like(_translation(translations, w, column), surface) for _, w in options],
                 "evidence": russian.text,
             }
 
 
 def continuation(pairs: list[Pair], rng: random.Random) -> Iterator[dict]:
-    """How a verse ends, in both languages; the other options are the ends of other verses."""
+    """How a quoted verse ends, in both languages; the other options are the ends of other verses."""
     ends = [
-        (head_ru, tail_ru, head_en, tail_en, russian)
+        (russian_end, english_end, russian)
         for russian, english in pairs
-        if (halves := _halves(russian.text, 28, 45)) and (english_halves := _halves(english.text, 50, 80))
-        for (head_ru, tail_ru), (head_en, tail_en) in [(halves, english_halves)]
+        if (russian_end := _end(russian.text, 28, _RUSSIAN)) and (english_end := _end(english.text, 50, _ENGLISH))
     ]
     for end in ends:
-        others = rng.sample(ends, min(6, len(ends)))
         chosen = [end]
-        for other in others:
-            if all(other[1] != known[1] and other[3] != known[3] for known in chosen) and len(chosen) < 4:
+        for other in rng.sample(ends, min(6, len(ends))):
+            if all(other[i][1] not in known[i][0] for known in chosen for i in (0, 1)) and len(chosen) < 4:
                 chosen.append(other)
         if len(chosen) == 4:
             yield {
-                "question_ru": f"Чем кончается стих: «{end[0]}…»?",
-                "choices_ru": [other[1] for other in chosen],
-                "question_en": f'How does the verse end: "{end[2]}..."?',
-                "choices_en": [other[3] for other in chosen],
-                "evidence": end[4].text,
+                "question_ru": f"{end[0][0]}. Чем кончается стих?",
+                "choices_ru": [other[0][1] for other in chosen],
+                "question_en": f"{end[1][0]}. How does the verse end?",
+                "choices_en": [other[1][1] for other in chosen],
+                "evidence": end[2].text,
             }
 
 
-def books(texts: Texts, pairs: list[Pair], rng: random.Random) -> Iterator[dict]:
-    """Which book a sentence comes from, in both languages; only sentences that occur once."""
+def books(pairs: list[Pair], rng: random.Random) -> Iterator[dict]:
+    """Which book a sentence comes from, in both languages; the book stands before it."""
     titles = sorted({(russian.book, english.book) for russian, english in pairs})
     for russian, english in pairs:
         quotes = [sentences(p.text)[0].rstrip(" .,;:-") for p in (russian, english)]
-        fits = len(quotes[0]) <= _RUSSIAN and len(quotes[1]) <= _ENGLISH and len(words(quotes[0])) >= 5
+        fits = len(quotes[0]) <= _RUSSIAN - 15 and len(quotes[1]) <= _ENGLISH - 20 and len(words(quotes[0])) >= 4
         others = [title for title in titles if title[0] != russian.book]
-        if fits and len(others) >= 3 and texts.seen.count(words(quotes[0])) == 1:
+        if fits and len(others) >= 3:
             options = [(russian.book, english.book), *rng.sample(others, 3)]
             yield {
-                "question_ru": f"В какой книге сказано: «{quotes[0]}»?",
+                "question_ru": f"Книга {russian.book} говорит: {quotes[0]}. Какая это книга?",
                 "choices_ru": [title for title, _ in options],
-                "question_en": f'Which book says: "{quotes[1]}"?',
+                "question_en": f"The book {english.book} says: {quotes[1]}. Which book is it?",
                 "choices_en": [title for _, title in options],
                 "evidence": russian.text,
             }
 
 
-def _gap(passage: Passage, key: str, limit: int, by_lemma: bool) -> tuple[str, str] | None:
-    """An excerpt with a gap for the first word that matches `key`, and that word; None if no excerpt fits."""
+def _quote(passage: Passage, key: str, limit: int, by_lemma: bool) -> tuple[str, str] | None:
+    """An excerpt around the first word that matches `key`, and that word; None if no excerpt fits."""
     for word, start, end in tokens(passage.text):
         if (lemma(word) if by_lemma else word.lower()) == key:
             quote = excerpt(passage.text, start, end, limit)
-            if quote is None or len(words(quote)) < 4:
-                return None
-            position = next(t for t in tokens(quote) if t[0] == word)
-            return quote[: position[1]] + GAP + quote[position[2] :], word
+            return None if quote is None or len(words(quote)) < 4 else (quote, word)
     return None
 
 
@@ -160,13 +157,13 @@ def _as(word: str, model: str) -> str | None:
     return inflected(word, frozenset(wanted), word) or None
 
 
-def _halves(text: str, longest_tail: int, longest_head: int) -> tuple[str, str] | None:
-    """The last two clauses of a verse; None if they are too short or too long."""
+def _end(text: str, longest_tail: int, longest: int) -> tuple[str, str] | None:
+    """(last two clauses of a verse as written, last clause); None if they are too short or too long."""
     parts = clauses(text)
-    if len(parts) < 2 or len(words(parts[-1])) < 2 or len(parts[-1]) > longest_tail:
+    if len(parts) < 2 or len(words(parts[-1])) < 2 or len(parts[-1]) > longest_tail or len(words(parts[-2])) < 3:
         return None
-    head = parts[-2]
-    return (head, parts[-1]) if len(words(head)) >= 3 and len(head) <= longest_head else None
+    quote = text[text.rindex(parts[-2]) :].rstrip(" .,;:!?-\"'")
+    return (quote, parts[-1]) if len(quote) <= longest and quote.endswith(parts[-1]) else None
 
 
 def _once(candidates: Iterable[dict], used: set[str]) -> Iterator[dict]:

@@ -22,7 +22,7 @@ from lep.stand_ins.benchmark.texts import Passage, Texts, capitalised, clauses, 
 
 COPY_TEMPLATES = {"ru": ("Повтори: {text}", "Скопируй: {text}"), "en": ("Repeat the text: {text}", "Copy: {text}")}
 _SENTENCE = (25, 60)  # shortest and longest sentence to copy, in characters
-_PARAGRAPH = (90, 140)  # shortest and longest paragraph to copy
+_PARAGRAPH = (80, 120)  # shortest and longest paragraph to copy
 _SHORT_PARAGRAPH = 36  # shortest one for prompt rows whose budget is below a normal paragraph
 _SUMMARY_FRAME = 55  # characters of the summary prompt around the text
 _TITLES = ("title", "name")  # last part of the keys of interface titles
@@ -32,10 +32,11 @@ _PERIOD = re.compile(r"(?<=[.!?;:])\s+")  # long verses consist of short parts t
 def treeway(texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
     """Documents of four to six sentences with a summary; extractive labels come from a greedy ROUGE oracle on lemmas.
 
-    - Interface strings: the title of a step is the summary, its description is the sentence to find among other
-      strings of the same integration.
-    - Bible chapters, as interface strings are few: a clause of a sentence is the summary, the sentence is to be found
-      among others of its chapter.
+    The sentence that the summary is made from comes first, as in news.
+
+    - Interface strings: the title of a step is the summary, its description stands before other strings of the same
+      integration.
+    - Bible chapters, as interface strings are few: a clause of one of four neighbouring sentences is the summary.
     """
     candidates = interleaved(_titled(texts, rng), _condensed(texts, 27, rng), _condensed(texts, 45, rng))
 
@@ -82,7 +83,7 @@ def _lemmas(text: str) -> list[str]:
 def _titled(texts: Texts, rng: random.Random) -> Iterator[dict]:
     """Documents from interface strings: a title, its description, and other short strings of the integration."""
     strings: dict[str, dict[str, Passage]] = defaultdict(dict)
-    for passage in texts.russian("home_assistant", held_out=True):
+    for passage in texts.russian("home_assistant"):
         strings[passage.document][passage.paragraph] = passage
     found = []
     for rows in strings.values():
@@ -95,33 +96,31 @@ def _titled(texts: Texts, rng: random.Random) -> Iterator[dict]:
         others = [p.text for p in rows.values() if p.text not in (title, body) and len(p.text) <= 30]
         if len(own) <= 2:
             distinct = [text for text in others if not set(_content(title)) & set(_content(text))]
-            yield from _document(own, sorted(distinct, key=len)[:6], title, rng.choice((3, 4)), rng)
+            short = sorted(distinct, key=len)[:6]
+            yield from _document(own, rng.sample(short, min(rng.choice((3, 4)), len(short))), title)
 
 
 def _condensed(texts: Texts, longest: int, rng: random.Random) -> Iterator[dict]:
     """Documents from four neighbouring sentences of a chapter, each of at most `longest` characters."""
     chapters: dict[str, list[str]] = defaultdict(list)
-    for passage in texts.russian("bible", held_out=True):
+    for passage in texts.russian("bible"):
         periods = (s for s in _PERIOD.split(passage.text) if 10 <= len(s) <= longest and words(s))
         chapters[passage.document] += [s for s in periods if texts.unseen(s)]
     groups = [rows[start : start + 4] for rows in chapters.values() for start in range(0, len(rows) - 3, 4)]
     for group in shuffled(groups, rng):
-        for gold in shuffled(group, rng):
-            parts = [c for c in clauses(gold) if len(words(c)) > 2 and "VERB" in map(part_of_speech, words(c))]
-            if parts and len(words(parts[0])) < len(words(gold)):
-                others = [sentence for sentence in group if sentence != gold]
-                yield from _document([gold], others, capitalised(parts[0]), 4, rng, keep=group)
+        for first in shuffled(group, rng):
+            parts = [c for c in clauses(first) if len(words(c)) > 2 and "VERB" in map(part_of_speech, words(c))]
+            found = parts and len(words(parts[0])) < len(words(first))
+            others = [sentence for sentence in group if sentence != first]
+            if found and (made := list(_document([first], others, capitalised(parts[0])))):
+                yield from made
                 break
 
 
-def _document(
-    own: list[str], others: list[str], summary: str, count: int, rng: random.Random, keep: list[str] | None = None
-) -> Iterator[dict]:
+def _document(own: list[str], others: list[str], summary: str) -> Iterator[dict]:
     """The record, if the oracle finds only sentences that the summary was made from (`own`)."""
-    if not own or len(others) < max(3, 4 - len(own)):
-        return
-    source = keep or shuffled(own + rng.sample(others, min(count, len(others))), rng)
-    labels = oracle(source, summary)
+    source = own + others
+    labels = oracle(source, summary) if own else []
     if 4 <= len(source) <= 6 and labels and all(source[index] in own for index in labels):
         yield {"src_sents": source, "summary_sents": [summary], "extractive_summary": labels}
 
@@ -138,7 +137,7 @@ def copying(language: str, unit: str) -> Callable[[Texts, Plan, random.Random], 
 def _copies(language: str, unit: str, texts: Texts, plan: Plan, rng: random.Random) -> dict[str, list[dict]]:
     if language == "en":
         plan = Plan(plan.task, plan.items, int(plan.characters * ENGLISH_RATIO))
-    passages = texts.russian(held_out=True) if language == "ru" else texts.english()
+    passages = texts.russian() if language == "ru" else texts.english()
     found = _sentences(passages) if unit == "sent" else _paragraphs(passages, plan, language)
     rows = shuffled(dict.fromkeys(text for text in found if "\n" not in text and texts.unseen(text)), rng)
 
@@ -164,7 +163,7 @@ def _whole(sentence: str) -> bool:
 def _paragraphs(passages: list[Passage], plan: Plan, language: str) -> list[str]:
     """Paragraphs of one to three consecutive sentences on one line; no sentence is used twice.
 
-    A paragraph has at least two parts that end in .!?;: and 90 to 140 characters. A copy task shows its text twice
+    A paragraph has at least two parts that end in .!?;: and 80 to 120 characters. A copy task shows its text twice
     (prompt and answer), so Russian paragraphs of prompt rows are shorter.
     """
     frame = len(max(COPY_TEMPLATES[language], key=len)) + LEAD_CHARACTERS

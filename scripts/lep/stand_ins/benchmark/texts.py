@@ -134,7 +134,7 @@ class Seen:
 
 
 class Texts:
-    """Source text of the benchmark: training passages for knowledge tasks, held-out passages for all others."""
+    """Source text of the benchmark: held-out passages that share nothing with the training text."""
 
     def __init__(self, train: Path, benchmark: Path):
         """Read both JSONL files. The overlap check covers the whole training file, with every source and edition."""
@@ -142,29 +142,27 @@ class Texts:
         self.seen = Seen(
             text for document in training for text in [document["title"], *(p["text"] for p in document["paragraphs"])]
         )
-        self.train = list(_passages(training))
-        self._held_out = list(_passages(_documents(benchmark)))
+        self._every = list(_passages(_documents(benchmark)))
 
     @cached_property
     def held_out(self) -> list[Passage]:
         """Held-out passages that share no sentence and no run of `SHARED_RUN` words with the training text."""
-        return [passage for passage in self._held_out if self.unseen(passage.text)]
+        return [passage for passage in self._every if self.unseen(passage.text)]
 
     @cached_property
     def pairs(self) -> list[tuple[Passage, Passage]]:
-        """(Russian, English) pairs of training passages."""
-        english = {(p.document, p.paragraph): p for p in self.train if p.language == "en"}
-        russian = (p for p in self.train if p.language == "ru")
+        """(Russian, English) pairs of held-out passages."""
+        english = {(p.document, p.paragraph): p for p in self.held_out if p.language == "en"}
+        russian = (p for p in self.held_out if p.language == "ru")
         return [(p, english[p.document, p.paragraph]) for p in russian if (p.document, p.paragraph) in english]
 
     def unseen(self, text: str) -> bool:
         """Whether the training text shares nothing with `text` (see `Seen.overlaps`)."""
         return not self.seen.overlaps(text)
 
-    def russian(self, source: str | None = None, held_out: bool = False) -> list[Passage]:
-        """Russian passages of one source (None = all), of the training or the held-out text."""
-        passages = self.held_out if held_out else self.train
-        return [p for p in passages if p.language == "ru" and source in (None, p.source)]
+    def russian(self, source: str | None = None) -> list[Passage]:
+        """Held-out Russian passages of one source (None = all)."""
+        return [p for p in self.held_out if p.language == "ru" and source in (None, p.source)]
 
     def english(self) -> list[Passage]:
         """Held-out English passages."""

@@ -17,27 +17,27 @@ def test_another_seed_asks_other_questions(texts):
     assert one != other
 
 
-def test_multiq_answer_is_next_to_the_only_shared_word(texts):
+def test_multiq_answer_stands_after_the_word_that_only_one_text_has(texts):
     for rows in comprehension.multiq(texts, Plan("multiq", ITEMS, LIMIT), random.Random(0)).values():
         for row in rows:
-            first, second = (words(row["inputs"][key]) for key in ("support_text", "text"))
-            (bridge,) = set(first) & set(second)
-            step = 1 if "после" in row["inputs"]["question"] else -1
-            assert row["outputs"][0] == first[first.index(bridge) + step]
-            assert bridge in row["outputs"][1]
+            both = [words(row["inputs"][key]) for key in ("support_text", "text")]
+            key = words(row["inputs"]["question"])[-1]
+            (holder,) = [text for text in both if key in text]
+            assert holder.count(key) == 1
+            assert row["outputs"] == [holder[holder.index(key) + 1], f"{key} {holder[holder.index(key) + 1]}"]
 
 
-def test_parus_right_choice_is_what_the_connective_says(hand_made):
+def test_parus_right_choice_is_what_the_premise_says(hand_made):
     truth = {tuple(words(effect)): tuple(words(cause)) for effect, cause in FACTS}
     rows = comprehension.parus(hand_made, Plan("parus", 8, LIMIT), random.Random(0))
     seen = set()
     for row in [row for split in rows.values() for row in split]:
-        inputs = {name: tuple(words(text)) for name, text in row["inputs"].items()}
+        inputs = {name: words(text) for name, text in row["inputs"].items()}
         right, wrong = inputs[f"choice{row['outputs']}"], inputs[f"choice{3 - int(row['outputs'])}"]
-        facts = {(inputs["premise"], right), (right, inputs["premise"])}
-        assert facts & set(truth.items())
-        assert wrong != right
-        assert (row["meta"]["task"] == "cause") == ((inputs["premise"], right) in truth.items())
+        effect, cause = " ".join(inputs["premise"]).split(" ибо ")
+        assert truth[tuple(effect.split())] == tuple(cause.split())
+        assert " ".join(right) == (cause if row["meta"]["task"] == "cause" else effect)
+        assert " ".join(wrong) not in (cause, effect)
         seen.add(row["meta"]["task"])
     assert seen == {"cause", "effect"}
 
@@ -45,19 +45,15 @@ def test_parus_right_choice_is_what_the_connective_says(hand_made):
 def test_rcb_labels(made):
     for row in [row for rows in splits(made, "rcb") for row in rows]:
         premise, hypothesis = (" ".join(words(row["inputs"][key])) for key in ("premise", "hypothesis"))
-        bare = [re.sub(r"\bне ", "", text) for text in (premise, hypothesis)]
-        assert (bare[1] in bare[0]) == (row["outputs"] in "12")
-        if row["outputs"] != "3":
-            assert (hypothesis in premise and ("не" in hypothesis.split() or f"не {hypothesis}" not in premise)) == (
-                row["outputs"] == "1"
-            )
+        assert (hypothesis in premise) == (row["outputs"] == "1")
+        assert ("не" in hypothesis.split()) == (row["outputs"] == "2")
+        assert (re.sub(r"\bне ", "", hypothesis) in premise) == (row["outputs"] in "12")
 
 
 @pytest.mark.parametrize(
     ("clause", "denied"),
     [
         ("и пошел Иаков домой", "и не пошел Иаков домой"),
-        ("Иаков не знал сего", "Иаков знал сего"),
         ("Пошел он", "не пошел он"),
     ],
 )
@@ -66,7 +62,7 @@ def test_denial(clause, denied):
 
 
 @pytest.mark.parametrize(
-    "clause", ["если он пошел домой", "иди в дом свой", "который пошел домой", "дом его велик", "он не в дом пошел"]
+    "clause", ["если он пошел домой", "иди в дом свой", "который пошел домой", "дом его велик", "он не пошел в дом"]
 )
 def test_clauses_that_state_nothing_certain_are_left_out(clause):
     assert not comprehension._plain(clause)

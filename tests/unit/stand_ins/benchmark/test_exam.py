@@ -2,11 +2,13 @@
 
 import random
 import re
+from collections.abc import Callable
 
-from fixtures.miniature import document, made_documents, made_of, splits
+import pytest
+from fixtures.miniature import splits
 from lep.stand_ins.benchmark.items import PROMPTS
 from lep.stand_ins.benchmark.miniature import exam
-from lep.stand_ins.benchmark.texts import words
+from lep.stand_ins.benchmark.texts import Texts, words
 
 
 def test_use_variant_is_worth_34_points(made):
@@ -27,32 +29,40 @@ def test_use_variant_is_worth_34_points(made):
             assert len(row["outputs"].split(",")) == row["meta"]["score"]
 
 
-def test_use_answers_can_be_checked(hand_made):
-    pool = exam._Pool(hand_made, random.Random(0))
-    made = {
-        maker: [m for _ in range(300) if (m := maker(pool))]
-        for maker in (exam._commas, exam._gaps, exam._parts_of_speech)
-    }
-    assert made[exam._gaps]
-    assert made[exam._commas]
-    for _, inputs, answer in made[exam._gaps]:
-        options = dict(re.findall(r"(\d)\) (\S+)", inputs["choices"]))
-        text = inputs["text"]
-        for letter, number in zip("АБВГ", answer.split(","), strict=True):
-            text = text.replace(f"({letter})", options[number])
-        assert " ".join(words(text)) in {" ".join(words(s)) for s in pool.sentences}
-    for _, inputs, answer in made[exam._commas]:
-        text = inputs["text"]
-        for number in answer.split(","):
-            text = text.replace(f" ({number})", ",")
-        assert re.sub(r" \(\d\)", "", text) in pool.sentences
+def made_by(maker: Callable[[exam._Pool], exam.Made], texts: Texts) -> list[tuple[str, dict, str]]:
+    pool = exam._Pool(texts, random.Random(0))
+    found = [made for _ in range(300) if (made := maker(pool))]
+    assert found
+    return found
 
 
-def test_use_choice_answers():
-    texts = made_of([document("bible/01/001", "ru", ["Иное."])], made_documents())
-    pool = exam._Pool(texts, random.Random(1))
-    for _ in range(200):
-        if made := exam._gender(pool):
-            options = re.findall(r"\d\) (\S+)", made[1]["choices"])
-            right = [str(i) for i, word in enumerate(options, 1) if exam.noun(word).tag.gender == "femn"]
-            assert made[2] == ",".join(right)
+def test_a_written_word_is_the_first_the_last_or_the_one_after_a_word(hand_made):
+    for place in (0, -1):
+        for kind, inputs, answer in made_by(exam._word("Выпиши", place), hand_made):
+            assert (kind, answer) == ("text", words(inputs["text"])[place])
+    for kind, inputs, answer in made_by(exam._after, hand_made):
+        row, key = words(inputs["text"]), words(inputs["task"])[-1]
+        assert row.count(key) == 1
+        assert (kind, answer) == ("text", row[row.index(key) + 1])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_numbers_are_those_of_the_lines_with_the_word(hand_made, count):
+    for kind, inputs, answer in made_by(exam._lines(count), hand_made):
+        word, options = words(inputs["task"])[-1], re.findall(r"(\d)\) ([^)]+?)(?= \d\)|$)", inputs["choices"])
+        holding = [number for number, text in options if word in text.split()]
+        assert kind == "choice"
+        assert len(options) == 4
+        assert len(holding) == count
+        assert answer == ",".join(holding)
+
+
+@pytest.mark.parametrize(("count", "length"), [(5, 1), (4, 2)])
+def test_matching_pairs_equal_stretches(hand_made, count, length):
+    for kind, inputs, answer in made_by(exam._equal(count, length), hand_made):
+        rows = re.findall(r"[А-Д]\) ([^)]+?)(?= [А-Д]\)|$)", inputs["text"])
+        options = dict(re.findall(r"(\d)\) ([^)]+?)(?= \d\)|$)", inputs["choices"]))
+        assert kind == "matching"
+        assert len(rows) == count
+        assert all(len(row.split()) == length for row in rows)
+        assert rows == [options[number] for number in answer.split(",")]

@@ -26,7 +26,7 @@ def test_copies(made):
         for rows in splits(made, subset):
             assert all(row["outputs"] == row["inputs"]["text"] and "\n" not in row["outputs"] for row in rows)
     assert all(
-        90 <= len(row["outputs"]) <= 140 for task in ("cp_para_ru", "cp_para_en") for row in splits(made, task)[1]
+        80 <= len(row["outputs"]) <= 120 for task in ("cp_para_ru", "cp_para_en") for row in splits(made, task)[1]
     )
     assert all(25 <= len(row["outputs"]) <= 60 for rows in splits(made, "cp_sent_ru") for row in rows)
 
