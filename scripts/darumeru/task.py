@@ -36,10 +36,23 @@ request_types.install()
 
 @lru_cache(maxsize=2)
 def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a model folder or hub id."""
-    from transformers import AutoTokenizer
+    """The tokenizer of a model folder or hub id.
 
-    return AutoTokenizer.from_pretrained(name, revision=revision)
+    Of a folder it is `tokenizer.json` as it is: `AutoTokenizer` may build another one, by the class or the type of the
+    model. No code of the model is run. Raises `DataError` for a tokenizer that cannot be read.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    try:
+        if not (Path(name) / "tokenizer.json").is_file():
+            return AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(name, local_files_only=True)
+    except Exception as error:
+        raise DataError(f"{name} has no tokenizer that can be read ({' '.join(str(error).split())[:200]})") from None
+    model = tokenizer.backend_tokenizer.model
+    if getattr(model, "dropout", None):  # merges dropped at random: the same text would have other ids each time
+        model.dropout = None
+    return tokenizer
 
 
 class DaruTask(ConfigurableTask):
@@ -76,7 +89,7 @@ class DaruTask(ConfigurableTask):
             return None
         from transformers import AutoConfig
 
-        config = AutoConfig.from_pretrained(str(name), revision=self.options.get("revision"))
+        config = AutoConfig.from_pretrained(str(name), revision=self.options.get("revision"), trust_remote_code=False)
         return resolve_max_length(config, self.tokenizer)
 
     @property

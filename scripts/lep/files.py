@@ -69,6 +69,21 @@ def write_json(path: str | Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def read_object(path: str | Path, remedy: str) -> dict:
+    """The JSON object in a file; raises `UserError`, which ends with the remedy, if the file has none."""
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; {remedy}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: it is not JSON in UTF-8 ({error}); {remedy}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is damaged: it must hold a JSON object, not {json.dumps(value)[:40]}; {remedy}")
+    return value
+
+
 class NotJsonError(ValueError):
     """A line that is no JSON; `kind` is `not_utf8` or `not_json`, and the text says what to do."""
 

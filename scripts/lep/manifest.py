@@ -12,8 +12,9 @@ import platform
 import resource
 import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lep.config import UserError
@@ -39,6 +40,56 @@ _STARTED = time.time()
 def with_manifest(folders: Mapping[str, str | Path | None]) -> dict[str, Path]:
     """The folders that are not None and have a manifest; outside the workflow, model folders may have none."""
     return {role: Path(folder) for role, folder in folders.items() if folder and (Path(folder) / MANIFEST).is_file()}
+
+
+def check_target(target: str | Path, inputs: Iterable[str | Path | None] = ()) -> None:
+    """Raise `UserError` unless a command may write the folder `target` that its user names; call it before any work.
+
+    Allowed are a new name, an empty folder, and what the same command published, with not a file more in it: a whole
+    folder is replaced. Links, the folder of an input, and what holds an input, the working folder or the home folder
+    are refused, whatever is in them.
+    """
+    named, target = target, Path(target).absolute()
+    remedy = "name a new folder; nothing was changed"
+    if target.is_symlink():
+        raise UserError(f"{named} is a link, which is not replaced; name another folder")
+    place = target.resolve()
+    kept = {f"the input {path}": Path(path) for path in inputs if path}
+    kept |= {"the working folder": Path.cwd(), "the home folder": Path.home()}
+    for what, path in kept.items():
+        if path.resolve().is_relative_to(place):
+            raise UserError(f"{named} is, or holds, {what}, and would be replaced as a whole; {remedy}")
+    above = next(path for path in (place, *place.parents) if path.exists())
+    if not above.is_dir():
+        raise UserError(f"{above} is a file, so no folder {named} can be written; {remedy}")
+    if not os.access(above if above != place else place.parent, os.W_OK):
+        raise UserError(f"no folder {named} can be written, since {above} is read-only for you; {remedy}")
+    if above == place and (foreign := _foreign(place)):
+        raise UserError(
+            f"{named} holds {foreign}, which this command did not write, and would be replaced as a whole; {remedy}, "
+            "or move what is in it"
+        )
+
+
+def _foreign(folder: Path) -> str | None:
+    """The first file of a folder that is not from an earlier call of this command, or None."""
+    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not _is_folder(path))
+    try:
+        record = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        own = {MANIFEST, RUN, *record["files"]} if record["command"] == _command() else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        own = set()
+    return next((name for name in found if name not in own), None)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _command() -> str | None:
+    """The module that `python -m` runs; None in a script of a rule."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.name if spec else None
 
 
 def staging(target: str | Path) -> Path:
@@ -84,7 +135,8 @@ def publish(
             "files": {name: known.get(name) or sha256_file(path) for path, name in names.items()},
         },
     )
-    write_json(folder / RUN, run_record())
+    # Snakemake deletes the manifest before a rule runs again: the names tell whose folder it is (`check_target`).
+    write_json(folder / RUN, run_record() | {"command": _command(), "files": sorted(names.values())})
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from lep.log import logged, logger
+from lep.manifest import check_target
 from lep.methods import CALIBRATED_METHOD, METHODS
 from lep.options import DEVICES, count, seed
 from lep.propagation.averaging import TOKEN_TEXTS
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument(
         "--own", default="", metavar="FILE:FUNCTION", help="the map of the method own: path/to/file.py:function"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; replaced if it exists")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder to write")
     parser.add_argument("--operator", type=Path, metavar="DIR", help="published averaging operator (default: make it)")
     parser.add_argument(
         "--token-text",
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--device", choices=DEVICES, default="auto")
     a = parser.parse_args()
     with logged():
+        check_target(a.out, (a.base, a.instruct, a.donor, a.operator))
         folders = a.base, a.instruct, a.donor, a.operator, {a.method: a.out}
         maps = MapSettings(a.ridge_penalty, a.own)
         propagate(*folders, a.seed, a.threads, a.device, a.token_text, maps)

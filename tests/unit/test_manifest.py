@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lep.config import STRICT, UserError, load_job, parse_job
 from lep.files import sha256_file, write_json
-from lep.manifest import publish, read_manifest, staging, verify
+from lep.manifest import check_target, publish, read_manifest, staging, verify
 from pydantic.dataclasses import dataclass
 
 FILES = {"a.txt": "один", "deep/b.txt": "два"}
@@ -226,3 +226,64 @@ def test_unreadable_job_files_are_named(tmp_path: Path, content: bytes | None, m
         (tmp_path / "job.json").write_bytes(content)
     with pytest.raises(UserError, match=rf"job\.json .*{message}"):
         load_job(Job, tmp_path / "job.json")
+
+
+def published(folder: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> Path:
+    monkeypatch.setattr("lep.manifest._command", lambda: command)
+    build(folder)
+    return folder
+
+
+def test_a_command_may_write_a_new_an_empty_and_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = published(tmp_path / "own", monkeypatch, "lep.propagate")
+    (tmp_path / "empty").mkdir()
+    for target in (tmp_path / "deep" / "new", tmp_path / "empty", own):
+        check_target(target, (tmp_path / "input", None))
+    (own / "manifest.json").unlink()  # as Snakemake does before a rule runs again
+    check_target(own)
+
+
+@pytest.mark.parametrize("name", ["added", "other command", "old", "plain", "deep", "hidden", "broken record"])
+def test_nothing_else_is_replaced(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that the command did not write is named, and stays."""
+    target = tmp_path / "out"
+    command = "another" if name == "other command" else "lep.propagate"
+    if name in ("added", "other command", "old", "broken record"):
+        published(target, monkeypatch, command)
+    monkeypatch.setattr("lep.manifest._command", lambda: "lep.propagate")
+    place = {"added": "notes.txt", "deep": "a/b/thesis.txt", "hidden": ".optimizer", "plain": "x"}.get(name)
+    if place:
+        (target / place).parent.mkdir(parents=True, exist_ok=True)
+        (target / place).write_text("ten days of work")
+    if name == "old":
+        (target / "run.json").unlink()
+    if name == "broken record":
+        (target / "run.json").write_text("[]")
+    before = sorted(path for path in target.rglob("*"))
+    with pytest.raises(
+        UserError, match=rf"out holds {place or '[a-z./]+'}, which this command did not write.*name a new"
+    ):
+        check_target(target)
+    assert sorted(path for path in target.rglob("*")) == before
+
+
+def test_inputs_and_what_holds_them_are_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even if the command wrote them itself."""
+    donor = published(tmp_path / "models" / "donor", monkeypatch, "lep.propagate")
+    monkeypatch.chdir(donor)
+    (tmp_path / "link").symlink_to(donor)
+    (tmp_path / "file").write_text("x")
+    for target, inputs, words in (
+        (donor, [donor], "the input"),
+        (donor / ".." / "donor", [tmp_path / "link"], "the input"),
+        (tmp_path / "models", [donor], "the input"),
+        (tmp_path, [], "the working folder"),
+        (Path("."), [], "the working folder"),
+        (Path.home(), [], "the home folder"),
+        (Path("/"), [], "holds"),
+        (tmp_path / "link", [], "is a link"),
+        (tmp_path / "file", [], "is a file"),
+        (tmp_path / "file" / "out", [], "is a file"),
+    ):
+        with pytest.raises(UserError, match=words):
+            check_target(target, inputs)

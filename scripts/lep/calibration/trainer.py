@@ -51,7 +51,10 @@ def encode_examples(
         messages = record.get("messages")
         if not messages or not any(message["role"] == "assistant" for message in messages):
             raise UserError(f"{path}, line {number}: `messages` has no assistant message; each example needs an answer")
-        ids, labels = encode_conversation(tokenizer, messages)
+        try:
+            ids, labels = encode_conversation(tokenizer, messages)
+        except UserError as error:
+            raise UserError(f"{path}, line {number}: {error}") from None
         if len(ids) > max_length:
             too_long += 1
         else:

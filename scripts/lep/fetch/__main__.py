@@ -19,6 +19,7 @@ from lep.fetch.hub import fetch_hub, lock_sources
 from lep.fetch.packages import fetch_package
 from lep.fetch.sources import read_sources
 from lep.log import logged
+from lep.manifest import check_target
 
 _DATASET = "NAME=REPOSITORY[:CONFIGURATION]@REVISION"
 
@@ -60,6 +61,8 @@ def main() -> None:
     lock.add_argument("references", nargs="*", metavar="KIND:REPOSITORY[@BRANCH]")
     given = parser.parse_args()
     with logged():
+        if given.command in ("hub", "benchmark", "debian"):
+            check_target(given.output, (getattr(given, "local_dir", None), getattr(given, "data_dir", None)))
         if given.command == "benchmark":
             fetch_benchmark(given.output, given.data_dir, dict(given.dataset))
         elif given.command == "lock":

@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from lep.config import STRICT, UserError
 from lep.files import write_json
 from lep.log import logged
-from lep.manifest import publish, read_manifest, staging
+from lep.manifest import check_target, publish, read_manifest, staging
 from lep.models.folder import load_tokenizer, parse_dtype
 from lep.models.store import load_model
 
@@ -122,4 +122,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     options = parser.parse_args()
     with logged():
+        parent = options.merge / read_manifest(options.merge)["config"].get("parent", "")
+        check_target(options.out, (options.merge, parent))
         publish_merged(options.merge, options.out)

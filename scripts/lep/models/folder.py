@@ -1,7 +1,6 @@
 """Read Hugging Face model folders: weights by name, tokenizer, configuration. Unusable folders raise `UserError`."""
 
 import contextlib
-import functools
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -13,16 +12,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from lep.config import UserError
-from lep.files import sha256_json
-from lep.models.safetensors_header import HEAD, INPUT, read_json, weight_map, weights_header
-from lep.vocabulary.byte_view import ByteView
+from lep.models.safetensors_header import CONFIG, HEAD, INPUT, read_json, weight_map, weights_header
+from lep.vocabulary.tokenizer_file import byte_view as byte_view
+from lep.vocabulary.tokenizer_file import load_tokenizer as load_tokenizer
+from lep.vocabulary.tokenizer_file import tokenizer_file as tokenizer_file
+from lep.vocabulary.tokenizer_file import tokenizer_sha256 as tokenizer_sha256
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PretrainedConfig, PreTrainedTokenizerFast
 
-CONFIG = "config.json"
 _DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
-_OPEN_TOKENIZERS = 4  # cached: those of a base, an instruct, a donor and a new model
+_ROWS_AT_ONCE = 8192  # of a matrix that is checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,66 +59,51 @@ def read_matrix(folder: Path, which: str) -> torch.Tensor:
             "(Llama, Mistral, Qwen and similar) can be used"
         )
     with open_weights(folder / weights[name]) as file:
-        return file.get_tensor(name)
+        matrix = file.get_tensor(name)
+    if matrix.ndim != 2 or not len(matrix) or not matrix.is_floating_point():
+        raise UserError(f"{folder}: {name} has shape {tuple(matrix.shape)} and type {matrix.dtype}; it is no matrix")
+    return matrix
 
 
 def is_tied(folder: Path) -> bool:
     """Whether head and input embeddings are one matrix, from the model's configuration."""
-    settings = read_json(Path(folder) / CONFIG)
-    if "tie_word_embeddings" in settings:
-        return bool(settings["tie_word_embeddings"])
+    tied = read_json(Path(folder) / CONFIG).get("tie_word_embeddings")
+    if tied is None:
+        tied = open_config(folder).tie_word_embeddings
+    if not isinstance(tied, bool):
+        raise UserError(f"{Path(folder) / CONFIG}: tie_word_embeddings must be true or false, found {tied!r}")
+    return tied
+
+
+def open_config(folder: Path) -> "PretrainedConfig":
+    """The configuration of a model folder; code in the folder is never run, nor is the user asked to run it."""
     from transformers import AutoConfig
 
-    return bool(AutoConfig.from_pretrained(folder, local_files_only=True).tie_word_embeddings)
+    read_json(Path(folder) / CONFIG)
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        raise UserError(
+            f"{Path(folder) / CONFIG} describes no model that transformers knows without running code of the folder "
+            f"({short(error)}); use a model of a known type (Llama, Mistral, Qwen and similar)"
+        ) from None
 
 
-def tokenizer_sha256(folder: Path) -> str:
-    """Hash of what a tokenizer does: `tokenizer.json` without run-time settings, in canonical form."""
-    return _tokenizer_sha256(*_state(folder))
+def check_finite(matrix: torch.Tensor, which: str, folder: Path) -> None:
+    """Raise `UserError`, with the first row, if a matrix has NaN or infinite numbers: averages would spread them."""
+    for start in range(0, len(matrix), _ROWS_AT_ONCE):
+        bad = ~torch.isfinite(matrix[start : start + _ROWS_AT_ONCE]).all(dim=1)
+        if bad.any():
+            row = start + int(bad.nonzero()[0])
+            raise UserError(
+                f"{folder}: the {which} matrix contains NaN or infinite numbers (first in row {row}); "
+                "use an intact model"
+            )
 
 
-def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """The folder's fast tokenizer; raises `UserError` if there is none.
-
-    It is cached until its files change, and shared: callers must not modify it.
-    """
-    return _load_tokenizer(*_state(folder))
-
-
-def byte_view(folder: Path) -> ByteView:
-    """The byte view of the folder's tokenizer, cached in the same way."""
-    return _byte_view(*_state(folder))
-
-
-def _state(folder: Path) -> tuple[Path, tuple]:
-    """Key of the caches: the folder, and the state of its files."""
-    tokenizer_file(folder)
-    stats = [path.stat() for path in sorted(Path(folder).iterdir()) if path.is_file()]
-    return Path(folder), tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
-
-
-@functools.lru_cache(maxsize=_OPEN_TOKENIZERS)
-def _tokenizer_sha256(folder: Path, state: tuple) -> str:
-    content = read_json(tokenizer_file(folder))
-    content = {key: value for key, value in content.items() if key not in ("version", "truncation", "padding")}
-    merges = content.get("model", {}).get("merges")
-    if merges:  # older files write a merge as one string with a space
-        merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
-        content["model"] = {**content["model"], "merges": merges}
-    return sha256_json(content)
-
-
-@functools.lru_cache(maxsize=_OPEN_TOKENIZERS)
-def _load_tokenizer(folder: Path, state: tuple) -> "PreTrainedTokenizerFast":
-    # Not AutoTokenizer: it imports model code (seconds), and may rebuild the tokenizer instead of reading the file.
-    from transformers import PreTrainedTokenizerFast
-
-    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-
-
-@functools.lru_cache(maxsize=_OPEN_TOKENIZERS)
-def _byte_view(folder: Path, state: tuple) -> ByteView:
-    return ByteView(_load_tokenizer(folder, state))
+def short(error: BaseException) -> str:
+    """The message of an error of another library, on one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def check_ids(tokenizer: "PreTrainedTokenizerFast", rows: int, where: Path) -> None:
@@ -141,24 +126,13 @@ def parse_dtype(name: str) -> torch.dtype:
     return kind
 
 
-def tokenizer_file(folder: Path) -> Path:
-    """Path of the folder's `tokenizer.json`; raises `UserError` with the remedy if it is missing."""
-    path = Path(folder) / "tokenizer.json"
-    if not path.is_file():
-        raise UserError(
-            f"{path} is missing; write the model's fast tokenizer there: "
-            f"AutoTokenizer.from_pretrained(...).save_pretrained({str(folder)!r})"
-        )
-    return path
-
-
 @contextlib.contextmanager
 def open_weights(path: Path) -> Iterator[safe_open]:
     """An open safetensors file; raises `UserError` if it is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             yield file
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged ({error}); fetch or make the model again") from None
 
 

@@ -13,32 +13,41 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from lep.config import UserError
 from lep.files import sha256_file, sha256_json, write_json
-from lep.log import logger
 from lep.manifest import MANIFEST, publish, read_manifest, staging, with_manifest
 from lep.models.folder import (
-    CONFIG,
     Embeddings,
     check_ids,
     check_shapes,
     copy_tensors,
     load_tokenizer,
+    open_config,
     parse_dtype,
     read_embeddings,
+    short,
     tokenizer_file,
     tokenizer_sha256,
 )
-from lep.models.safetensors_header import HEAD, INDEX, INPUT, read_json, weight_map, weights_header
+from lep.models.safetensors_header import (
+    CONFIG,
+    HEAD,
+    INDEX,
+    INPUT,
+    check_body,
+    read_json,
+    weight_map,
+    weights_header,
+)
+from lep.models.token_ids import renumbered
+from lep.vocabulary.tokenizer_file import FAST, SETTINGS, TOKENIZER, read_settings, rows_of, write_tokenizer
 
 RECIPE_VERSION = 1
 EMBEDDINGS, GENERATION = "embeddings.safetensors", "generation_config.json"
 TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
-TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
-    *TEMPLATES,
-)  # fmt: skip
+# No `tokenizer.model`: libraries would make another tokenizer of it.
+TOKENIZER_FILES = (TOKENIZER, SETTINGS, "special_tokens_map.json", *TEMPLATES)
 _LEGAL = ("LICENSE*", "NOTICE*", "USE_POLICY*")
-_ROLES = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def import_model(source: Path, target: Path, dtype: str | None = None) -> None:
@@ -50,17 +59,27 @@ def import_model(source: Path, target: Path, dtype: str | None = None) -> None:
     """
     source = Path(source)
     wanted = parse_dtype(dtype) if dtype else None
+    # All checks come before the first file.
     weight_map(source)  # raises for a folder that is no model
     matrices = read_embeddings(source)
     tokenizer = load_tokenizer(source)
-    rows = matrices.input.shape[0]
-    check_ids(tokenizer, rows, source)
+    check_ids(tokenizer, matrices.input.shape[0], source)
+    check_body(source)
+    if tokenizer.eos_token is None:
+        raise UserError(
+            f"{source / SETTINGS} names no eos_token, which ends a document in training; add it (a model without BOS "
+            "needs no bos_token)"
+        )
+    _check_config(source, tokenizer)
+    for path in _files(source, (*TOKENIZER_FILES, *_LEGAL)):
+        _check_inside(path, source)
     folder = staging(target)
     placed, hashes = _place_body(source, folder, wanted, linked=False)
     if wanted:
         matrices = Embeddings(*(None if m is None else m.to(wanted) for m in (matrices.input, matrices.head)))
     _write_embeddings(matrices, folder, placed)
-    _copy(source, folder, (*TOKENIZER_FILES, *_LEGAL))
+    _copy(source, folder, _LEGAL)
+    copy_tokenizer(source, folder)
     _write_config(source, tokenizer, tokenizer, matrices, folder)
     publish(
         folder,
@@ -100,11 +119,13 @@ def derive_model(
     new = load_tokenizer(tokenizer)
     check_ids(new, embeddings.input.shape[0], tokenizer)
     old = load_tokenizer(parent)
+    check_body(parent)
+    _check_config(parent, old)
     folder = staging(target)
     placed, hashes = _place_body(parent, folder, linked=True)
     _write_embeddings(embeddings, folder, placed)
     _copy(parent, folder, _LEGAL)
-    _copy(tokenizer, folder, TOKENIZER_FILES)
+    copy_tokenizer(tokenizer, folder)
     # The tokenizer of a new vocabulary has no chat template: the model keeps its parent's.
     if not new.chat_template and old.chat_template:
         _copy(parent, folder, TEMPLATES)
@@ -122,15 +143,28 @@ def derive_model(
 
 
 def load_model(folder: Path, dtype: str = "auto", device: str = "cpu") -> torch.nn.Module:
-    """The causal language model of a folder; `dtype` is a torch name ("float32") or "auto"."""
+    """The causal language model of a folder; `dtype` is a torch name ("float32") or "auto".
+
+    Raises `UserError` for weights that do not fit the configuration, or lack tensors.
+    """
     tokenizer_file(folder)
     weight_map(folder)
+    config = open_config(folder)
     from transformers import AutoModelForCausalLM
 
     kind = dtype if dtype == "auto" else parse_dtype(dtype)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=kind, local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
+    try:
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder, config=config, dtype=kind, local_files_only=True, use_safetensors=True, trust_remote_code=False,
+            output_loading_info=True,
+        )  # fmt: skip
+    except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder}: weights and {CONFIG} make no model ({short(error)}); fetch it again") from None
+    if missing := sorted(found["missing_keys"]):
+        raise UserError(
+            f"{folder} lacks the tensors {', '.join(missing[:3])} ({len(missing)}), which would be drawn at random; "
+            "fetch or make the model again"
+        )
     return model.to(device)
 
 
@@ -200,11 +234,41 @@ def _write_embeddings(embeddings: Embeddings, folder: Path, placed: Mapping[str,
 
 
 def _copy(source: Path, folder: Path, patterns: Iterable[str]) -> None:
-    for path in sorted({path for pattern in patterns for path in source.glob(pattern)}):
-        if path.is_dir():
-            shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
-        else:
-            shutil.copyfile(path, folder / path.name)
+    """Copy regular files below `source`; raises `UserError` for a link that leads out of it."""
+    for path in _files(source, patterns):
+        _check_inside(path, source)
+        if path.is_file():
+            place = folder / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+
+
+def _files(source: Path, patterns: Iterable[str]) -> list[Path]:
+    found = sorted({path for pattern in patterns for path in source.glob(pattern)})
+    return [path for entry in found for path in (sorted(entry.rglob("*")) if entry.is_dir() else [entry])]
+
+
+def _check_inside(path: Path, folder: Path) -> None:
+    """Raise `UserError` for a link that leads out of a model's folder; the hub's cache links to its folder of blobs."""
+    places = [folder.resolve()]
+    if folder.resolve().parent.name == "snapshots":
+        places.append(folder.resolve().parents[1] / "blobs")
+    if not any(path.resolve().is_relative_to(place) for place in places):
+        raise UserError(f"{path} is a link that leads out of {folder}: not followed; put the file itself there")
+
+
+def copy_tokenizer(source: Path, folder: Path) -> None:
+    """Copy a tokenizer so that every loader reads `tokenizer.json` as it is, and none rebuilds it by class or model."""
+    _copy(source, folder, TOKENIZER_FILES)
+    write_tokenizer(source, folder)
+    settings = {k: v for k, v in read_settings(source).items() if k not in ("auto_map", "added_tokens_decoder")}
+    write_json(folder / SETTINGS, settings | {"tokenizer_class": FAST})
+
+
+def _check_config(origin: Path, tokenizer) -> None:
+    for name in (CONFIG, GENERATION):
+        if (origin / name).is_file():
+            renumbered(read_json(origin / name), tokenizer, tokenizer, origin / name)
 
 
 def _write_config(origin: Path, old, new, embeddings: Embeddings, folder: Path) -> None:
@@ -212,36 +276,18 @@ def _write_config(origin: Path, old, new, embeddings: Embeddings, folder: Path) 
     dtype = str(embeddings.input.dtype).removeprefix("torch.")
     settings = {k: v for k, v in read_json(origin / CONFIG).items() if k not in ("auto_map", "torch_dtype")}
     settings |= {"vocab_size": embeddings.input.shape[0], "dtype": dtype, "tie_word_embeddings": embeddings.tied}
-    identified = _with_special_ids(settings, old, new)
-    if settings.get("pad_token_id") is None and identified["pad_token_id"] in (new.bos_token_id, new.eos_token_id):
+    identified = renumbered(settings, old, new, origin / CONFIG)
+    pad = settings.get("pad_token_id")
+    if (pad is None or pad < 0) and identified["pad_token_id"] in (new.bos_token_id, new.eos_token_id):
         identified["pad_token_id"] = None  # a padding row gets no gradient, and this one must learn
     write_json(folder / CONFIG, identified)
     generation = read_json(origin / GENERATION) if (origin / GENERATION).is_file() else {"_from_model_config": True}
-    write_json(folder / GENERATION, _with_special_ids(generation, old, new))
-
-
-def _with_special_ids(settings: dict, old, new) -> dict:
-    """`settings` with every `*_token_id` mapped by token name; bos, eos and pad of the new tokenizer come first."""
-    vocabulary = new.get_vocab()
-    settings = dict(settings)
-    for key in sorted({key for key in settings if key.endswith("_token_id")} | set(_ROLES)):
-        value = settings.get(key)
-        listed = value if isinstance(value, list) else [] if value is None else [value]
-        names = [old.convert_ids_to_tokens(index) for index in listed]
-        carried = [vocabulary[name] for name in names if name in vocabulary]
-        if len(carried) < len(listed):
-            logger.warning("%s: no token in the new vocabulary for ids %s", key, listed)
-        role = getattr(new, key, None) if key in _ROLES else None
-        if isinstance(value, list):
-            settings[key] = list(dict.fromkeys([*carried, *([] if role is None else [role])]))
-        else:
-            settings[key] = role if role is not None else carried[0] if carried else None
-    return settings
+    write_json(folder / GENERATION, renumbered(generation, old, new, origin / GENERATION))
 
 
 def _facts(embeddings: Embeddings, tokenizer, folder: Path, body_hashes: Mapping[str, str]) -> dict:
     rows, hidden = embeddings.input.shape
-    tokens = 1 + max(tokenizer.get_vocab().values())
+    tokens = rows_of(tokenizer)
     return {
         "rows": rows,
         "tokens": tokens,

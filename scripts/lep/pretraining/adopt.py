@@ -6,22 +6,21 @@ The model must be the base with another vocabulary and other matrices: its body 
 the only checkpoint of the run. As in a training, checkpoint and initial model are scored on the held-out text.
 """
 
-import shutil
 from pathlib import Path
 
 import torch
 from pydantic.dataclasses import dataclass
-from tokenizers import Tokenizer
 
 from lep.compute.determinism import prepare_torch, resolve_device
 from lep.config import STRICT, UserError
 from lep.files import write_json, write_text
 from lep.log import logger, run_job
 from lep.manifest import publish, staging, with_manifest
-from lep.models.folder import Embeddings, open_weights, parse_dtype, read_embeddings, tokenizer_file
+from lep.models.folder import Embeddings, load_tokenizer, open_weights, parse_dtype, read_embeddings
 from lep.models.safetensors_header import HEAD, INPUT, weight_map
-from lep.models.store import derive_model, load_model
+from lep.models.store import copy_tokenizer, derive_model, load_model
 from lep.pretraining.validation import ValidationRecipe, load_validation, validate
+from lep.vocabulary.tokenizer_file import rows_of
 
 RECIPE_VERSION = 1
 CHECKPOINT = "cpt-100"
@@ -73,13 +72,10 @@ def adopt_donor(job: AdoptJob) -> None:
 
 def adopt_vocabulary(donor: Path, kind: str, target: Path) -> None:
     """Publish the tokenizer of a published model as the vocabulary `kind`."""
-    source = tokenizer_file(donor)
-    tokenizer = Tokenizer.from_file(str(source))
+    rows = rows_of(load_tokenizer(donor))
     folder = staging(target)
-    for name in (source.name, "tokenizer_config.json"):  # copied: saving again would round the scores of Unigram
-        if (donor / name).is_file():
-            shutil.copyfile(donor / name, folder / name)
-    facts = {"rows": tokenizer.get_vocab_size(with_added_tokens=True), "kind": kind}
+    copy_tokenizer(donor, folder)
+    facts = {"rows": rows, "kind": kind}
     publish(folder, target, recipe_version=RECIPE_VERSION, config={"kind": kind, "donor": "published"}, facts=facts)
 
 

@@ -1,6 +1,6 @@
 """Pack documents into training blocks (paper section 2.4.1): each block starts at a document or a paragraph.
 
-- A document becomes BOS + text + EOS; all documents form one stream of tokens.
+- A document becomes BOS + text + EOS, without BOS if the tokenizer has none; all documents form one token stream.
 - A block has exactly `block_size` tokens. It starts at the first position that follows BOS, EOS or a newline token and
   is not itself EOS or a newline token.
 - The search for the next block starts after it: the tokens up to the next paragraph are dropped, and counted.
@@ -24,6 +24,7 @@ from lep.corpus.documents import text_of
 from lep.files import sha256_file, sha256_json, write_json, write_text, written_by_rename
 from lep.manifest import MANIFEST, publish, staging
 from lep.pretraining.selection import PackingRecipe, Selection, select_documents, selected
+from lep.vocabulary.tokenizer_file import SETTINGS, load_backend, load_tokenizer, rows_of, tokenizer_sha256
 
 RECIPE_VERSION = 2
 _SHARDS = "blocks-*.npy"
@@ -34,7 +35,7 @@ _BATCH = 512  # documents encoded in one call
 class SpecialIds:
     """The ids that mark the structure of a token stream."""
 
-    bos: int
+    bos: int | None  # None: the model was trained without
     eos: int
     newline: frozenset[int]  # ids whose text begins or ends with a newline
 
@@ -49,8 +50,6 @@ def pack_corpus(documents: Path, tokenizer: Path, target: Path, recipe: PackingR
 
     Raises `UserError` if the documents do not fill one block.
     """
-    from lep.models.folder import tokenizer_sha256
-
     os.environ |= {"TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false", "RAYON_NUM_THREADS": str(threads)}
     identity = {
         "recipe": vars(recipe),
@@ -89,7 +88,7 @@ def pack_corpus(documents: Path, tokenizer: Path, target: Path, recipe: PackingR
 def _pack(documents: Path, tokenizer: Path, work: Path, recipe: PackingRecipe, selection: Selection) -> Counter:
     """Write the files of blocks that are missing in `work`; returns the counts over all files."""
     encoder, special = load_encoder(tokenizer)
-    dtype = numpy.dtype("<u2" if encoder.get_vocab_size() <= 2**16 else "<u4")
+    dtype = numpy.dtype("<u2" if rows_of(encoder) <= 2**16 else "<u4")
     counts: Counter = Counter(documents=0, characters=0, tokens=0, blocks=0)
     position, number = (0, 0), 0  # (pass over the file, byte offset), file
     while position is not None:
@@ -173,7 +172,8 @@ class Packer:
         self.block_size = block_size
         self.blocks = 0
         self.tokens = 0
-        self._opens = numpy.array(sorted({special.bos, special.eos, *special.newline}))  # a block may start after these
+        opens = {special.bos, special.eos, *special.newline} - {None}
+        self._opens = numpy.array(sorted(opens))  # a block may start after these
         self._skipped = numpy.array(sorted({special.eos, *special.newline}))  # but not with these
         self._rest = numpy.empty(0, numpy.int64)
         self._before = special.eos  # the token in front of `_rest`
@@ -212,37 +212,31 @@ class Packer:
 def load_encoder(folder: Path) -> tuple[Tokenizer, SpecialIds]:
     """The tokenizer of a folder, which encodes special tokens in a text as plain text, and its special ids.
 
-    Raises `UserError` if there is no usable tokenizer, or it names no BOS or EOS.
+    Raises `UserError` if there is no usable tokenizer, or it names no EOS.
     """
-    try:
-        encoder = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except Exception as error:  # the Rust library raises plain Exception
-        raise UserError(f"{folder} has no usable tokenizer ({error}); give a folder with tokenizer.json") from None
+    encoder, tokenizer = load_backend(folder), load_tokenizer(folder)
     encoder.encode_special_tokens = True
     encoder.no_padding()
     encoder.no_truncation()
-    ids = {}
-    for role in ("bos_token", "eos_token"):
-        token = settings.get(role)
-        token = token["content"] if isinstance(token, dict) else token
-        ids[role] = encoder.token_to_id(token) if token else None
-        if ids[role] is None:
-            raise UserError(f"{folder / 'tokenizer_config.json'} names no {role} of the vocabulary; add one")
-    return encoder, SpecialIds(ids["bos_token"], ids["eos_token"], newline_ids(encoder))
+    if tokenizer.eos_token_id is None:
+        raise UserError(f"{folder / SETTINGS} names no eos_token of the vocabulary; add one")
+    return encoder, SpecialIds(tokenizer.bos_token_id, tokenizer.eos_token_id, newline_ids(encoder))
 
 
 def newline_ids(encoder: Tokenizer) -> frozenset[int]:
     """Ids whose text begins or ends with a newline, the byte piece `<0x0A>` of SentencePiece included."""
-    size = encoder.get_vocab_size()
-    texts = encoder.decode_batch([[index] for index in range(size)], skip_special_tokens=True)
+    texts = encoder.decode_batch([[index] for index in range(rows_of(encoder))], skip_special_tokens=True)
     return frozenset(index for index, text in enumerate(texts) if text.startswith("\n") or text.endswith("\n"))
 
 
 def encode_document(document: dict, encoder: Tokenizer, special: SpecialIds) -> tuple[list[int], int]:
-    """BOS + text + EOS of one document, and the number of characters of its text."""
+    """BOS (if there is one) + text + EOS of one document, and the number of characters of its text."""
     text = text_of(document).strip()
-    return [special.bos, *encoder.encode(text, add_special_tokens=False).ids, special.eos], len(text)
+    return [*_start(special), *encoder.encode(text, add_special_tokens=False).ids, special.eos], len(text)
+
+
+def _start(special: SpecialIds) -> list[int]:
+    return [] if special.bos is None else [special.bos]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,7 +267,7 @@ def encode_documents(
 def _encode_batch(texts: list[str], encoder: Tokenizer, special: SpecialIds, end: tuple[int, int]) -> Batch:
     ids: list[int] = []
     for encoding in encoder.encode_batch_fast(texts, add_special_tokens=False):
-        ids.append(special.bos)
+        ids += _start(special)
         ids += encoding.ids
         ids.append(special.eos)
     return Batch(numpy.array(ids, numpy.int64), len(texts), sum(map(len, texts)), end)

@@ -34,7 +34,7 @@ class ScoredText:
     """Encoded documents of one language."""
 
     language: str
-    ids: list[list[int]]  # token ids of each document, BOS first, without EOS
+    ids: list[list[int]]  # token ids of each document, BOS first (if there is one), without EOS
     characters: int  # of all documents, for bits per character
 
 
@@ -66,7 +66,7 @@ def load_validation(documents: Path, tokenizer: Path, recipe: ValidationRecipe) 
 def validate(model: torch.nn.Module, texts: Iterable[ScoredText], recipe: ValidationRecipe) -> dict[str, float]:
     """Loss per token (nats) and bits per character, over all texts and by language.
 
-    Every token but BOS is predicted exactly once, in windows of `recipe.window` tokens that overlap by
+    Every token but the first (BOS) is predicted exactly once, in windows of `recipe.window` tokens that overlap by
     one. Bits per character = sum of -log2 p(token) / characters.
     """
     was_training = model.training

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from lep.config import UserError
 from lep.manifest import with_manifest
-from lep.models.folder import Embeddings, read_embeddings
+from lep.models.folder import Embeddings, check_finite, read_embeddings
 from lep.models.store import derive_model
 from lep.propagation.averaging import Operator, read_operator
 from lep.propagation.sparse import BLOCK_ROWS, sparse_product
@@ -45,6 +45,8 @@ def initialise_embeddings(base: Path, operator: Path, vocabulary: Path, target: 
     averaging = read_operator(operator)
     averaging.check(base, vocabulary)
     old = read_embeddings(base)
+    for name, matrix in old.matrices().items():
+        check_finite(matrix, name, base)
     matrices = [None if matrix is None else apply_operator(averaging, matrix) for matrix in (old.input, old.head)]
     derive_model(
         base,

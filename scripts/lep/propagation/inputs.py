@@ -12,6 +12,7 @@ from lep.methods import METHODS
 from lep.models.folder import (
     Embeddings,
     byte_view,
+    check_finite,
     check_ids,
     check_shapes,
     is_tied,
@@ -19,6 +20,7 @@ from lep.models.folder import (
     read_matrix,
     tokenizer_sha256,
 )
+from lep.models.safetensors_header import check_body
 from lep.propagation.averaging import Operator, build_operator, read_operator
 from lep.propagation.fit import MapSettings
 from lep.vocabulary.byte_view import ByteView
@@ -74,12 +76,16 @@ def check_models(base: Path, instruct: Path, donor: Path) -> None:
             f"base, instruct and donor must have the same tie_word_embeddings, found {tying}; "
             "use three models of one family"
         )
+    check_body(instruct)
     shapes = {}
     for folder in (base, instruct, donor):
         matrix = read_matrix(folder, "input")
         head = None if tying[str(folder)] else read_matrix(folder, "head")
         check_shapes(Embeddings(matrix, head), folder)
         check_ids(load_tokenizer(folder), len(matrix), folder)
+        check_finite(matrix, "input", folder)
+        if head is not None:
+            check_finite(head, "head", folder)
         shapes[str(folder)] = matrix.shape[1], matrix.dtype
     if len({width for width, _ in shapes.values()}) > 1:
         raise UserError(

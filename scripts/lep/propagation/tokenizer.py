@@ -6,13 +6,20 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer
 
 from lep.files import write_json
-from lep.models.folder import load_tokenizer, tokenizer_file
-from lep.models.safetensors_header import read_json
 from lep.models.store import TEMPLATES
+from lep.vocabulary.tokenizer_file import (
+    FAST,
+    SETTINGS,
+    load_backend,
+    load_tokenizer,
+    read_settings,
+    with_added,
+    write_tokenizer,
+)
 
 _EXTRA = ("additional_special_tokens", "extra_special_tokens")
 # Settings that are not taken from the donor: they name tokens by id, or come from the instruct model.
-_DROPPED = ("added_tokens_decoder", "chat_template", *_EXTRA)
+_DROPPED = ("added_tokens_decoder", "auto_map", "chat_template", *_EXTRA)
 
 
 def merge_tokenizers(donor: Path, instruct: Path, target: Path) -> Path:
@@ -23,13 +30,11 @@ def merge_tokenizers(donor: Path, instruct: Path, target: Path) -> Path:
     - Special roles (bos, eos, ...), longest input and chat template are the instruct model's.
     """
     template = load_tokenizer(instruct)
-    missing = _missing(template, Tokenizer.from_file(str(tokenizer_file(donor))))
-    shutil.copyfile(tokenizer_file(donor), target / "tokenizer.json")
+    merged = load_backend(donor)
+    missing = _missing(template, merged)
+    write_tokenizer(donor, target)
     if missing:
-        merged = Tokenizer.from_file(str(tokenizer_file(donor)))
-        for token in missing:
-            (merged.add_special_tokens if token.special else merged.add_tokens)([token])
-        merged.save(str(target / "tokenizer.json"))
+        with_added(merged, missing).save(str(target / "tokenizer.json"))
     _write_settings(donor, instruct, template.special_tokens_map, target)
     _copy_template(instruct, target)
     return target
@@ -46,18 +51,13 @@ def _missing(template, donor: Tokenizer) -> list[AddedToken]:
     return missing + [AddedToken(name, special=True, normalized=False) for name in lost]
 
 
-def _settings(folder: Path) -> dict:
-    path = folder / "tokenizer_config.json"
-    return read_json(path) if path.is_file() else {}
-
-
 def _write_settings(donor: Path, instruct: Path, roles: dict, target: Path) -> None:
-    theirs = _settings(instruct)
-    mine = {k: v for k, v in _settings(donor).items() if k not in _DROPPED and not k.endswith("_token")}
+    theirs = read_settings(instruct)
+    mine = {k: v for k, v in read_settings(donor).items() if k not in _DROPPED and not k.endswith("_token")}
     mine |= {key: name for key, name in roles.items() if isinstance(name, str)}
     kept = ("chat_template", "model_max_length", *_EXTRA)
     mine |= {key: theirs[key] for key in kept if theirs.get(key) is not None}
-    write_json(target / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"} | mine)
+    write_json(target / SETTINGS, mine | {"tokenizer_class": FAST})
 
 
 def _copy_template(instruct: Path, target: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken, Tokenizer, processors
 
 from lep.config import UserError
 from lep.corpus.scripts import is_shared
@@ -14,6 +14,7 @@ from lep.vocabulary.byte_view import SPACE, ByteView, byte_string, bytes_of
 from lep.vocabulary.pieces import bpe_merges, is_text_piece, read_pieces
 from lep.vocabulary.reach import unreachable_rows
 from lep.vocabulary.spm import set_bos, to_fast_tokenizer
+from lep.vocabulary.tokenizer_file import load_tokenizer, read_settings, read_state, rows_of
 from lep.vocabulary.train import PIECES
 from lep.vocabulary.words import keep_words_whole, marked_scripts
 
@@ -59,24 +60,33 @@ def build_vocabulary(
             letters = "none" if letter_merges == "last" else letter_merges
         state, facts = extend(state, pieces, literal_pieces, letters)
         _check_reach(original, kind, facts)
-        tokenizer = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
+        tokenizer = from_state(state)
     folder = staging(target)
     save_tokenizer(tokenizer, settings, folder)
-    facts |= {"rows": tokenizer.get_vocab_size(with_added_tokens=True), "kind": kind}
+    facts |= {"rows": rows_of(tokenizer), "kind": kind}
     config = {"kind": kind, "keep": keep, "literal_pieces": literal_pieces, "letter_merges": letter_merges}
     parents = with_manifest({"original": original, "model": model})
     publish(folder, target, recipe_version=RECIPE_VERSION, parents=parents, config=config, facts=facts)
 
 
 def read_tokenizer(folder: Path) -> tuple[dict, dict]:
-    """`tokenizer.json` and `tokenizer_config.json` (or {}) of a model folder; raises `UserError` if it is not BPE."""
-    if not (Path(folder) / "tokenizer.json").is_file():
-        raise UserError(f"{folder} has no tokenizer.json; save the model's fast tokenizer there (save_pretrained)")
-    state = json.loads((Path(folder) / "tokenizer.json").read_text(encoding="utf-8"))
+    """A model folder's tokenizer in canonical form, and its settings (or {}); raises `UserError` if it is not BPE."""
+    state = read_state(folder)
     if state["model"]["type"] != "BPE":
         raise UserError(f"{folder}: only BPE tokenizers can be adapted, found {state['model']['type']}")
-    settings = Path(folder) / "tokenizer_config.json"
-    return state, json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    roles = load_tokenizer(folder).special_tokens_map  # also of settings that are objects, or in other files
+    return state, read_settings(folder) | {role: name for role, name in roles.items() if isinstance(name, str)}
+
+
+def from_state(state: dict) -> Tokenizer:
+    """The tokenizer of a state, with the ids that it states."""
+    tokenizer = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
+    added = {token["content"]: token["id"] for token in state["added_tokens"]}
+    if any(tokenizer.token_to_id(name) != index for name, index in added.items()):
+        # The library numbers added tokens by the count of tokens, unless the model has them too.
+        model = {**state["model"], "vocab": state["model"]["vocab"] | added}
+        tokenizer = Tokenizer.from_str(json.dumps({**state, "model": model}, ensure_ascii=False))
+    return tokenizer
 
 
 def save_tokenizer(tokenizer: Tokenizer, settings: dict, folder: Path) -> None:
@@ -90,7 +100,7 @@ def save_tokenizer(tokenizer: Tokenizer, settings: dict, folder: Path) -> None:
 
 def is_byte_level(state: dict) -> bool:
     """Whether a tokenizer is byte-level BPE (Llama 3), not SentencePiece-type BPE (Mistral)."""
-    return "ByteLevel" in json.dumps(state.get("pre_tokenizer") or {})
+    return '"ByteLevel"' in json.dumps([state.get(part) for part in ("normalizer", "pre_tokenizer", "decoder")])
 
 
 def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges: str = "first") -> tuple[dict, dict]:
@@ -127,7 +137,7 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
     starts = _letter_starts(letters, {*old, *texts}, ordered) if letters else []
     used = merges + old_merges if letter_merges == "none" else ordered
     # New ids begin after the last ordinary token; special tokens after it move to the end.
-    old_specials = {token["content"] for token in state["added_tokens"]}
+    old_specials = special_names(state)
     first_free = 1 + max(index for token, index in old.items() if token not in old_specials)
     # Reachability is decided with the letter merges even for "none": its vocabulary has the same rows.
     single = {t for t in old if len(t) == 1} | _letters(texts, state)
@@ -139,8 +149,8 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
     # The library refuses a merge whose parts or product have no id.
     kept = [merge for merge in dict.fromkeys(used) if {*merge, "".join(merge)} <= vocabulary.keys()]
     state = {**state, "model": {**state["model"], "merges": [list(m) for m in kept], "ignore_merges": True}}
-    _place_specials(state, vocabulary, first_free + len(new))
-    view = ByteView(Tokenizer.from_str(json.dumps(state, ensure_ascii=False)))
+    _place_specials(state, vocabulary, first_free, first_free + len(new))
+    view = ByteView(from_state(state))
     facts = {
         "new": len(brought),
         "unreachable": len({view.ids[text] for text in brought}.intersection(unreachable_rows(view))),
@@ -165,36 +175,51 @@ def _check_reach(original: Path, kind: str, facts: dict) -> None:
 
 def shrink(state: dict, keep: int) -> dict:
     """Keep the `keep` tokens of lowest rank with their ids, and the merges whose parts and product are among them."""
-    specials = {token["content"] for token in state["added_tokens"]}
+    specials = special_names(state)
     ranked = sorted((index, token) for token, index in state["model"]["vocab"].items() if token not in specials)
     if keep > len(ranked):
         raise UserError(f"optimized_keep is {keep}, but the original vocabulary has only {len(ranked)} tokens")
     vocabulary = {token: index for index, token in ranked[:keep]}
     merges = [m for m in state["model"]["merges"] if {*m, "".join(m)} <= vocabulary.keys()]
     state = {**state, "model": {**state["model"], "merges": merges}}
-    _place_specials(state, vocabulary, 1 + max(vocabulary.values()))
+    dropped = {token for _, token in ranked[keep:]}
+    state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] not in dropped]
+    end = 1 + max(vocabulary.values())
+    _place_specials(state, vocabulary, end, end)
     return state
+
+
+def special_names(state: dict) -> set[str]:
+    """Tokens that no merges build: the unknown token, special ones, and added ones that are no ordinary piece too.
+
+    Gemma lists its runs of spaces as added tokens, but they are ordinary pieces with merges.
+    """
+    ordinary, unknown = state["model"]["vocab"], state["model"].get("unk_token")
+    names = {t["content"] for t in state["added_tokens"] if t["special"] or t["content"] not in ordinary}
+    return names | ({unknown} if unknown in ordinary else set())
 
 
 def _replacement(state: dict, settings: dict, model: Path, model_type: str) -> Tokenizer:
     tokenizer = to_fast_tokenizer(model, model_type)
     missing = [t["content"] for t in state["added_tokens"] if tokenizer.token_to_id(t["content"]) is None]
     tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in missing])
-    set_bos(tokenizer, settings.get("bos_token") or "<s>")
+    if bos := settings.get("bos_token"):
+        set_bos(tokenizer, bos)
+    else:  # the model was trained without one
+        tokenizer.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B:1", special_tokens=[])
     return tokenizer
 
 
-def _place_specials(state: dict, vocabulary: dict[str, int], tail: int) -> None:
+def _place_specials(state: dict, vocabulary: dict[str, int], end: int, tail: int) -> None:
     """Set vocabulary and special tokens of `state`.
 
-    Special tokens before the ordinary ones keep their ids; the others get the ids from `tail` on, in their order.
+    Special tokens with ids below `end` keep them; the others get the ids from `tail` on, in their order.
     """
     old = state["model"]["vocab"]
-    taken = set(vocabulary.values())
     added = []
     for token in sorted(state["added_tokens"], key=lambda token: token["id"]):
         index = token["id"]
-        if index in taken or index >= min(tail, len(old)):
+        if index >= end and token["content"] not in vocabulary:
             index, tail = tail, tail + 1
         added.append({**token, "id": index})
         if token["content"] in old:

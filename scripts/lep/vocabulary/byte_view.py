@@ -79,6 +79,7 @@ class ByteView:
         self.added = {token.content: index for index, token in added.items()}
         self.specials = {index for index, token in added.items() if token.special}
         self.specials |= {self.ids[name] for name in (_unknown(backend.model),) if name in self.ids}
+        self._pieces = backend.get_vocab(with_added_tokens=False)
         self.data = [self._bytes_at(index) for index in range(len(self.tokens))]
         self._by_bytes = self._index()
 
@@ -143,8 +144,8 @@ class ByteView:
         token = self.tokens[index]
         if token is None or index in self.specials:
             return None
-        if token in self.added:
-            return token.encode()
+        if token in self.added and token not in self._pieces:
+            return token.encode()  # found in the text as it is; an added token may be an ordinary piece too (Gemma)
         if self.kind == BYTE_LEVEL:
             try:
                 return bytes_of(token)

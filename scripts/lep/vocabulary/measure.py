@@ -5,7 +5,6 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from lep.config import UserError
 from lep.corpus.documents import text_of
@@ -13,6 +12,7 @@ from lep.files import read_jsonl, write_csv
 from lep.vocabulary.byte_view import ByteView
 from lep.vocabulary.pieces import count_scripts, read_pieces
 from lep.vocabulary.reach import decoded, unreachable_rows
+from lep.vocabulary.tokenizer_file import load_backend
 from lep.vocabulary.train import PIECES, sample_documents
 
 LISTED = 10  # tokens in each list of `tokens.csv`
@@ -59,7 +59,7 @@ def measure_vocabularies(
     lists: list[tuple] = []
     originals: dict[str, ByteView] = {}
     for name, folder in tokenizers.items():
-        view = ByteView(Tokenizer.from_file(str(Path(folder) / "tokenizer.json")))
+        view = ByteView(load_backend(folder))
         counts = {language: count_tokens(view, found) for language, found in texts.items()}
         facts += [("vocabulary", name, key, value) for key, value in _lengths(view, texts, counts, adapted)]
         facts += [

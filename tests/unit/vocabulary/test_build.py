@@ -395,7 +395,7 @@ def test_impossible_vocabularies_are_refused(
 
 
 def test_originals_that_cannot_be_adapted_are_refused(built: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"has no tokenizer\.json; save the model's fast tokenizer"):
+    with pytest.raises(UserError, match=r"tokenizer\.json is missing; write the model's fast tokenizer"):
         build_vocabulary(tmp_path, model(built, "bpe"), "extended", tmp_path / "new")
     Tokenizer(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(UserError, match="only BPE tokenizers can be adapted, found WordPiece"):
