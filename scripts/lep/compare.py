@@ -11,12 +11,12 @@ from pathlib import Path
 
 from darumeru import metrics
 
+from lep.compute.options import count, seed
 from lep.config import UserError
 from lep.evaluation.paired import paired_difference, score
 from lep.evaluation.samples import SAMPLES, TaskValues, load_samples
 from lep.log import logged
 from lep.names import COLUMNS, TASKS
-from lep.options import count, seed
 
 
 def find_model(where: str) -> tuple[str, dict[str, list[dict]]]:

@@ -13,9 +13,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+from lep.compute.options import cores, number
 from lep.config import UserError
 from lep.log import logged
-from lep.options import cores, number
 from lep.planning.cost import Cost, CostModel
 from lep.planning.cuts import cuts
 from lep.planning.disk import disk_parts

@@ -4,10 +4,10 @@ import argparse
 import os
 from pathlib import Path
 
+from lep.compute.options import DEVICES, count, seed
 from lep.log import logged, logger
 from lep.manifest import check_target
 from lep.methods import CALIBRATED_METHOD, METHODS
-from lep.options import DEVICES, count, seed
 from lep.propagation.averaging import TOKEN_TEXTS
 from lep.propagation.fit import MapSettings
 from lep.propagation.propagate import propagate

@@ -4,8 +4,8 @@ import os
 import random
 
 from lep.compute.distributed import processes_here
+from lep.compute.options import DEVICES
 from lep.config import UserError
-from lep.options import DEVICES
 
 NO_GPU = (
     "compute.device (--device) is cuda, but torch finds no GPU on this machine; use cpu or auto, or look at nvidia-smi "

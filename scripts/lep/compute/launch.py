@@ -14,8 +14,8 @@ import sys
 
 import psutil
 
+from lep.compute.options import count
 from lep.compute.stop import SIGNALS
-from lep.options import count
 
 
 def launch(processes: int, command: list[str], nodes: int = 1, meet: str | None = None) -> int:

@@ -22,8 +22,8 @@ import sys
 import time
 from pathlib import Path
 
+from lep.compute.options import count, number
 from lep.compute.stop import REQUEUE, SIGNALS
-from lep.options import count, number
 
 LOCKS = Path("/tmp")  # not $TMPDIR: all runs on one machine must see the same locks
 _PORTS = range(20000, 30000)  # ports for the rendezvous of several nodes; the job id chooses one
