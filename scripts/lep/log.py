@@ -87,4 +87,7 @@ def run_job(function: Callable[[Job], None], job_class: type[Job], description: 
     if stops:
         stop.listen(arguments.minutes)
     with logged():
-        function(load_job(job_class, arguments.config))
+        job = load_job(job_class, arguments.config)
+        if hasattr(job, "dtype"):
+            logger.info("number type %s, device %s", job.dtype, job.device)
+        function(job)

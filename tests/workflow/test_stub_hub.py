@@ -63,7 +63,7 @@ def smaller(endpoint: str) -> dict:
             "answers": {"prompts": 8, "max_new_tokens": 8, "batch_size": 8, "max_prompt_tokens": 512},
             "judge": {"endpoint": endpoint, "parallel": 4},
             "recipes": {
-                "self": {"accumulation": 2, "max_length": 512}, "saiga": {"accumulation": 2, "max_length": 512},
+                "self": {"batch_size": 2, "max_length": 512}, "saiga": {"batch_size": 2, "max_length": 512},
             },
         },
         "evaluation": {"jobs": "stage", "max_prompt_tokens": 512, "limit": 2, "bootstrap_draws": 100,

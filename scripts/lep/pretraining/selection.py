@@ -62,7 +62,7 @@ class Selection:
 
 
 def select_documents(path: Path, recipe: PackingRecipe) -> Selection:
-    """Read all documents once and set the limits that give each language its share of characters.
+    """Read all documents once, check the domains, and set the limits that give each language its share of characters.
 
     As many documents are used as the scarcest language allows. The shares are exact up to 1/65,536 of the places or up
     to one document. Raises `UserError` if a language or domain with a weight has no text.
@@ -76,7 +76,7 @@ def select_documents(path: Path, recipe: PackingRecipe) -> Selection:
         size = sum(len(paragraph["text"]) for paragraph in document["paragraphs"])
         if is_reserved(document["group"], recipe.reserve, recipe.seed):
             selection.counts.update(reserved_documents=1, reserved_characters=size)
-        else:
+        elif recipe.language_weights:
             place = int(selection.place(document) * _PLACES)
             characters[document["language"]][place] += size * selection.copies(document)
     if unknown := sorted({*(recipe.domain_weights or {})} - domains):

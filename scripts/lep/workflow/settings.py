@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from darumeru.specs import SPECS
@@ -54,8 +55,18 @@ def write_resolved_config(config: dict) -> None:
         Path(target).write_text(json.dumps(config), encoding="utf-8")
 
 
+def resolve_dtype(compute: Mapping) -> str:
+    """The number type that `auto` stands for. It follows the configuration, never the machine that plans the graph."""
+    if compute["dtype"] != "auto":
+        return compute["dtype"]
+    return "bfloat16" if compute["device"] == "cuda" or compute["gpus_per_job"] else "float32"
+
+
 def apply_subset(config: dict) -> dict:
-    """The configuration with the families and vocabularies of `subset` alone; an empty list keeps all."""
+    """The configuration with the families and vocabularies of `subset` alone; an empty list keeps all.
+
+    A number type `auto` is resolved, so that plan, jobs, manifests and run id name the one in use.
+    """
     wanted, kept = config["subset"]["families"], config["subset"]["vocabularies"]
     families, left_out = [], set()
     for family in config["families"]:
@@ -72,7 +83,8 @@ def apply_subset(config: dict) -> dict:
     pretraining = config["pretraining"] | {"sweep": sweep}
     if config["donor"] == "published":  # one checkpoint of each, and nothing to search
         pretraining |= {"sweep": sweep | {"runs": []}, "fractions": [1.0]}
-    return config | {"families": families, "pretraining": pretraining}
+    compute = config["compute"] | {"dtype": resolve_dtype(config["compute"])}
+    return config | {"families": families, "pretraining": pretraining, "compute": compute}
 
 
 def _subset_faults(config: dict) -> list[str]:
@@ -148,11 +160,13 @@ def _schedule_faults(config: dict, root: Path) -> list[str]:
         if run not in runs
     ]
     processes = max(1, config["compute"]["gpus_per_job"])
-    if settings["batch_size"] % processes:
-        faults.append(
-            f"pretraining.batch_size: {settings['batch_size']} sequences cannot be shared by {processes} GPUs "
-            f"(compute.gpus_per_job); use a multiple of {processes}"
-        )
+    recipes = {f"calibration.recipes.{name}": recipe for name, recipe in config["calibration"]["recipes"].items()}
+    faults += [
+        f"{where}.batch_size: {values['batch_size']} sequences cannot be shared by {processes} GPUs "
+        f"(compute.gpus_per_job); use a multiple of {processes}"
+        for where, values in ({"pretraining": settings} | recipes).items()
+        if values["batch_size"] % processes
+    ]
     return faults
 
 

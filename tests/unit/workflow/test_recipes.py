@@ -14,7 +14,8 @@ def all_recipes(run: Run) -> dict[str, object]:
     found = {
         name: getattr(recipes, name)(run)
         for name in (
-            "cleaning", "splits", "packing", "vocabulary_report", "families", "rows", "report", "card_origins",
+            "cleaning", "splits", "packing", "vocabulary_text", "vocabulary_report", "families", "rows", "report",
+            "card_origins",
         )
     }  # fmt: skip
     found |= {f"calibration_data {name}": recipes.calibration_data(run, name) for name in CALIBRATIONS}
@@ -35,6 +36,7 @@ def test_parameters_are_plain_values(scale: str) -> None:
         ({"corpus": {"quality": {"minimum_words": 3}}}, {"cleaning"}),
         ({"corpus": {"validation_fraction": 0.5}}, {"splits"}),
         ({"vocabulary": {"extended": {"letter_merges": "last"}}}, {"union extended", "union optimized", "report"}),
+        ({"vocabulary": {"language_weights": {"ru": 0.5}}}, {"vocabulary_text", "report"}),
         ({"pretraining": {"block_size": 8}}, {"packing", "report"}),
         ({"calibration": {"minimum_score": 1}}, {f"calibration_data {name}" for name in CALIBRATIONS}),
         ({"calibration": {"copy_examples": {"self": 1}}}, {"calibration_data self"}),
@@ -61,6 +63,21 @@ def test_new_tokens_come_from_the_model_of_their_kind() -> None:
         "llama/optimized": "results/ci/vocabularies/sentencepiece/bpe-512/manifest.json",
     }
     assert [recipes.kept_tokens(run, *place) for place in adapted(run)] == [None, None, None, 1024]
+
+
+def test_a_ready_model_takes_the_place_of_a_trained_one() -> None:
+    run = configured(vocabulary={"models": {"bpe-2048": "mine.model"}})
+    assert recipes.vocabulary_models(run)["mistral/bpe"] == "results/mini/vocabularies/given/bpe-2048/manifest.json"
+    trained = "results/mini/vocabularies/sentencepiece/unigram-2048/manifest.json"
+    assert recipes.vocabulary_models(run)["mistral/unigram"] == trained
+
+
+def test_text_of_vocabularies_is_mixed_by_weight_or_as_the_corpus_is() -> None:
+    text = recipes.vocabulary_text(configured())
+    assert (text["languages"], text["weights"]) == (["ru", "en"], {"ru": 0.82, "en": 0.18})
+    text = recipes.vocabulary_text(configured("paper"))
+    assert (text["languages"], text["weights"]) == (["ru", "en"], None)
+    assert recipes.vocabulary_text(configured("greek"))["weights"] == {"el": 0.82, "en": 0.18}
 
 
 def test_vocabularies_that_replace_the_old_tokens_are_not_united_with_them() -> None:
