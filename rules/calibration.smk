@@ -100,6 +100,47 @@ rule grade_answers:
         " lep.calibration.grades --config {input.job:q} > {log:q} 2>&1"
 
 
+rule find_copy_texts:
+    input:
+        documents="<results>/corpus/train.jsonl",
+    output:
+        temp(directory("<results>/parts/copy_texts/{part}")),
+    log:
+        "<logs>/find_copy_texts/{part}.log",
+    benchmark:
+        "<benchmarks>/find_copy_texts/{part}.tsv"
+    conda:
+        "../envs/train.yaml"
+    params:
+        parts=config["corpus"]["parts"],
+        recipe=recipes.copy_texts(RUN),
+    message:
+        "Looking for texts to copy, part {wildcards.part}"
+    script:
+        "../scripts/find_copy_texts.py"
+
+
+rule choose_copy_texts:
+    input:
+        parts=expand("<results>/parts/copy_texts/{part}", part=PARTS),
+        benchmark=RUN.benchmark,
+        corpus="<results>/corpus/manifest.json",
+    output:
+        manifest="<results>/copy_texts/manifest.json",
+    log:
+        "<logs>/choose_copy_texts.log",
+    benchmark:
+        "<benchmarks>/choose_copy_texts.tsv"
+    conda:
+        "../envs/train.yaml"
+    params:
+        recipe=recipes.copy_texts(RUN),
+    message:
+        "Choosing the texts to copy"
+    script:
+        "../scripts/choose_copy_texts.py"
+
+
 rule make_calibration_data:
     input:
         instructions=RUN.instructions,
@@ -108,8 +149,11 @@ rule make_calibration_data:
             then=rules.grade_answers.output.manifest,
             otherwise=[],
         ),
-        documents="<results>/corpus/train.jsonl",
-        benchmark=RUN.benchmark,
+        copies=branch(
+            lambda wildcards: CALIBRATIONS[wildcards.calibration].copies,
+            then="<results>/copy_texts/manifest.json",
+            otherwise=[],
+        ),
     output:
         manifest="<results>/calibration_data/{family}/{calibration}/manifest.json",
         train="<results>/calibration_data/{family}/{calibration}/train.jsonl",

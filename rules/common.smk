@@ -72,4 +72,5 @@ wildcard_constraints:
     group="daru_[a-z_]+",
     key="[^/]+",
     shard="[0-9]+",
+    part="[0-9]+",
     suffix=r"whl|tar\.gz",

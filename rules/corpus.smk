@@ -5,6 +5,7 @@ the steps one job joins what all shards found, so that the next step has few inp
 """
 
 SHARDS = range(config["corpus"]["shards"])
+PARTS = range(config["corpus"]["parts"])
 
 
 rule prepare_shard:

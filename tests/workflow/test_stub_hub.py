@@ -48,7 +48,7 @@ def smaller(endpoint: str) -> dict:
     others = [row | ({"model": None} if row["name"] in names else {}) for row in PAPER["comparators"]]
     return {
         "compute": {"threads": 1, "device": "cpu", "dtype": "float32", "gpus_per_job": 0, "memory_mb": 3000},
-        "corpus": {"shards": 3, "validation_fraction": 0.05, "tokenizer_fraction": 1.0},
+        "corpus": {"shards": 3, "parts": 2, "validation_fraction": 0.05, "tokenizer_fraction": 1.0},
         "families": families(),
         "comparators": others,
         "subset": {"families": ["llama"], "vocabularies": ["extended"]},
