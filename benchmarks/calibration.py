@@ -41,7 +41,7 @@ STEP = 16  # conversations
 
 def train_ours(options: argparse.Namespace, examples: list[dict], micro: int, work: str) -> tuple[float, float]:
     """(seconds of the training alone, share of padding) of our trainer."""
-    tuning = Tuning(learning_rate=1e-3, weight_decay=0.05, batch_size=micro, accumulation=STEP // micro)
+    tuning = Tuning(learning_rate=1e-3, weight_decay=0.05, batch_size=STEP, micro_batch_size=micro)
     job = CalibrateJob(
         parent=options.model, data=options.data, validation=options.data, work=Path(work), output=Path(work),
         lora=LORA, tuning=tuning, seed=42, threads=options.threads, device=options.device, dtype=options.dtype,

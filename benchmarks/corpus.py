@@ -1,7 +1,8 @@
 """Speed and memory of the corpus pipeline, as ratios measured in one run.
 
-    python benchmarks/corpus.py                  both parts; needs 4 GB of disk in --work
+    python benchmarks/corpus.py                  all parts; needs 4 GB of disk in --work
     python benchmarks/corpus.py --part loop      cleaning, deduplication and tokenising against a plain loop
+    python benchmarks/corpus.py --part steps     megabytes per CPU second of each step, for `plan.text`
     python benchmarks/corpus.py --part memory    100 MB against 1 GB of text: largest peak memory of a job, and time
     python benchmarks/corpus.py --scale 0.1      a tenth of the text, in shards of a tenth of the size
 
@@ -31,20 +32,23 @@ sys.path.sort(key=lambda place: Path(place).resolve() == Path(__file__).resolve(
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a process is one core
 
 import numpy
+from lep.calibration.copies import CopyRecipe, find_texts
 from lep.corpus.assembly import assemble_corpus
-from lep.corpus.deduplication import join_repeats, repeated_documents, repeated_paragraphs, save_repeats
+from lep.corpus.deduplication import REPEAT, join_repeats, repeated_documents, repeated_paragraphs, save_repeats
 from lep.corpus.documents import SPLITS, SplitRecipe, text_of
 from lep.corpus.quality import QualityRecipe, clean_document
 from lep.corpus.readers import Source
 from lep.corpus.shards import CleaningRecipe, filter_shard, prepare_shard
-from lep.files import read_jsonl
+from lep.files import read_jsonl, write_json
+from lep.pretraining.packing import pack_part
+from lep.pretraining.selection import PackingRecipe, count_part
 from tokenizers import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKENIZER = ROOT / "data/stand_ins/llama/base/tokenizer.json"
 WORKERS = 2
 SHARD_MB = 25
-LOOP_MB, MEMORY_MB = 16, (100, 1000)
+LOOP_MB, STEPS_MB, MEMORY_MB = 16, 40, (100, 1000)
 CLEANING, SPLIT = CleaningRecipe(), SplitRecipe()
 
 
@@ -207,6 +211,33 @@ def loop_part(work: Path, scale: float) -> None:
     print(f"\nratio {loop[0] / ours[0]:.1f}; of CPU seconds {loop[1] / ours[1]:.1f}\n", flush=True)
 
 
+def steps_part(work: Path, scale: float) -> None:
+    """Each step alone, in this process, on one part of the text."""
+    path, tokenizer = work / "steps.jsonl", TOKENIZER.parent
+    make_text(path, STEPS_MB * scale)
+    megabytes = path.stat().st_size / 1e6
+    folders = {name: work / f"steps-{name}" for name in ("prepared", "filtered", "copies", "packed")}
+    nothing, counts, recipe = work / "nothing.npy", work / "counts.json", PackingRecipe(block_size=1024)
+    save_repeats(nothing, numpy.empty(0, REPEAT))
+    train = folders["filtered"] / "train.jsonl"
+    split = SplitRecipe(validation_fraction=0.02, benchmark_fraction=0.02)
+    steps: dict[str, Callable[[], object]] = {
+        "prepare_shard": lambda: prepare_shard(
+            [Source("text", "documents", path)], 0, 1, folders["prepared"], CLEANING
+        ),
+        "filter_shard": lambda: filter_shard(
+            folders["prepared"], 0, folders["filtered"], split, documents=nothing, paragraphs=nothing
+        ),
+        "count_part": lambda: write_json(counts, count_part(train, 0, 1, recipe)),
+        "find_copy_texts": lambda: find_texts(train, 0, 1, folders["copies"], CopyRecipe(reserve=0.01)),
+        "pack_part": lambda: pack_part(train, [counts], tokenizer, 0, folders["packed"], recipe),
+    }
+    print("| step | CPU seconds | MB / CPU second |\n|---|---:|---:|")
+    for name, step in steps.items():
+        _, cpu, _ = timed(step)
+        print(f"| {name} | {cpu:.1f} | {megabytes / cpu:.1f} |", flush=True)
+
+
 def memory_part(work: Path, scale: float) -> None:
     print("| text | shards | seconds | CPU seconds | MB / CPU second | peak of a job, MB |")
     print("|---:|---:|---:|---:|---:|---:|")
@@ -228,12 +259,12 @@ def memory_part(work: Path, scale: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=["loop", "memory"])
+    parser.add_argument("--part", choices=["loop", "steps", "memory"])
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--work", type=Path, help="folder for text and results (default: a temporary one)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.work) as folder:
-        for name, part in (("loop", loop_part), ("memory", memory_part)):
+        for name, part in (("loop", loop_part), ("steps", steps_part), ("memory", memory_part)):
             if given.part in (None, name):
                 part(Path(folder), given.scale)
 

@@ -67,7 +67,7 @@ rule answer_prompts:
     message:
         "Answering prompts with {wildcards.family}/instruct"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.calibration.answers --config {input.job:q} > {log:q} 2>&1"
 
 
@@ -96,8 +96,49 @@ rule grade_answers:
     message:
         "Grading the answers of {wildcards.family}/instruct"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.calibration.grades --config {input.job:q} > {log:q} 2>&1"
+
+
+rule find_copy_texts:
+    input:
+        documents="<results>/corpus/train.jsonl",
+    output:
+        temp(directory("<results>/parts/copy_texts/{part}")),
+    log:
+        "<logs>/find_copy_texts/{part}.log",
+    benchmark:
+        "<benchmarks>/find_copy_texts/{part}.tsv"
+    conda:
+        "../envs/train.yaml"
+    params:
+        parts=config["corpus"]["parts"],
+        recipe=recipes.copy_texts(RUN),
+    message:
+        "Looking for texts to copy, part {wildcards.part}"
+    script:
+        "../scripts/find_copy_texts.py"
+
+
+rule choose_copy_texts:
+    input:
+        parts=expand("<results>/parts/copy_texts/{part}", part=PARTS),
+        benchmark=RUN.benchmark,
+        corpus="<results>/corpus/manifest.json",
+    output:
+        manifest="<results>/copy_texts/manifest.json",
+    log:
+        "<logs>/choose_copy_texts.log",
+    benchmark:
+        "<benchmarks>/choose_copy_texts.tsv"
+    conda:
+        "../envs/train.yaml"
+    params:
+        recipe=recipes.copy_texts(RUN),
+    message:
+        "Choosing the texts to copy"
+    script:
+        "../scripts/choose_copy_texts.py"
 
 
 rule make_calibration_data:
@@ -108,8 +149,11 @@ rule make_calibration_data:
             then=rules.grade_answers.output.manifest,
             otherwise=[],
         ),
-        documents="<results>/corpus/train.jsonl",
-        benchmark=RUN.benchmark,
+        copies=branch(
+            lambda wildcards: CALIBRATIONS[wildcards.calibration].copies,
+            then="<results>/copy_texts/manifest.json",
+            otherwise=[],
+        ),
     output:
         manifest="<results>/calibration_data/{family}/{calibration}/manifest.json",
         train="<results>/calibration_data/{family}/{calibration}/train.jsonl",
@@ -155,8 +199,8 @@ rule calibrate:
     message:
         "Calibrating {wildcards.family}/{wildcards.vocabulary} with {wildcards.calibration}"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu}"
-        " lep.calibration.calibrate --config {input.job:q} --minutes {resources.minutes} > {log:q} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q}"
+        " lep.calibration.calibrate --config {input.job:q} --minutes {resources.minutes:q} > {log:q} 2>&1"
 
 
 rule merge_calibrated:

@@ -5,13 +5,13 @@ the steps one job joins what all shards found, so that the next step has few inp
 """
 
 SHARDS = range(config["corpus"]["shards"])
+PARTS = range(config["corpus"]["parts"])
 
 
 rule prepare_shard:
     input:
-        sources=[
-            sources.source_path(RUN, source) for source in config["corpus"]["sources"]
-        ],
+        fetched=sources.corpus_files(RUN, own=False),
+        own=ancient(sources.corpus_files(RUN, own=True)),
         table=sources.TABLE,
     output:
         temp(directory("<results>/shards/prepared/{shard}")),

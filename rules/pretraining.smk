@@ -13,10 +13,56 @@ CURVES = {
 SWEEP = models.sweep_runs(RUN)
 
 
-rule pack_corpus:
+rule count_part:
     input:
         documents="<results>/corpus/train.jsonl",
+    output:
+        "<results>/parts/counts/{part}.json",
+    log:
+        "<logs>/count_part/{part}.log",
+    benchmark:
+        "<benchmarks>/count_part/{part}.tsv"
+    conda:
+        "../envs/train.yaml"
+    params:
+        parts=config["corpus"]["parts"],
+        recipe=recipes.packing(RUN),
+    message:
+        "Counting the text of part {wildcards.part}"
+    script:
+        "../scripts/count_part.py"
+
+
+rule pack_part:
+    input:
+        documents="<results>/corpus/train.jsonl",
+        counts=expand("<results>/parts/counts/{part}.json", part=PARTS),
         tokenizer="<results>/vocabularies/{family}/{vocabulary}/manifest.json",
+    output:
+        temp(directory("<results>/parts/packed/{family}/{vocabulary}/{part}")),
+    log:
+        "<logs>/pack_part/{family}/{vocabulary}/{part}.log",
+    benchmark:
+        "<benchmarks>/pack_part/{family}/{vocabulary}/{part}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: config["pretraining"]["packing_threads"]
+    params:
+        recipe=recipes.packing(RUN),
+    message:
+        "Packing part {wildcards.part} of the corpus for {wildcards.family}/{wildcards.vocabulary}"
+    script:
+        "../scripts/pack_part.py"
+
+
+rule pack_corpus:
+    input:
+        parts=expand(
+            "<results>/parts/packed/{{family}}/{{vocabulary}}/{part}", part=PARTS
+        ),
+        counts=expand("<results>/parts/counts/{part}.json", part=PARTS),
+        tokenizer="<results>/vocabularies/{family}/{vocabulary}/manifest.json",
+        corpus="<results>/corpus/manifest.json",
     output:
         manifest="<results>/packed/{family}/{vocabulary}/manifest.json",
     log:
@@ -25,11 +71,10 @@ rule pack_corpus:
         "<benchmarks>/pack_corpus/{family}/{vocabulary}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: config["pretraining"]["packing_threads"]
     params:
         recipe=recipes.packing(RUN),
     message:
-        "Packing the corpus for {wildcards.family}/{wildcards.vocabulary}"
+        "Joining the blocks of {wildcards.family}/{wildcards.vocabulary}"
     script:
         "../scripts/pack_corpus.py"
 
@@ -66,8 +111,8 @@ rule pretrain:
         "Pre-training the embeddings of {wildcards.family}/{wildcards.vocabulary}"
     # `exec`: a signal reaches the training and not a shell that waits for it.
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu} --nodes {resources.nodes}"
-        " lep.pretraining.pretrain --config {input.job:q} --minutes {resources.minutes} > {log:q} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q} --nodes {resources.nodes:q}"
+        " lep.pretraining.pretrain --config {input.job:q} --minutes {resources.minutes:q} > {log:q} 2>&1"
 
 
 rule pretrain_sweep:
@@ -94,8 +139,8 @@ rule pretrain_sweep:
     message:
         "Trying learning rate {wildcards.rate} for {wildcards.family}/{wildcards.vocabulary}"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu} --nodes {resources.nodes}"
-        " lep.pretraining.pretrain --config {input.job:q} --minutes {resources.minutes} > {log:q} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q} --nodes {resources.nodes:q}"
+        " lep.pretraining.pretrain --config {input.job:q} --minutes {resources.minutes:q} > {log:q} 2>&1"
 
 
 rule select_donor:

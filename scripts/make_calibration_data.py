@@ -8,11 +8,9 @@ from lep.log import logged
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        folders = {name: snakemake.input.get(name) for name in ("instructions", "answers")}
+        folders = {name: snakemake.input.get(name) for name in ("instructions", "answers", "copies")}
         make_calibration_data(
             **{name: Path(path).parent if path else None for name, path in folders.items()},
-            documents=Path(snakemake.input.documents),
-            held_out=[Path(snakemake.input.benchmark).parent],
             target=Path(snakemake.output[0]).parent,
             recipe=parse_job(CalibrationRecipe, dict(snakemake.params.recipe), "calibration"),
         )

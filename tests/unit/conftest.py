@@ -86,8 +86,8 @@ def make_calibrate_job(calibration_folder: Path, tmp_path: Path) -> Callable[...
             "tuning": {
                 "learning_rate": 0.01,
                 "weight_decay": 0.1,
-                "batch_size": 2,
-                "accumulation": 2,
+                "batch_size": 4,
+                "micro_batch_size": 2,
                 "max_length": 200,
             },
             "seed": 1,

@@ -116,8 +116,8 @@ BAD = {
         r"vocabulary\.originals: gpt must be named once and be one of the families mistral, llama",
     ),
     "vocabulary language": (
-        {"vocabulary": {"languages": ["uk"]}},
-        r"vocabulary\.languages: uk is not one of corpus\.languages \(ru, en\); name it there",
+        {"vocabulary": {"language_weights": {"uk": 1}}},
+        r"vocabulary\.language_weights: uk is not one of corpus\.languages \(ru, en\); name it there",
     ),
     "language weight": (
         {"pretraining": {"language_weights": {"eng": 0.1}}},

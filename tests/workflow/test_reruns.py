@@ -155,6 +155,7 @@ CHANGES = {
     "`calibration.recipes.saiga.learning_rate`": overlay(calibration={"recipes": {"saiga": {"learning_rate": 0.002}}}),
     "`calibration.copy_examples.saiga_copy`": overlay(calibration={"copy_examples": {"saiga_copy": 5}}),
     "`calibration.answers.max_new_tokens`": overlay(calibration={"answers": {"max_new_tokens": 9}}),
+    "`calibration.judge.parallel`": overlay(calibration={"judge": {"parallel": 9}}),
     "`evaluation.items`": overlay(evaluation={"items": 5}),
     "`evaluation.batch_size`": overlay(evaluation={"batch_size": 3}),
     "`evaluation.bootstrap_draws`": overlay(evaluation={"bootstrap_draws": 50}),
@@ -174,6 +175,7 @@ CHANGES = {
         for module in (
             "lep.pretraining.pretrain",
             "lep.calibration.answers",
+            "lep.calibration.grades",
             "lep.calibration.calibrate",
             "lep.evaluation.evaluate",
             "lep.evaluation.sample_answers",

@@ -109,7 +109,8 @@ def _publish(job: CalibrateJob, result: dict) -> None:
 
 def _train(job: CalibrateJob, resume: str | None) -> dict:
     """Train, save the adapter to the work folder and return `{"facts", "log", "run"}`."""
-    from lep.pretraining.resumable import Schedule, writing
+    from lep.pretraining.resumable import Schedule, trained_tensors, writing
+    from lep.pretraining.training_log import check_finite
 
     # Encode the conversations; those over the length limit are counted and dropped.
     tokenizer = load_tokenizer(job.parent)
@@ -119,7 +120,7 @@ def _train(job: CalibrateJob, resume: str | None) -> dict:
         raise UserError(f"{job.data} has no conversation of at most {limit} tokens; add some or raise max_length")
     held_out, _ = encode_examples(job.validation, tokenizer, limit)
     # Fix the order of all epochs here: the Trainer reads the data in sequence, so a resumed run sees the same steps.
-    order = order_examples([len(e["input_ids"]) for e in examples], job.tuning, job.seed, distributed.processes())
+    order = order_examples([len(e["input_ids"]) for e in examples], job.tuning, job.seed)
     ordered = [examples[index] for index in order]
     logger.info("%d conversations (%d too long)", len(examples), too_long)
     schedule = Schedule(job.work, log_steps=job.log_steps, save_steps=job.save_steps)
@@ -127,7 +128,9 @@ def _train(job: CalibrateJob, resume: str | None) -> dict:
     trainer.train(resume_from_checkpoint=resume)
     model = trainer.accelerator.unwrap_model(trainer.model)
     # With the adapter off the model is the untrained parent, so both losses are measured here, once for all resumes.
-    losses = _held_out_losses(trainer, model, held_out, job.tuning.batch_size)
+    micro, _ = job.tuning.split()
+    losses = _held_out_losses(trainer, model, held_out, micro)
+    check_finite(trained_tensors(model) | losses, f"after step {trainer.state.global_step}")
     if distributed.is_main():
         with writing(job.work, "the adapter"):
             save_adapter(model, job.work / ADAPTER, job.dtype, os.path.relpath(job.parent, job.output))
@@ -141,7 +144,7 @@ def _train(job: CalibrateJob, resume: str | None) -> dict:
             "steps": trainer.state.global_step,
             "tokens": sum(lengths),
             "answer_tokens": sum(label != IGNORED for example in ordered for label in example["labels"]),
-            "padding_share": round(padding_share(lengths, job.tuning.batch_size), 6),
+            "padding_share": round(padding_share(lengths, micro), 6),
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             **losses,
         },
@@ -171,12 +174,14 @@ def _held_out_losses(trainer: "SFTTrainer", model, examples: list[dict], batch_s
 
 def _tokens_of(schedule: "Schedule", lengths: list[int], job: CalibrateJob) -> int:
     """Tokens of the steps since the last resume, which are the last steps of the run."""
-    step = job.tuning.batch_size * job.tuning.accumulation * distributed.processes()
-    return sum(itertools.islice(reversed(lengths), schedule.steps_done * step))
+    return sum(itertools.islice(reversed(lengths), schedule.steps_done * job.tuning.batch_size))
 
 
 def _identity(job: CalibrateJob) -> dict:
-    """Everything that decides the result, inputs by hash; `open_work` empties a work folder with another identity."""
+    """Everything that decides the result, inputs by hash; `open_work` empties a work folder with another identity.
+
+    The number of processes is not part of it: they share the same steps.
+    """
     values = dataclasses.asdict(job)
     for path in ("parent", "data", "validation", "work", "output"):
         del values[path]
@@ -185,7 +190,6 @@ def _identity(job: CalibrateJob) -> dict:
         "parent": sha256_file(job.parent / "manifest.json"),
         "data": sha256_file(job.data),
         "validation": sha256_file(job.validation),
-        "processes": distributed.processes(),
     }
 
 

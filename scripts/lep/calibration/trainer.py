@@ -8,6 +8,8 @@ import numpy
 import torch
 from pydantic.dataclasses import dataclass
 
+from lep.compute import distributed
+from lep.compute.batch import split_batch
 from lep.compute.determinism import resolve_device
 from lep.config import STRICT, UserError
 from lep.files import read_jsonl
@@ -25,18 +27,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class Tuning:
-    """Hyper-parameters. A step trains on `batch_size` x `accumulation` x processes conversations."""
+    """Hyper-parameters. They do not depend on the number of processes, which share a step."""
 
     learning_rate: float  # highest learning rate
     weight_decay: float  # of AdamW
-    batch_size: int  # conversations of a micro-batch on one device; a step is sorted by length first, to pad little
-    accumulation: int = 1  # micro-batches per step and device
+    batch_size: int  # conversations of a step, over all processes
+    micro_batch_size: int = 1  # conversations of a forward pass, at most; a step is sorted by length, to pad little
     epochs: int = 1  # passes over the data
     warmup_steps: int = 0  # steps of linear warm-up; 0 = none
     schedule: str = "cosine"  # `lr_scheduler_type` of transformers
     max_gradient_norm: float = 1.0  # gradients are clipped to this norm
     max_length: int = 4096  # tokens; longer conversations are dropped
     activation_checkpointing: bool = False  # recompute activations: less memory, more time
+
+    def split(self) -> tuple[int, int]:
+        """(conversations of a micro-batch, micro-batches) of this process in a step."""
+        shared = self.micro_batch_size, distributed.processes()
+        return split_batch(self.batch_size, *shared, "calibration.recipes: batch_size")
 
 
 def encode_examples(
@@ -62,13 +69,13 @@ def encode_examples(
     return examples, too_long
 
 
-def order_examples(lengths: list[int], tuning: Tuning, seed: int, processes: int = 1) -> list[int]:
+def order_examples(lengths: list[int], tuning: Tuning, seed: int) -> list[int]:
     """Indices of the examples of all epochs, in training order.
 
     Each epoch is shuffled and all are cut into steps. Within a step the examples are sorted by length, so that a
     micro-batch pads little; the gradient of a step does not depend on their order.
     """
-    step = tuning.batch_size * tuning.accumulation * processes
+    step = tuning.batch_size
     order: list[int] = []
     for epoch in range(tuning.epochs):
         order += numpy.random.default_rng([seed, epoch]).permutation(len(lengths)).tolist()
@@ -132,12 +139,13 @@ def make_trainer(
     disable_progress_bars()
     device = resolve_device(job.device)
     tuning = job.tuning
+    micro, accumulation = tuning.split()
     model = load_model(job.parent, job.dtype, device)
     arguments = SFTConfig(
         output_dir=str(job.work),
         num_train_epochs=1,  # `examples` holds all epochs
-        per_device_train_batch_size=tuning.batch_size,
-        gradient_accumulation_steps=tuning.accumulation,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=accumulation,
         learning_rate=tuning.learning_rate,
         lr_scheduler_type=tuning.schedule,
         warmup_steps=tuning.warmup_steps,
@@ -145,6 +153,7 @@ def make_trainer(
         max_grad_norm=tuning.max_gradient_norm,
         seed=job.seed,
         use_cpu=device == "cpu",
+        ddp_find_unused_parameters=False,
         bf16=job.dtype == "bfloat16",  # autocast, as the trained parameters are float32
         fp16=job.dtype == "float16",
         activation_checkpointing=tuning.activation_checkpointing,

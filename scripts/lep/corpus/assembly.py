@@ -1,6 +1,5 @@
 """Assemble the corpus from filtered shards: join the files, check that the splits are disjoint, write the data card."""
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,9 @@ import numpy
 from lep.config import UserError
 from lep.corpus.data_card import REASONS, card_text, make_card
 from lep.corpus.deduplication import keys_of
-from lep.corpus.documents import SAMPLE, SPLITS, SplitRecipe, in_sample
+from lep.corpus.documents import SAMPLE, SPLITS, SplitRecipe
 from lep.corpus.readers import BROKEN, READ
-from lep.corpus.shards import GROUP, KEYS, read_counts
+from lep.corpus.shards import GROUP, KEYS, files_of, read_counts
 from lep.files import link_or_copy, write_json, write_text
 from lep.manifest import publish, staging
 
@@ -43,7 +42,7 @@ def assemble_corpus(
     counts = sum(read_counts(shards), Counter())
     _check_broken(counts, maximum_broken_share)
     folder = staging(target)
-    for split in SPLITS:
+    for split in files_of(recipe):
         with open(folder / f"{split}.jsonl", "wb") as whole:
             for shard in shards:
                 with open(shard / f"{split}.jsonl", "rb") as part:
@@ -54,7 +53,8 @@ def assemble_corpus(
                 f"the corpus has no document for the {split} split; add text to corpus.sources "
                 f"or raise corpus.{split}_fraction"
             )
-    counts |= _write_sample(folder, recipe)
+    if SAMPLE not in files_of(recipe):
+        link_or_copy(folder / "train.jsonl", folder / f"{SAMPLE}.jsonl")
     overlap = shared_keys([shard / KEYS for shard in shards])
     if found := {pair: shared for pair, shared in overlap.items() if any(shared.values())}:
         raise UserError(
@@ -106,24 +106,3 @@ def shared_keys(files: Sequence[Path]) -> dict[str, dict[str, int]]:
             for (i, a), (j, b) in combinations(enumerate(SPLITS), 2):
                 shared[f"{a}/{b}"][kind] += len(numpy.intersect1d(keys[i], keys[j], assume_unique=True))
     return shared
-
-
-def _write_sample(folder: Path, recipe: SplitRecipe) -> dict[str, int]:
-    """Write the part of the training split that tokenizers are trained on, a link if it is all; returns its counts."""
-    train, sample = folder / "train.jsonl", folder / f"{SAMPLE}.jsonl"
-    if recipe.tokenizer_fraction >= 1:
-        link_or_copy(train, sample)
-        return {}
-    counts: Counter = Counter()
-    with open(train, "rb") as lines, open(sample, "wb") as file:
-        for line in lines:
-            document = json.loads(line)
-            if in_sample(document["group"], recipe):
-                file.write(line)
-                counts[f"{SAMPLE}/{document['language']}/documents"] += 1
-                counts[f"{SAMPLE}/{document['language']}/characters"] += sum(
-                    len(paragraph["text"]) for paragraph in document["paragraphs"]
-                )
-    if not counts:
-        raise UserError("the tokenizer sample has no document; raise corpus.tokenizer_fraction")
-    return counts

@@ -28,7 +28,7 @@ from lep.corpus.deduplication import (
     repeats_of,
     save_entries,
 )
-from lep.corpus.documents import SPLITS, SplitRecipe, split_of, text_of
+from lep.corpus.documents import SAMPLE, SPLITS, SplitRecipe, in_sample, split_of, text_of
 from lep.corpus.languages import RUSSIAN
 from lep.corpus.quality import QualityRecipe, clean_document
 from lep.corpus.readers import BROKEN, BrokenRecords, Source, read_shard
@@ -100,6 +100,8 @@ def filter_shard(
 ) -> None:
     """Write one cleaned shard to `target/{split}.jsonl`, dropping the `documents` and `paragraphs` listed as repeats.
 
+    A sample for tokenizers that is not all of the training split is written beside it.
+
     `target/keys.npy` has the keys of all groups and paragraphs with their split: the check that the splits are disjoint
     reads it. Counts are in documents, characters and bytes of UTF-8.
     """
@@ -111,7 +113,8 @@ def filter_shard(
     keys = _Entries()
     folder = staging(target)
     with ExitStack() as stack:
-        files = {split: stack.enter_context(open(folder / f"{split}.jsonl", "w", encoding="utf-8")) for split in SPLITS}
+        names = files_of(recipe)
+        files = {name: stack.enter_context(open(folder / f"{name}.jsonl", "w", encoding="utf-8")) for name in names}
         for number, document in enumerate(read_jsonl(prepared / DOCUMENTS)):
             # Repeated documents first: their paragraphs are not compared with others.
             if reason := gone.get(number):
@@ -132,9 +135,18 @@ def filter_shard(
             _count(document, split, counts)
             _add_keys(document, SPLITS.index(split), keys)
             files[split].write(json_line(document))
+            if split == "train" and SAMPLE in files and in_sample(document["group"], recipe):
+                counts[f"{SAMPLE}/{document['language']}/documents"] += 1
+                counts[f"{SAMPLE}/{document['language']}/characters"] += _characters(document)
+                files[SAMPLE].write(json_line(document))
     save_entries(folder / KEYS, keys.array())
     write_json(folder / COUNTS, counts)
     _publish(folder, target)
+
+
+def files_of(recipe: SplitRecipe) -> tuple[str, ...]:
+    """The files of text of a filtered shard: the splits, and the sample for tokenizers if it is a part of train."""
+    return (*SPLITS, SAMPLE) if recipe.tokenizer_fraction < 1 else SPLITS
 
 
 class _Entries:
@@ -171,7 +183,7 @@ def _count(document: dict, split: str, counts: Counter) -> None:
     texts = [paragraph["text"] for paragraph in document["paragraphs"]]
     sizes = {
         "documents": 1,
-        "characters": sum(map(len, texts)),
+        "characters": _characters(document),
         "bytes": sum(len(text.encode()) for text in texts),
     }
     counts["paragraphs/kept"] += len(texts)
@@ -179,6 +191,10 @@ def _count(document: dict, split: str, counts: Counter) -> None:
         counts[f"{split}/{document['language']}/{unit}"] += size
         counts[f"domain/{document['domain']}/{document['language']}/{unit}"] += size
         counts[f"source/{document['source']}/{document['language']}/{unit}"] += size
+
+
+def _characters(document: dict) -> int:
+    return sum(len(paragraph["text"]) for paragraph in document["paragraphs"])
 
 
 def _add_keys(document: dict, split: int, keys: _Entries) -> None:

@@ -17,7 +17,7 @@ from darumeru import metrics
 from darumeru.specs import GROUPS, PREFIX, SPECS
 
 from lep.config import UserError, load_job
-from lep.evaluation.harness import EvaluateJob, Model, load_lm, load_tasks, ordinary_folder
+from lep.evaluation.harness import EvaluateJob, Model, engine, load_lm, load_tasks, ordinary_folder
 from lep.evaluation.samples import SAMPLES, read_lines
 from lep.files import sha256_file, sha256_json, write_csv, written_by_rename
 from lep.log import logged, logger
@@ -26,12 +26,12 @@ from lep.manifest import MANIFEST, publish, read_manifest, staging, verify, with
 RECIPE_VERSION = 2
 COLUMNS = (
     "model", "step", "shots", "level", "name", "metric", "value", "low", "high", "n", "chance", "task_version",
-    "prompt_hash",
+    "prompt_hash", "engine",
 )  # fmt: skip
 # Facts of a model by task: shots per prompt, task version, number of shots left out and of prompts cut to fit.
 BY_TASK = ("shots", "versions", "dropped_shots", "cut_prompts")
-# All facts of a model; the chat template has one hash for all tasks.
-FACTS = (*BY_TASK, "template_hash")
+# All facts of a model; the chat template has one hash for all tasks, the engine is the backend with its versions.
+FACTS = (*BY_TASK, "template_hash", "engine")
 
 
 def evaluate(job: EvaluateJob, parts: Sequence[Path] = ()) -> None:
@@ -61,7 +61,7 @@ def evaluate(job: EvaluateJob, parts: Sequence[Path] = ()) -> None:
         seed=job.seed,
         config={**_slice(job), "bootstrap_draws": job.bootstrap_draws},
         facts={
-            what: {model.name: result[what] for model, result in zip(job.models, results, strict=True)}
+            what: {model.name: result.get(what) for model, result in zip(job.models, results, strict=True)}
             for what in FACTS
         },
     )
@@ -83,6 +83,7 @@ def _join(job: EvaluateJob, parts: Sequence[Path]) -> list[dict]:
     """The answers of each model, from the parts; `UserError` if settings differ or answers are missing."""
     wanted = {key: value for key, value in _slice(job).items() if key != "tasks"}
     joined: dict[str, dict] = {model.name: {"samples": {}, **{what: {} for what in BY_TASK}} for model in job.models}
+    engines: dict[str, set[str]] = {model.name: set() for model in job.models}
     for part in parts:
         manifest = verify(part)
         if {key: manifest["config"].get(key) for key in wanted} != wanted or manifest["seed"] != job.seed:
@@ -92,9 +93,11 @@ def _join(job: EvaluateJob, parts: Sequence[Path]) -> list[dict]:
         for name, result in joined.items():
             if name in manifest["facts"]["template_hash"]:
                 result["template_hash"] = manifest["facts"]["template_hash"][name]
+                engines[name].add(manifest["facts"].get("engine", {}).get(name, ""))
                 for what in BY_TASK:
                     result[what] |= manifest["facts"][what][name]
     for name, result in joined.items():
+        result["engine"] = " and ".join(sorted(filter(None, engines[name])))
         if missing := [task for task in job.tasks if task not in result["samples"]]:
             raise UserError(f"no part has the answers of {name} to {', '.join(missing)}; evaluate them")
     return list(joined.values())
@@ -109,7 +112,7 @@ def score_rows(job: EvaluateJob, model: Model, result: dict) -> Iterator[dict]:
     draws: dict = {}
     counts: dict[str, int] = {}
     chances: dict[str, float] = {}
-    common = {"model": model.name, "step": _step(model)}
+    common = {"model": model.name, "step": _step(model), "engine": result.get("engine", "")}
     # Tasks: one row per metric. Score, draws, items and chance level are kept for the means below.
     for task in job.tasks:
         lines = result["samples"][task]
@@ -230,6 +233,7 @@ def _run(job: EvaluateJob, model: Model) -> dict:
         "dropped_shots": {name: task.dropped_shots for name, task in by_name.items() if task.dropped_shots},
         "cut_prompts": {name: task.cut_prompts for name, task in by_name.items() if task.cut_prompts},
         "template_hash": sha256_json(template)[:16] if template else None,
+        "engine": engine(job.backend),
     }
 
 

@@ -1,5 +1,6 @@
 """Settings of an evaluation job, and the models and tasks that lm-evaluation-harness runs for it."""
 
+import importlib.metadata
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -68,6 +69,13 @@ class EvaluateJob:
     seed: int = 42  # of sampling and of the bootstrap
     generation: Generation = Generation()
     bootstrap_draws: int = 1000  # bootstrap draws of each interval
+
+
+def engine(backend: str) -> str:
+    """The packages that compute the scores of a backend, with their versions; first the backend itself."""
+    packages = ("vllm",) * (backend == "vllm") + ("transformers", "torch", "lm_eval")
+    # Without the suffix of a build, such as +cpu: the same release.
+    return ", ".join(f"{name} {importlib.metadata.version(name).split('+')[0]}" for name in packages)
 
 
 @contextmanager

@@ -119,10 +119,11 @@ class CostModel:
         step = weights / (self.plan["device"]["gigabytes_per_second"] * 1e9) + self.plan["device"]["step_seconds"]
         return max(1.0, answers / batch) * tokens * step
 
-    def _load(self, family: str, vocabulary: str, tokens: int, trained: int, checkpointing: bool, chunk: int) -> float:
-        """Bytes on one device for training `trained` parameters with micro-batches of `tokens`."""
+    def _load(
+        self, family: str, vocabulary: str, tokens: int, trained: int, checkpointing: bool, chunk: int, wide: int
+    ) -> float:
+        """Bytes on one device for training `trained` parameters of `wide` bytes with micro-batches of `tokens`."""
         model, rows = self.models[family], self.rows(family, vocabulary)
-        wide = 4 if self.config["pretraining"]["float32_weights"] else model.shape.itemsize
         load = Load(
             body=model.parameters(rows) - trained, trained=trained, head=rows * model.shape.hidden_size, rows=rows,
             layers=model.layers, hidden=model.shape.hidden_size, intermediate=model.intermediate,
@@ -137,9 +138,11 @@ class CostModel:
         text = self.plan["text"]
         return Cost(share * text["megabytes"] / (text["megabytes_per_second"] * threads))
 
-    def _sentencepiece(self, **_: str) -> Cost:
-        # Sorting and counting of substrings is about ten times slower than reading.
-        return Cost(10 * self.config["vocabulary"]["characters"] / 1e6 / self.plan["text"]["megabytes_per_second"])
+    def _sentencepiece(self, model_type: str, **_: str) -> Cost:
+        # Two passes over the sample, then the training, which mostly runs on one thread.
+        read = 2 * self.config["corpus"]["tokenizer_fraction"] * self.plan["text"]["megabytes"]
+        seconds = self.config["vocabulary"]["characters"] / 1e6 / self.plan["sentencepiece"][model_type]
+        return Cost(read / self.plan["disk_megabytes_per_second"] + seconds)
 
     def _fetched(self, family: str = "", **_: str) -> Cost:
         size = self.full_bytes(family) / 1e6 if family else self.plan["text"]["megabytes"]
@@ -164,7 +167,8 @@ class CostModel:
         shape, rows = self.models[family].shape, self.rows(family, vocabulary)
         trained = shape.derived_bytes(rows) // shape.itemsize
         chunk = POSITIONS_ON_GPU if self.gpus else POSITIONS_ON_CPU
-        memory = self._load(family, vocabulary, tokens, trained, checkpointing, chunk)
+        wide = 4 if settings["float32_weights"] else self.models[family].shape.itemsize
+        memory = self._load(family, vocabulary, tokens, trained, checkpointing, chunk, wide)
         return Cost(seconds / max(1, self.gpus), self.gpus, memory)
 
     def _adopt(self, family: str, vocabulary: str) -> Cost:
@@ -214,8 +218,9 @@ class CostModel:
         checkpointing = recipe.get("activation_checkpointing", False)
         seconds = self._training(family, vocabulary, tokens, self.plan["utilisation"]["calibration"], checkpointing)
         full = len(recipe["full"]) * self.rows(family, vocabulary) * self.models[family].shape.hidden_size
-        length = recipe["batch_size"] * recipe["max_length"]
-        memory = self._load(family, vocabulary, length, full, checkpointing, length)
+        length = recipe["micro_batch_size"] * recipe["max_length"]
+        # What a calibration trains is in float32, whatever the number type of the body.
+        memory = self._load(family, vocabulary, length, full, checkpointing, length, wide=4)
         return Cost(seconds / max(1, self.gpus), self.gpus, memory)
 
     def _evaluate_part(self, family: str, vocabulary: str, stage: str, key: str, group: str) -> Cost:

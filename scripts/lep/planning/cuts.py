@@ -71,7 +71,15 @@ def cuts(config: Mapping) -> list[Cut]:
 def _published(config: Mapping) -> list[Cut]:
     if config["donor"] == "published" or not all(family.get("published_donors") for family in config["families"]):
         return []
-    trained = ("train_sentencepiece", "pack_corpus", "pretrain", "pretrain_sweep", "make_sweep_table")
+    trained = (
+        "train_sentencepiece",
+        "count_part",
+        "pack_part",
+        "pack_corpus",
+        "pretrain",
+        "pretrain_sweep",
+        "make_sweep_table",
+    )
     kept = (_without(*trained), _evaluates("key"))
     return [
         Cut(

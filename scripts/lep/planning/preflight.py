@@ -29,6 +29,7 @@ from lep.planning.access import Looked, check_sources, look_up, model_bytes
 from lep.planning.cost import CostModel
 from lep.planning.disk import disk_parts
 from lep.planning.finding import FAILED, NOTE, OK, Finding, more
+from lep.planning.gpu_checks import check_gpu_software
 from lep.workflow.jobs import judge_settings
 from lep.workflow.models import adapted, calibrations
 from lep.workflow.run import Run
@@ -47,6 +48,7 @@ def preflight(config: Mapping, root: Path) -> list[Finding]:
         check_packages(config, root),
         check_judge(config, root),
         check_devices(config, root),
+        check_gpu_software(config),
         check_memory(config, root),
         check_disk(config, root, looked),
     )

@@ -5,6 +5,7 @@
   is not itself EOS or a newline token.
 - The search for the next block starts after it: the tokens up to the next paragraph are dropped, and counted.
 - Memory is constant: text is streamed, blocks are memory-mapped files.
+- One job packs one part of the text; no block runs over the end of a part.
 """
 
 import dataclasses
@@ -21,13 +22,14 @@ from tokenizers import Tokenizer
 
 from lep.config import STRICT, UserError
 from lep.corpus.documents import text_of
-from lep.files import sha256_file, sha256_json, write_json, write_text, written_by_rename
-from lep.manifest import MANIFEST, publish, staging
+from lep.files import link_or_copy, write_json
+from lep.manifest import publish, staging
 from lep.pretraining.selection import PackingRecipe, Selection, select_documents, selected
 from lep.vocabulary.tokenizer_file import SETTINGS, load_backend, load_tokenizer, rows_of, tokenizer_sha256
 
 RECIPE_VERSION = 2
 _SHARDS = "blocks-*.npy"
+_BLOCKS, _COUNTS = "blocks.npy", "counts.json"  # of one part
 _BATCH = 512  # documents encoded in one call
 
 
@@ -40,100 +42,75 @@ class SpecialIds:
     newline: frozenset[int]  # ids whose text begins or ends with a newline
 
 
-def pack_corpus(documents: Path, tokenizer: Path, target: Path, recipe: PackingRecipe, threads: int = 1) -> None:
-    """Encode the documents of a JSONL file with the tokenizer of a folder and publish `target/blocks-NNNNN.npy`.
+def pack_part(
+    documents: Path,
+    counts: Sequence[Path],
+    tokenizer: Path,
+    part: int,
+    target: Path,
+    recipe: PackingRecipe,
+    threads: int = 1,
+) -> None:
+    """Encode one part of the documents of a JSONL file; write the folder `target` with `blocks.npy` and `counts.json`.
 
-    - Each file has shape (blocks, block_size), uint16 if the ids fit, else uint32, little-endian.
-    - A killed packing continues after its last complete file.
-    - The manifest's facts count documents, characters, tokens, and what was left out: reserved and unused text, dropped
-      tokens.
-
-    Raises `UserError` if the documents do not fill one block.
+    - `counts`: what `count_part` found, a file for each part
+    - `tokenizer`: folder with the tokenizer
+    - `blocks.npy` has shape (blocks, block_size), uint16 if the ids fit, else uint32, little-endian
     """
     os.environ |= {"TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false", "RAYON_NUM_THREADS": str(threads)}
-    identity = {
-        "recipe": vars(recipe),
-        "version": RECIPE_VERSION,
-        "tokenizer": tokenizer_sha256(tokenizer),
-        "corpus": sha256_file(documents.parent / MANIFEST),
-    }
-    work = open_shards(target, identity)
-    selection = select_documents(documents, recipe)
-    counts = _pack(documents, tokenizer, work, recipe, selection)
-    if not counts["blocks"]:
-        raise UserError(
-            f"{documents} fills no block of {recipe.block_size} tokens; add text or set a smaller "
-            "pretraining.block_size"
-        )
+    encoder, special = load_encoder(tokenizer)
+    dtype = numpy.dtype("<u2" if rows_of(encoder) <= 2**16 else "<u4")
+    packer, found = Packer(recipe.block_size, special), Counter(documents=0, characters=0)
+    texts = selected(documents, part, len(counts), _selection(counts, recipe))
     folder = staging(target)
-    for path in sorted(work.glob(_SHARDS)):
-        os.replace(path, folder / path.name)
+    with open(folder / _BLOCKS, "wb") as file:
+        _write_header(file, 0, recipe.block_size, dtype)  # again below, when the number of blocks is known
+        for batch in encode_documents(texts, encoder, special):
+            found.update(documents=batch.documents, characters=batch.characters)
+            file.write(packer.add(batch.tokens).astype(dtype).tobytes())
+        _write_header(file, packer.blocks, recipe.block_size, dtype)
+    write_json(folder / _COUNTS, {**found, "tokens": packer.tokens, "blocks": packer.blocks})
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(folder, target)
+
+
+def join_parts(
+    parts: Sequence[Path], counts: Sequence[Path], tokenizer: Path, corpus: Path, target: Path, recipe: PackingRecipe
+) -> None:
+    """Publish the blocks of all parts as `target/blocks-NNNNN.npy`, in order.
+
+    The manifest's facts count documents, characters, tokens, and what was left out: reserved and unused text, dropped
+    tokens. Raises `UserError` if the documents do not fill one block.
+    """
+    found: Counter = Counter()
+    folder = staging(target)
+    for number, part in enumerate(parts):
+        here = json.loads((part / _COUNTS).read_text(encoding="utf-8"))
+        found.update(here)
+        if here["blocks"]:
+            link_or_copy(part / _BLOCKS, folder / f"blocks-{number:05d}.npy")
+    if not found["blocks"]:
+        raise UserError(
+            f"{corpus} fills no block of {recipe.block_size} tokens; add text or set a smaller pretraining.block_size"
+        )
     publish(
         folder,
         target,
         recipe_version=RECIPE_VERSION,
-        parents={"tokenizer": tokenizer, "corpus": documents.parent},
+        parents={"tokenizer": tokenizer, "corpus": corpus},
         seed=recipe.seed,
         config=dict(vars(recipe)),
         facts={
-            **selection.counts,
-            **counts,
-            "dropped_tokens": counts["tokens"] - counts["blocks"] * recipe.block_size,
+            **_selection(counts, recipe).counts,
+            **found,
+            "dropped_tokens": found["tokens"] - found["blocks"] * recipe.block_size,
             "tokenizer_sha256": tokenizer_sha256(tokenizer),
         },
     )
-    shutil.rmtree(work)
 
 
-def _pack(documents: Path, tokenizer: Path, work: Path, recipe: PackingRecipe, selection: Selection) -> Counter:
-    """Write the files of blocks that are missing in `work`; returns the counts over all files."""
-    encoder, special = load_encoder(tokenizer)
-    dtype = numpy.dtype("<u2" if rows_of(encoder) <= 2**16 else "<u4")
-    counts: Counter = Counter(documents=0, characters=0, tokens=0, blocks=0)
-    position, number = (0, 0), 0  # (pass over the file, byte offset), file
-    while position is not None:
-        # The record of a file is written after it: a file without record was interrupted and is written again.
-        record = work / f"{number:05d}.json"
-        if not record.is_file():
-            batches = encode_documents(selected(documents, selection, position), encoder, special)
-            found = _write_shard(
-                work / f"blocks-{number:05d}.npy", batches, Packer(recipe.block_size, special), dtype, recipe
-            )
-            write_json(record, found)
-        found = json.loads(record.read_text(encoding="utf-8"))
-        counts.update(found["counts"])
-        position, number = found["next"], number + 1
-    return counts
-
-
-def _write_shard(
-    path: Path, batches: Iterator["Batch"], packer: "Packer", dtype: numpy.dtype, recipe: PackingRecipe
-) -> dict:
-    """Write the next blocks, about `shard_tokens` at most; returns the counts and where the next file begins."""
-    counts: Counter = Counter()
-    following = None
-    with written_by_rename(path) as partial, open(partial, "wb") as file:
-        _write_header(file, 0, recipe.block_size, dtype)  # again below, when the number of blocks is known
-        for batch in batches:
-            counts.update(documents=batch.documents, characters=batch.characters)
-            file.write(packer.add(batch.tokens).astype(dtype).tobytes())
-            if packer.blocks * recipe.block_size >= recipe.shard_tokens:
-                following = batch.end
-                break
-        _write_header(file, packer.blocks, recipe.block_size, dtype)
-    if not packer.blocks:
-        path.unlink()
-    return {"counts": {**counts, "tokens": packer.tokens, "blocks": packer.blocks}, "next": following}
-
-
-def open_shards(target: Path, identity: dict) -> Path:
-    """The work folder beside `target` of an unfinished packing; files of a packing of another identity are deleted."""
-    work = target.with_name(f".{target.name}.shards")
-    path, wanted = work / "identity", sha256_json(identity)
-    if not path.is_file() or path.read_text(encoding="utf-8") != wanted:
-        shutil.rmtree(work, ignore_errors=True)
-        write_text(path, wanted)
-    return work
+def _selection(counts: Sequence[Path], recipe: PackingRecipe) -> Selection:
+    return select_documents([json.loads(path.read_text(encoding="utf-8")) for path in counts], recipe)
 
 
 class Blocks:
@@ -246,31 +223,27 @@ class Batch:
     tokens: numpy.ndarray  # (tokens,), int64
     documents: int
     characters: int
-    end: tuple[int, int]  # position after them: pass over the file, byte offset
 
 
-def encode_documents(
-    documents: Iterable[tuple[dict, tuple[int, int]]], encoder: Tokenizer, special: SpecialIds
-) -> Iterator[Batch]:
-    """Encode documents, each given with the position after it, in batches."""
+def encode_documents(documents: Iterable[dict], encoder: Tokenizer, special: SpecialIds) -> Iterator[Batch]:
+    """Encode documents in batches."""
     texts: list[str] = []
-    end = (0, 0)
-    for document, end in documents:
+    for document in documents:
         texts.append(text_of(document).strip())
         if len(texts) == _BATCH:
-            yield _encode_batch(texts, encoder, special, end)
+            yield _encode_batch(texts, encoder, special)
             texts = []
     if texts:
-        yield _encode_batch(texts, encoder, special, end)
+        yield _encode_batch(texts, encoder, special)
 
 
-def _encode_batch(texts: list[str], encoder: Tokenizer, special: SpecialIds, end: tuple[int, int]) -> Batch:
+def _encode_batch(texts: list[str], encoder: Tokenizer, special: SpecialIds) -> Batch:
     ids: list[int] = []
     for encoding in encoder.encode_batch_fast(texts, add_special_tokens=False):
         ids += _start(special)
         ids += encoding.ids
         ids.append(special.eos)
-    return Batch(numpy.array(ids, numpy.int64), len(texts), sum(map(len, texts)), end)
+    return Batch(numpy.array(ids, numpy.int64), len(texts), sum(map(len, texts)))
 
 
 def _write_header(file, blocks: int, block_size: int, dtype: numpy.dtype) -> None:

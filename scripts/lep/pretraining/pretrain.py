@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from safetensors.torch import load_file, save_file
 
 from lep.compute import distributed
+from lep.compute.batch import split_batch
 from lep.compute.determinism import prepare_torch, resolve_device
 from lep.config import STRICT, UserError
 from lep.files import sha256_file, write_json, write_text, written_by_rename
@@ -39,8 +40,8 @@ from lep.pretraining.trainer import (
     count_steps,
     embedding_tensors,
     make_trainer,
-    split_batch,
 )
+from lep.pretraining.training_log import check_finite
 from lep.pretraining.validation import ScoredText, ValidationRecipe, load_validation, validate
 
 RECIPE_VERSION = 2
@@ -139,7 +140,9 @@ def _train(
 
 def _check_memory(job: PretrainJob, causal: torch.nn.Module, block_size: int) -> None:
     processes = distributed.processes()
-    micro, _ = split_batch(job.optimisation.batch_size, job.execution.micro_batch_size, processes)
+    micro, _ = split_batch(
+        job.optimisation.batch_size, job.execution.micro_batch_size, processes, "pretraining.batch_size"
+    )
     load = load_of(causal, micro * block_size, job.execution.activation_checkpointing, processes)
     check_memory(load, next(causal.parameters()).device)
 
@@ -152,6 +155,7 @@ def evaluate_checkpoint(
     `names`: name of the checkpoint at each step; the initial model (step 0) is scored, but not kept.
     """
     name, causal = names[step], model.causal
+    check_finite(embedding_tensors(causal, body_dtype(causal)), f"after step {step}")
     if step and job.models:
         path = job.work / f"{name}.safetensors"
         with writing(job.work, f"the matrices of {name}"), written_by_rename(path) as partial:
@@ -160,6 +164,7 @@ def evaluate_checkpoint(
     eager = torch.compiler.set_stance("force_eager") if job.execution.compile else contextlib.nullcontext()
     with eager:
         scores = validate(causal, texts, job.validation_recipe)
+    check_finite(scores, f"after step {step}")
     scores = {key: round(value, 6) for key, value in scores.items()}
     write_json(job.work / f"{name}.json", {"name": name, "step": step, **scores})
     logger.info(

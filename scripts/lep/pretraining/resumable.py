@@ -12,7 +12,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from lep.compute import distributed, stop
 from lep.config import UserError
 from lep.files import sha256_json, write_json, write_text
 from lep.log import logger
+from lep.pretraining.training_log import check_finite, ends_window, log_line, log_lines, windows
 
 COMPLETE = "complete"
 _TRAINED = "trained.safetensors"
@@ -136,7 +137,12 @@ class Schedule(TrainerCallback):
 
     def on_log(self, args, state, control, **kwargs) -> None:
         entry = state.log_history[-1]
-        if "loss" not in entry or not distributed.is_main():
+        if "loss" not in entry:
+            return
+        # Before the step is saved, so that a restart finds only good checkpoints.
+        shown = {"the loss": entry["loss"], "the norm of the gradient": entry.get("grad_norm", 0.0)}
+        check_finite(shown, f"at step {entry['step']}")
+        if not distributed.is_main():
             return
         if ends_window(entry["step"], self.log_steps, state.max_steps):
             window = next(windows(reversed(state.log_history), self.log_steps, state.max_steps))
@@ -254,39 +260,3 @@ def _open_work(work: Path, identity: dict) -> str | None:
 def checkpoint_folder(work: Path, step: int) -> Path:
     """The folder where the Trainer keeps the state after `step`."""
     return work / f"checkpoint-{step}"
-
-
-def ends_window(step: int, every: int, last: int) -> bool:
-    """Whether a line of the log ends at `step`: at the first, each `every`-th and the last step."""
-    return step == 1 or step % every == 0 or step == last
-
-
-def windows(history: Iterable[dict], every: int, last: int) -> Iterator[list[dict]]:
-    """The Trainer's entries of steps, grouped by line of the log; `history` may run forwards or backwards."""
-    window: list[dict] = []
-    for entry in history:
-        if "loss" not in entry:
-            continue
-        if window and ends_window(max(entry["step"], window[-1]["step"]) - 1, every, last):
-            yield window
-            window = []
-        window.append(entry)
-    if window:
-        yield window
-
-
-def log_line(window: list[dict], bits_per_nat: float = 0.0) -> str:
-    """One JSON line, rounded: mean loss of the steps, learning rate and gradient norm of the last step."""
-    loss = sum(entry["loss"] for entry in window) / len(window)
-    line = {"step": window[-1]["step"], "loss": round(loss, 6)}
-    if bits_per_nat:
-        line["bits_per_character"] = round(loss * bits_per_nat, 6)
-    line["learning_rate"] = float(f"{window[-1]['learning_rate']:.6g}")
-    line["gradient_norm"] = round(window[-1].get("grad_norm", 0.0), 6)
-    return json.dumps(line) + "\n"
-
-
-def log_lines(history: list[dict], every: int = 1, last: int = 0, bits_per_nat: float = 0.0) -> str:
-    """The log of the complete windows of a history."""
-    found = windows(history, every, last)
-    return "".join(log_line(w, bits_per_nat) for w in found if ends_window(w[-1]["step"], every, last))

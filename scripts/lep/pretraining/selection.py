@@ -2,16 +2,16 @@
 
 import dataclasses
 import hashlib
-import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy
 from pydantic.dataclasses import dataclass
 
 from lep.config import STRICT, UserError
+from lep.corpus.parts import read_part
 from lep.files import fraction
 
 _PLACES = 2**16  # resolution of the limits
@@ -26,7 +26,6 @@ class PackingRecipe:
     domain_weights: dict[str, float] | None = None  # how often: 2 = twice, 0.5 = half of them; 1 if not listed
     reserve: float = 0.05  # share of the groups that is left out, for the copy task of the calibration; 0 = none
     seed: int = 42  # of the choice of documents
-    shard_tokens: int = 2**28  # tokens of a file, about
 
 
 def is_reserved(group: str, share: float, seed: int) -> bool:
@@ -61,72 +60,80 @@ class Selection:
         return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) / 2**64
 
 
-def select_documents(path: Path, recipe: PackingRecipe) -> Selection:
-    """Read all documents once and set the limits that give each language its share of characters.
+def count_part(documents: Path, part: int, parts: int, recipe: PackingRecipe) -> dict:
+    """What one of `parts` equal parts of a JSONL file has, as plain data for `select_documents`.
+
+    - `counts`: reserved documents and characters
+    - `domains`: their names
+    - `characters`: {language: characters by place of the document, 65,536 numbers}, for shares of languages
+    """
+    counts: Counter = Counter()
+    domains = set()
+    characters: dict[str, numpy.ndarray] = defaultdict(lambda: numpy.zeros(_PLACES, numpy.int64))
+    selection = Selection(recipe)
+    for document in read_part(documents, part, parts):
+        size = sum(len(paragraph["text"]) for paragraph in document["paragraphs"])
+        domains.add(document.get("domain", ""))
+        if is_reserved(document["group"], recipe.reserve, recipe.seed):
+            counts.update(reserved_documents=1, reserved_characters=size)
+        elif recipe.language_weights:
+            place = int(selection.place(document) * _PLACES)
+            characters[document["language"]][place] += size * selection.copies(document)
+    found = {language: sizes.tolist() for language, sizes in characters.items()}
+    return {"counts": dict(counts), "domains": sorted(domains), "characters": found}
+
+
+def select_documents(found: Sequence[Mapping], recipe: PackingRecipe) -> Selection:
+    """Set the limits that give each language its share of characters, from what `count_part` found in all parts.
 
     As many documents are used as the scarcest language allows. The shares are exact up to 1/65,536 of the places or up
     to one document. Raises `UserError` if a language or domain with a weight has no text.
     """
-    selection = Selection(recipe)
-    # Characters of each language by place: their running sum gives the limit for any number of characters.
-    characters: dict[str, numpy.ndarray] = defaultdict(lambda: numpy.zeros(_PLACES, numpy.int64))
-    domains = set()
-    for document, _ in _read_from(path, 0):
-        domains.add(document.get("domain", ""))
-        size = sum(len(paragraph["text"]) for paragraph in document["paragraphs"])
-        if is_reserved(document["group"], recipe.reserve, recipe.seed):
-            selection.counts.update(reserved_documents=1, reserved_characters=size)
-        else:
-            place = int(selection.place(document) * _PLACES)
-            characters[document["language"]][place] += size * selection.copies(document)
+    domains = {domain for part in found for domain in part["domains"]}
     if unknown := sorted({*(recipe.domain_weights or {})} - domains):
         raise UserError(
-            f"pretraining.domain_weights: no document of {path} has the domain {', '.join(unknown)}; "
-            f"its domains are {', '.join(sorted(domains))}"
+            f"pretraining.domain_weights: no document has the domain {', '.join(unknown)}; "
+            f"the domains of the corpus are {', '.join(sorted(domains))}"
         )
+    selection = Selection(recipe, counts=sum((Counter(part["counts"]) for part in found), Counter()))
     if recipe.language_weights:
-        totals = {language: int(found.sum()) for language, found in characters.items()}
-        for language, budget in _budgets(totals, recipe.language_weights, path).items():
+        # Characters of each language by place: their running sum gives the limit for any number of characters.
+        characters = {
+            language: numpy.sum([part["characters"][language] for part in found if language in part["characters"]], 0)
+            for language in sorted({language for part in found for language in part["characters"]})
+        }
+        totals = {language: int(sizes.sum()) for language, sizes in characters.items()}
+        for language, budget in _budgets(totals, recipe.language_weights).items():
             below = int(numpy.searchsorted(numpy.cumsum(characters[language]), budget)) + 1
             selection.limits[language] = below / _PLACES
             characters[language][:below] = 0
-        selection.counts["unused_characters"] = int(sum(found.sum() for found in characters.values()))
+        selection.counts["unused_characters"] = int(sum(sizes.sum() for sizes in characters.values()))
     return selection
 
 
-def selected(path: Path, selection: Selection, start: tuple[int, int]) -> Iterator[tuple[dict, tuple[int, int]]]:
-    """The documents to pack from a position on (pass over the file, byte offset), with the position after each.
+def selected(documents: Path, part: int, parts: int, selection: Selection) -> Iterator[dict]:
+    """The documents to pack of one of `parts` equal parts of a JSONL file.
 
-    One pass over the file uses a document once, so that its copies are far apart.
+    One pass over the part uses a document once, so that its copies are far apart.
     """
     recipe = selection.recipe
-    passes = math.ceil(max([1.0, *(recipe.domain_weights or {}).values()]))
-    for number in range(start[0], passes):
-        for document, end in _read_from(path, start[1] if number == start[0] else 0):
+    for number in range(math.ceil(max([1.0, *(recipe.domain_weights or {}).values()]))):
+        for document in read_part(documents, part, parts):
             if is_reserved(document["group"], recipe.reserve, recipe.seed) or not selection.wanted(document):
                 continue
             if selection.copies(document) > number:
-                yield document, (number, end)
+                yield document
 
 
-def _budgets(present: dict[str, int], weights: dict[str, float], path: Path) -> dict[str, float]:
+def _budgets(present: dict[str, int], weights: dict[str, float]) -> dict[str, float]:
     wanted = {language: weight for language, weight in weights.items() if weight > 0}
     for language in wanted:
         if not present.get(language):
             raise UserError(
-                f"{path} has no text in {language!r} but pretraining.language_weights asks for it; "
+                f"the corpus has no text in {language!r} but pretraining.language_weights asks for it; "
                 f"use languages out of {sorted(present)}"
             )
     if not wanted:
         raise UserError("pretraining.language_weights has no positive weight; give at least one language a share")
     total = min(present[language] / weight for language, weight in wanted.items())
     return {language: weight * total for language, weight in wanted.items()}
-
-
-def _read_from(path: Path, offset: int) -> Iterator[tuple[dict, int]]:
-    """Documents of a JSONL file from a byte offset on, with the offset after each."""
-    with open(path, "rb") as file:
-        file.seek(offset)
-        for line in file:
-            offset += len(line)
-            yield json.loads(line), offset

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from lep.compute import distributed
+from lep.compute.batch import split_batch
 from lep.config import STRICT, UserError
 from lep.log import logger
 from lep.models.chat import IGNORED
@@ -186,7 +187,8 @@ def make_trainer(
     Raises `UserError` for a batch that the processes cannot share, and a head rate for a tied model.
     """
     _prepare(model.causal, recipe, execution)
-    micro, accumulation = split_batch(recipe.batch_size, execution.micro_batch_size, distributed.processes())
+    shared = execution.micro_batch_size, distributed.processes()
+    micro, accumulation = split_batch(recipe.batch_size, *shared, "pretraining.batch_size")
     logger.info(
         "a step: %d sequences = %d x %d accumulated x %d processes",
         *(recipe.batch_size, micro, accumulation, distributed.processes()),
@@ -228,21 +230,6 @@ def _prepare(causal: torch.nn.Module, recipe: Optimisation, execution: Execution
         causal.activation_checkpointing_enable({"use_reentrant": False})
     if execution.compile:
         causal.base_model.compile(dynamic=False)
-
-
-def split_batch(batch: int, micro: int, processes: int) -> tuple[int, int]:
-    """(sequences of a micro-batch, micro-batches) per process, for a step of `batch` sequences in all `processes`.
-
-    A micro-batch has at most `micro` sequences, and divides the step. Raises `UserError` if the processes cannot share
-    the step evenly.
-    """
-    share, rest = divmod(batch, processes)
-    if rest or not share:
-        raise UserError(
-            f"pretraining.batch_size {batch} cannot be shared by {processes} processes; use a multiple of {processes}"
-        )
-    micro = next(size for size in range(min(micro, share), 0, -1) if share % size == 0)
-    return micro, share // micro
 
 
 def count_steps(blocks: int, block_size: int, recipe: Optimisation) -> int:

@@ -17,7 +17,9 @@ def gather_scores(scores: Paths, target: Path) -> None:
     for path in as_paths(scores):
         with open(path, encoding="utf-8", newline="") as file:
             header, *found = csv.reader(file)
-        if tuple(header) != SCORE_COLUMNS:
+        if tuple(header) == SCORE_COLUMNS[:-1]:  # of an earlier version, which recorded no engine
+            found = [[*row, ""] for row in found]
+        elif tuple(header) != SCORE_COLUMNS:
             raise UserError(f"{path} must have the columns {','.join(SCORE_COLUMNS)}; evaluate its models again")
         rows += found
     write_csv(target, SCORE_COLUMNS, rows)

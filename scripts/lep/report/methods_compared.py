@@ -11,13 +11,14 @@ from lep.files import write_csv, write_text
 from lep.methods import CALIBRATED_METHOD, METHODS, parse_methods
 from lep.names import COLUMNS, MICRO, TITLES, VOCABULARIES, Family, parse_families
 from lep.report.claims import load_needed
+from lep.report.engines import engine_note, letters_of
 from lep.report.markup import number, signed
 from lep.report.scores import Paths, Scores, as_paths, read_scores
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 HEADER = (
     "family", "vocabulary", "method", "name", "value", "low", "high", "difference", "difference_low", "difference_high",
-    "verdict", "n", "run",
+    "verdict", "n", "engine", "run",
 )  # fmt: skip
 
 
@@ -34,6 +35,7 @@ class Compared:
     high: float
     difference: tuple[float, float, float] | None  # value and 95 % interval; None = Conversion itself, or not run
     n: int
+    engine: str = ""  # what computed the score; "" = not recorded
 
     @property
     def verdict(self) -> str:
@@ -76,7 +78,8 @@ def read_compared(path: Path) -> list[Compared]:
             texts = [row[key] for key in ("difference", "difference_low", "difference_high")]
             difference = tuple(map(float, texts)) if all(texts) else None
             names = [row[key] for key in HEADER[:4]]
-            found.append(Compared(*names, *(float(row[key]) for key in HEADER[4:7]), difference, int(row["n"])))
+            values = [float(row[key]) for key in HEADER[4:7]]
+            found.append(Compared(*names, *values, difference, int(row["n"]), row["engine"]))
     return found
 
 
@@ -94,11 +97,12 @@ def summarise(rows: Sequence[Compared]) -> list[dict[str, str]]:
 def shown(rows: Sequence[Compared], families: Sequence[Family]) -> list[dict[str, str]]:
     """The Micro-Avg rows of these families as text, for a table."""
     titles = {family.name: family.shown("instruct") for family in families}
+    letters = letters_of(_engines(rows))
     return [
         {
             "family": titles[row.family],
             "vocabulary": VOCABULARIES[row.vocabulary].title,
-            "method": METHODS[row.method].title,
+            "method": METHODS[row.method].title + (f" ({letters[row.engine]})" if len(letters) > 1 else ""),
             "value": number(row.value),
             "half": number((row.high - row.low) / 2),
             "difference": signed(row.difference[0]) if row.difference else "–",
@@ -127,13 +131,18 @@ def _compare(
             difference = None
             if reference is not None and method != CALIBRATED_METHOD:
                 difference = paired_difference(reference, values[model], name, draws=draws, seed=seed)
-            yield Compared(family, vocabulary, method, name, score.value, score.low, score.high, difference, score.n)
+            entries = score.value, score.low, score.high, difference, score.n, score.engine
+            yield Compared(family, vocabulary, method, name, *entries)
+
+
+def _engines(rows: Sequence[Compared]) -> list[str]:
+    return sorted({row.engine for row in rows})
 
 
 def _line(row: Compared) -> list[str]:
     numbers = [row.value, row.low, row.high, *(row.difference or ())]
     texts = [f"{value:.6f}" for value in numbers] + [""] * (6 - len(numbers))
-    return [row.family, row.vocabulary, row.method, row.name, *texts, row.verdict, str(row.n)]
+    return [row.family, row.vocabulary, row.method, row.name, *texts, row.verdict, str(row.n), row.engine]
 
 
 def _markdown(families: Sequence[Family], rows: Sequence[Compared], run: str) -> str:
@@ -149,5 +158,6 @@ def _markdown(families: Sequence[Family], rows: Sequence[Compared], run: str) ->
         f"{row['vocabularies']} vocabularies."
         for row in summarise(rows)
     ]
+    notes += [engine_note(engines)] if len(engines := _engines(rows)) > 1 else []
     notes += [f"Run `{run}`."] if run else []
     return "\n".join([*lines, "", *(f"{note}  " for note in notes)]).rstrip() + "\n"

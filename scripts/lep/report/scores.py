@@ -16,7 +16,7 @@ from lep.names import LEVELS, MICRO, Family, parse_model_name
 Paths = str | Path | Iterable[str | Path]
 SCORE_COLUMNS = (
     "model", "step", "shots", "level", "name", "metric", "value", "low", "high", "n", "chance", "task_version",
-    "prompt_hash",
+    "prompt_hash", "engine",
 )  # fmt: skip
 METRIC_COLUMNS = ("kind", "model", "name", "value")
 
@@ -33,6 +33,7 @@ class Score:
     shots: int  # examples in a prompt
     step: int | None  # training step of a checkpoint; None for other models
     line: int  # in scores.csv
+    engine: str = ""  # backend and versions; "" = not recorded
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def read_scores(path: str | Path, families: list[Family] | None = None) -> Score
     known = {family.name for family in families or ()}
     seen: dict[tuple, int] = {}
     entries: dict[str, dict[str, Score]] = {}
-    for line, row in read_rows(path, SCORE_COLUMNS):
+    for line, row in read_rows(path, SCORE_COLUMNS[:-1]):  # scores of earlier versions name no engine
         where = f"{path}, line {line}"
         _check_names(row, where, known)
         key = tuple(row[column] for column in ("model", "level", "name", "metric"))
@@ -120,7 +121,7 @@ def read_scores(path: str | Path, families: list[Family] | None = None) -> Score
             raise UserError(f"{where}: low {low} is above high {high}; evaluate the model again")
         if row["metric"] == "score":
             entries.setdefault(row["model"], {})[row["name"]] = Score(
-                value, low, high, *_counts(row, where), step=_step(row, where), line=line
+                value, low, high, *_counts(row, where), step=_step(row, where), line=line, engine=row.get("engine", "")
             )
     return Scores(path, entries)
 

@@ -12,6 +12,7 @@ class Cell:
     value: float
     low: float | None = None
     high: float | None = None
+    engine: str = ""  # what computed the score; "" = not recorded
 
     @property
     def half(self) -> float | None:
@@ -36,6 +37,11 @@ class Row:
     comparable: bool = False  # whether the paper's values are of exactly this model
     kind: str = "ours"  # ours, original, comparator
 
+    @property
+    def engines(self) -> list[str]:
+        """What computed our scores in this row."""
+        return sorted({cell.engine for column, cell in self.cells.items() if column != SYMBOLS})
+
 
 @dataclass(frozen=True)
 class Table:
@@ -51,6 +57,11 @@ class Table:
     stand_in: bool  # whether a family is a stand-in
     published_columns: tuple[str, ...]  # names of the columns with the paper's values
     run: str = ""  # run id; "" = none
+
+    @property
+    def engines(self) -> list[str]:
+        """What computed our scores; scores of two engines are compared with care."""
+        return sorted({engine for row in self.rows for engine in row.engines})
 
     def best(self, row: Row, column: str, published: bool = False) -> bool:
         """Whether the row has the best value among its peers, after rounding to the shown digits."""

@@ -20,6 +20,7 @@ def write_csv(table: Table) -> str:
     header += [name for column in ours for name in (column, f"{column}_low", f"{column}_high")]
     header += [f"paper_{column}" for column in table.published_columns]
     header += [f"delta_{column}" for column in deltas]
+    engines = ["engine"] if len(table.engines) > 1 else []
     lines = []
     for row in table.rows:
         line = [row.section, *row.labels, row.model, "yes" if row.stand_in else "no"]
@@ -28,8 +29,9 @@ def write_csv(table: Table) -> str:
             line += map(_number, (cell.value, cell.low, cell.high) if cell else (None, None, None))
         line += [_number(row.published.get(column), digits(column)) for column in table.published_columns]
         line += [_number(table.delta(row, column)) for column in deltas]
+        line += [" and ".join(row.engines) for _ in engines]
         lines.append([*line, table.run])
-    return csv_text([*header, "run"], lines)
+    return csv_text([*header, *engines, "run"], lines)
 
 
 def write_tidy(table: Table) -> str:

@@ -22,6 +22,7 @@ from lep.names import (
     parse_families,
 )
 from lep.report import markup, table_csv
+from lep.report.engines import mark_engines
 from lep.report.published import Published, find_published, read_published
 from lep.report.scores import Metrics, Score, Scores, read_metrics, read_scores
 from lep.report.table import LAST, SYMBOLS, Cell, Row, Table
@@ -104,7 +105,7 @@ def build_table(number: int, sources: Sources) -> Table:
             "Stand-ins are small models in the place of the paper's. The paper's values are shown beside them without "
             "a difference, which would compare unlike things."
         )
-    return replace(table, notes=notes)
+    return mark_engines(replace(table, notes=notes))
 
 
 def _table(number: int, sources: Sources, caption: str, labels: tuple[str, ...], rows: list[Row], notes: list[str],
@@ -129,7 +130,7 @@ def _row(sources: Sources, family: Family, section: str, labels: tuple[str, ...]
 def _cells(sources: Sources, model: str) -> dict[str, Cell]:
     """Our values of a model by column; missing ones are left out."""
     scores = sources.scores
-    return {n: Cell(s.value, s.low, s.high) for n in COLUMNS if scores and (s := scores.get(model, n))}
+    return {n: Cell(s.value, s.low, s.high, s.engine) for n in COLUMNS if scores and (s := scores.get(model, n))}
 
 
 def _table1(sources: Sources) -> Table:
@@ -227,7 +228,7 @@ def _table2(sources: Sources) -> Table:
             labels = (title, label) if sources.scores else (title,)
             row = _row(sources, family, family.shown("base"), labels, model, table=2, vocabulary=vocabulary)
             if last:
-                row.cells[LAST] = Cell(last.value, last.low, last.high)
+                row.cells[LAST] = Cell(last.value, last.low, last.high, last.engine)
             symbols = sources.metrics and sources.metrics.get("vocabulary", f"{family.name}/{vocabulary}", SYMBOLS)
             if symbols is not None:
                 row.cells[SYMBOLS] = Cell(symbols)

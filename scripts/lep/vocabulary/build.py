@@ -107,14 +107,14 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
     """The union of a tokenizer and a new SentencePiece BPE model (paper section 2.1.1, "Extended"), and its counts.
 
     Old tokens keep their ids, new ones get the next free ids, special tokens at the tail move after them. New merges
-    come before old ones. Pieces that no merges can build are left out and counted, as are those (`new_unreachable`) that
-    their own text does not give, since the pre-tokenizer cuts it. For a byte-level vocabulary:
+    come before old ones. Pieces that no merges can build are left out and counted, as are those that their
+    own text does not give (`new_unreachable`), since the pre-tokenizer cuts it. For a byte-level vocabulary:
 
     - `literal_pieces`: "drop" leaves out `<unk>`, `<s>`, `</s>` and the byte pieces of the new model, which it does not
       need. "keep" adds them as ordinary tokens that no text produces, as in the published vocabularies.
     - `letter_merges`: the new model merges letters, not bytes. The merges of a letter's bytes come "first"; or
       "last", after old merges that join bytes of two letters, as in the published vocabularies. With "none" only old
-      merges build letters: one that they cannot build is only used for a word that is this letter alone.
+      merges build letters of two bytes: one that they cannot build is only used for a word that is this letter alone.
     - the first bytes of a letter of three become a row, if no merges build the letter without (`letter_starts`)
     - marks of scripts that have their own (vowels in Devanagari) become a part of words (`keep_words_whole`)
     """
@@ -135,7 +135,9 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
             state = {**state, "pre_tokenizer": keep_words_whole(state["pre_tokenizer"], scripts)}
     ordered = letters + merges + old_merges if letter_merges == "first" else merges + old_merges + letters
     starts = _letter_starts(letters, {*old, *texts}, ordered) if letters else []
-    used = merges + old_merges if letter_merges == "none" else ordered
+    # As published, a letter of two bytes may lack its merge; text of longer ones could use no piece at all.
+    long = _letter_merges([text for text in texts if len(text) > 2]) if letters else []
+    used = merges + old_merges + long if letter_merges == "none" else ordered
     # New ids begin after the last ordinary token; special tokens after it move to the end.
     old_specials = special_names(state)
     first_free = 1 + max(index for token, index in old.items() if token not in old_specials)

@@ -32,9 +32,9 @@ def keep_words_whole(pre_tokenizer: dict, scripts: list[str]) -> dict:
         parts = [keep_words_whole(part, scripts) for part in pre_tokenizer["pretokenizers"]]
         flat = [inner for part in parts for inner in (part["pretokenizers"] if part["type"] == "Sequence" else [part])]
         return {**pre_tokenizer, "pretokenizers": flat}
-    if kind == "Split" and _LETTERS in pre_tokenizer["pattern"].get("Regex", "") and not pre_tokenizer["invert"]:
+    if kind == "Split" and _LETTERS in pre_tokenizer["pattern"].get("Regex", "") and not pre_tokenizer.get("invert"):
         return {**pre_tokenizer, "pattern": {"Regex": _with_words(pre_tokenizer["pattern"]["Regex"], scripts)}}
-    if kind == "ByteLevel" and pre_tokenizer.get("use_regex", True) and not pre_tokenizer["add_prefix_space"]:
+    if kind == "ByteLevel" and pre_tokenizer.get("use_regex", True) and not pre_tokenizer.get("add_prefix_space", True):
         split = {"type": "Split", "pattern": {"Regex": _with_words(_GPT2, scripts)}, "behavior": "Isolated"}
         parts = [split | {"invert": False}, {**pre_tokenizer, "use_regex": False}]
         return {"type": "Sequence", "pretokenizers": parts}

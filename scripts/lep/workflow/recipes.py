@@ -84,14 +84,23 @@ def propagation(run: Run) -> Recipe:
 def calibration_data(run: Run, calibration: str) -> Recipe:
     """What the data of a calibration are made of."""
     settings = run.config["calibration"]
-    same = ("copy_instruction", "copy_characters", "copy_domains", "minimum_score", "validation_percent")
+    same = ("copy_instruction", "minimum_score", "validation_percent")
     copies = settings["copy_examples"].get(calibration, 0) if CALIBRATIONS[calibration].copies else 0
     return {key: settings[key] for key in same} | {
         "kind": calibration,
         "copy_examples": copies,
-        "copy_language": next(iter(run.languages)),
-        "reserve": run.config["pretraining"]["reserve"],
         "minimum_grade": settings["judge"]["minimum_grade"],
+        "seed": run.config["seed"],
+    }
+
+
+def copy_texts(run: Run) -> Recipe:
+    """Which texts the copy task of the calibrations takes."""
+    return {
+        "characters": run.config["calibration"]["copy_characters"],
+        "domains": run.config["calibration"]["copy_domains"],
+        "language": next(iter(run.languages)),
+        "reserve": run.config["pretraining"]["reserve"],
         "seed": run.config["seed"],
     }
 

@@ -64,7 +64,6 @@ def test_two_processes_train_as_one(make_calibrate_job, tmp_path: Path, calibrat
     data.write_text("".join((calibration_folder / "data.jsonl").read_text().splitlines(keepends=True)[:12]))
     one, two = (dataclasses.replace(make_calibrate_job(name), data=data) for name in ("one", "two"))
     calibrate(one)
-    two = dataclasses.replace(two, tuning=dataclasses.replace(two.tuning, accumulation=1))
     assert exit_codes(in_two_children(calibrate, two)) == [0, 0]
     losses = [
         [json.loads(line)["loss"] for line in (job.output / "log.jsonl").read_text().splitlines()] for job in (one, two)
@@ -145,3 +144,16 @@ def test_refusals(make_calibrate_job, tmp_path: Path) -> None:
     job = make_calibrate_job()
     with pytest.raises(UserError, match="at most 5 tokens"):
         calibrate(dataclasses.replace(job, tuning=dataclasses.replace(job.tuning, max_length=5)))
+
+
+def test_a_diverged_calibration_stops_and_publishes_nothing(make_calibrate_job) -> None:
+    job = make_calibrate_job("diverged")
+    job = dataclasses.replace(job, tuning=dataclasses.replace(job.tuning, learning_rate=1e30, max_gradient_norm=0.0))
+    message = r"has diverged: .* is NaN or infinite (at|after) step \d+.*Lower the learning rate"
+    with pytest.raises(UserError, match=message):
+        calibrate(job)
+    assert not job.output.exists()
+    # Started again it stops again: no restart point has the broken weights.
+    with pytest.raises(UserError, match="has diverged"):
+        calibrate(job)
+    assert not job.output.exists()

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
+from fixtures.copies import copied, copies
+from lep.calibration.copies import CopyRecipe, join_paragraphs
 from lep.calibration.data import (
     CalibrationRecipe,
     copy_records,
     is_held_out,
-    join_paragraphs,
     keep_graded,
     keep_scored,
     make_calibration_data,
@@ -67,9 +68,10 @@ def test_parquet_is_read_as_json_lines_are(tmp_path: Path) -> None:
         list(read_records(tmp_path / "nothing"))
 
 
-def test_copied_texts_are_whole_paragraphs_of_reserved_documents(verses: Path) -> None:
-    recipe = CalibrationRecipe(kind="saiga_copy", copy_examples=10, reserve=0.3)
-    records = copy_records(verses, recipe)
+@pytest.mark.parametrize("parts", [1, 3])
+def test_copied_texts_are_whole_paragraphs_of_reserved_documents(verses: Path, tmp_path: Path, parts: int) -> None:
+    records = copied(verses, tmp_path / "copies", 10, parts=parts)
+    assert records == copied(verses, tmp_path / "again", 10)
     reserved, packed = set(), set()
     for document in read_jsonl(verses):
         lines = {paragraph["text"] for paragraph in document["paragraphs"]}
@@ -85,27 +87,27 @@ def test_copied_texts_are_whole_paragraphs_of_reserved_documents(verses: Path) -
 
 def test_no_copied_text_is_read_in_pretraining_or_asked_in_the_benchmark(verses: Path, tmp_path: Path) -> None:
     """A paragraph that stands elsewhere too, even in other spelling, is never copied."""
-    recipe = CalibrationRecipe(kind="saiga_copy", copy_examples=10, reserve=0.3)
-    before = [line for r in copy_records(verses, recipe) for line in r["messages"][1]["content"].split("\n")]
+    before = [line for r in copied(verses, tmp_path / "before", 10) for line in r["messages"][1]["content"].split("\n")]
     packed, asked = before[: len(before) // 2], before[len(before) // 2 :]
     documents = list(read_jsonl(verses))
     group = next(d["group"] for d in documents if not is_reserved(d["group"], 0.3, 42))
     paragraphs = [{"id": str(i), "text": f"«{text.upper()}»"} for i, text in enumerate(packed)]
     documents.append({**documents[0], "id": "repeats", "group": group, "language": "ru", "paragraphs": paragraphs})
     changed = write(tmp_path / "train.jsonl", documents)
+    (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / "benchmark/cp_sent_ru").mkdir(parents=True)
     write(tmp_path / "benchmark/cp_sent_ru/test.jsonl", [{"inputs": {"text": text}} for text in asked])
-    after = copy_records(changed, recipe, [tmp_path / "benchmark"])
+    after = copied(changed, tmp_path / "after", 10, [tmp_path / "benchmark"], parts=3)
     assert len(after) == 10
     assert not set(before) & {line for r in after for line in r["messages"][1]["content"].split("\n")}
 
 
-def test_copied_texts_of_some_domains(verses: Path) -> None:
+def test_copied_texts_of_some_domains(verses: Path, tmp_path: Path) -> None:
     domains = {document["domain"] for document in read_jsonl(verses)}
-    recipe = CalibrationRecipe(kind="self", copy_examples=3, reserve=0.3, copy_domains=sorted(domains))
-    assert copy_records(verses, recipe) == copy_records(verses, CalibrationRecipe("self", copy_examples=3, reserve=0.3))
-    with pytest.raises(UserError, match="give 0 texts"):
-        copy_records(verses, CalibrationRecipe("self", copy_examples=3, reserve=0.3, copy_domains=["none"]))
+    recipe = CopyRecipe(reserve=0.3, domains=sorted(domains))
+    assert copied(verses, tmp_path / "some", 3, recipe=recipe) == copied(verses, tmp_path / "all", 3)
+    with pytest.raises(UserError, match="copy_domains: no document has the domain none; the domains of the corpus are"):
+        copies(verses, tmp_path / "none", recipe=CopyRecipe(reserve=0.3, domains=["none"]))
 
 
 def test_joined_paragraphs() -> None:
@@ -120,10 +122,10 @@ def test_the_three_data_sets(verses: Path, instructions: Path, tmp_path: Path) -
         [{"messages": [{"role": "user", "content": str(n)}], "answer": "x", "grade": 1 + n % 5} for n in range(50)],
     )
     (tmp_path / "manifest.json").write_text("{}")
-    sizes = {}
+    sizes, texts = {}, copies(verses, tmp_path / "copies")
     for kind in ("self", "saiga", "saiga_copy"):
-        recipe = CalibrationRecipe(kind=kind, copy_examples=12, reserve=0.3, validation_percent=20)
-        make_calibration_data(instructions, answers, verses, tmp_path / kind, recipe)
+        recipe = CalibrationRecipe(kind=kind, copy_examples=12, validation_percent=20)
+        make_calibration_data(instructions, answers, texts, tmp_path / kind, recipe)
         facts = verify(tmp_path / kind)["facts"]
         lines = list(read_jsonl(tmp_path / kind / "train.jsonl"))
         assert len(lines) == facts["train"]
@@ -140,11 +142,14 @@ def test_the_three_data_sets(verses: Path, instructions: Path, tmp_path: Path) -
 
 def test_refusals(verses: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs answers"):
-        make_calibration_data(None, None, verses, tmp_path / "x", CalibrationRecipe(kind="self"))
-    with pytest.raises(UserError, match="raise the reserved share"):
-        copy_records(verses, CalibrationRecipe(kind="self", copy_examples=10**6))
+        make_calibration_data(None, None, None, tmp_path / "x", CalibrationRecipe(kind="self"))
+    texts = copies(verses, tmp_path / "copies")
+    with pytest.raises(UserError, match="needs texts to copy"):
+        make_calibration_data(None, texts, None, tmp_path / "x", CalibrationRecipe(kind="self", copy_examples=1))
+    with pytest.raises(UserError, match=r"but 1000000 are needed; raise pretraining\.reserve"):
+        copy_records(texts, CalibrationRecipe(kind="self", copy_examples=10**6))
     with pytest.raises(UserError, match="add it where the text belongs"):
-        copy_records(verses, CalibrationRecipe(kind="self", copy_instruction="Перепиши"))
+        copy_records(texts, CalibrationRecipe(kind="self", copy_instruction="Перепиши"))
     path = write(tmp_path / "i.jsonl", [{"messages": [{"role": "tool", "content": "x"}], "opus_score": 9}])
     with pytest.raises(UserError, match="role"):
         list(keep_scored(path, 8, Counter()))

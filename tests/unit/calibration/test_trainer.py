@@ -11,7 +11,7 @@ from lep.models.folder import load_tokenizer
 
 
 def test_order_and_padding() -> None:
-    tuning = Tuning(learning_rate=1.0, weight_decay=0.0, batch_size=2, accumulation=2, epochs=2)
+    tuning = Tuning(learning_rate=1.0, weight_decay=0.0, batch_size=4, micro_batch_size=2, epochs=2)
     lengths = [5, 1, 9, 3, 7, 2, 8]
     order = order_examples(lengths, tuning, seed=0)
     assert sorted(order) == sorted([*range(7), *range(7)])

@@ -65,3 +65,9 @@ def test_a_corpus_without_text_of_a_benchmark(tmp_path: Path) -> None:
     folder = build(given, tmp_path / "corpus", SplitRecipe(validation_fraction=0.2, benchmark_fraction=0))
     assert not splits(folder)["benchmark"]
     assert all(splits(folder)[name] for name in ("train", "validation"))
+
+
+def test_a_sample_without_text_is_refused(tmp_path: Path) -> None:
+    given = [source(raw(tmp_path / "raw.jsonl", range(60)))]
+    with pytest.raises(UserError, match=r"no document for the tokenizer split; .*raise corpus\.tokenizer_fraction"):
+        build(given, tmp_path / "corpus", SplitRecipe(0.2, 0.3, 1e-9))

@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from fixtures.darumeru import TEMPLATE
 from fixtures.evaluation import LENGTHS, files, make_job, table
 from lep.config import UserError
 from lep.evaluation import evaluate
-from lep.evaluation.harness import EvaluateJob
+from lep.evaluation.harness import EvaluateJob, engine
 from lep.manifest import read_manifest, verify
+
+ENGINE = engine("hf")
 
 
 def test_rows_of_the_table(finished: EvaluateJob) -> None:
@@ -34,6 +37,8 @@ def test_rows_of_the_table(finished: EvaluateJob) -> None:
     assert (by_name["treeway_extractive"]["shots"], by_name["rcb"]["shots"]) == ("0", "2")
     assert {row["step"] for row in table(finished) if row["model"] == "llama/extended/cpt-050"} == {"50"}
     assert {row["step"] for row in rows} == {""}
+    assert {row["engine"] for row in rows} == {ENGINE}
+    assert re.fullmatch(r"transformers 5[\d.]+, torch 2[\d.]+, lm_eval 0[\d.]+", ENGINE)
     assert "symbols_per_token" in {row["metric"] for row in table(finished) if row["name"] == "cp_para_ru"}
 
 
@@ -150,6 +155,7 @@ def test_manifest_says_how_the_models_were_asked(finished: EvaluateJob, places: 
     assert manifest["facts"] == {
         "shots": dict.fromkeys(names, shots), "versions": dict.fromkeys(names, dict.fromkeys(SPECS, 2.0)),
         "dropped_shots": nothing, "cut_prompts": nothing, "template_hash": dict.fromkeys(names),
+        "engine": dict.fromkeys(names, ENGINE),
     }  # fmt: skip
     config = manifest["config"]
     assert config["generation"] == {"do_sample": False, "max_new_tokens": LENGTHS}

@@ -234,3 +234,16 @@ def test_plan_runs_without_torch(tmp_path: Path) -> None:
     )
     assert missing.returncode == 1
     assert "absent.json is not the configuration as JSON" in missing.stderr
+
+
+def test_vocabularies_cost_what_their_text_costs() -> None:
+    """At the measured speed of each type, after two passes over the sample that they are trained on."""
+    changes = {"vocabulary": {"characters": 120_000_000}, "plan": {"sentencepiece": {"bpe": 6, "unigram": 0.5}}}
+    model = CostModel(configuration("paper", **changes), ROOT)
+    seconds = {
+        kind: model.cost("train_sentencepiece", {"model_type": kind, "size": "32000"}).seconds
+        for kind in ("bpe", "unigram")
+    }
+    assert seconds["unigram"] - seconds["bpe"] == pytest.approx(120 / 0.5 - 120 / 6)
+    reading = 2 * 0.01 * 96_000 / PAPER["plan"]["disk_megabytes_per_second"]
+    assert seconds["bpe"] == pytest.approx(reading + 120 / 6, abs=1)

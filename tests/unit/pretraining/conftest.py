@@ -5,10 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fixtures.pretraining import LINES, LONG, pretrain_job
+from fixtures.pretraining import LINES, LONG, pack_corpus, pretrain_job
 from fixtures.training import write_model
 from lep.manifest import publish, staging
-from lep.pretraining.packing import pack_corpus
 from lep.pretraining.pretrain import PretrainJob, pretrain
 from lep.pretraining.selection import PackingRecipe
 

@@ -5,14 +5,13 @@ import tracemalloc
 from collections import Counter
 from pathlib import Path
 
-import lep.pretraining.packing
 import numpy
 import pytest
-from fixtures.pretraining import write_documents
+from fixtures.pretraining import pack_corpus, write_documents
 from lep.config import UserError
 from lep.manifest import publish, read_manifest, staging, verify
-from lep.pretraining.packing import Packer, SpecialIds, load_encoder, newline_ids, open_blocks, pack_corpus
-from lep.pretraining.selection import PackingRecipe, select_documents
+from lep.pretraining.packing import Packer, SpecialIds, load_encoder, newline_ids, open_blocks
+from lep.pretraining.selection import PackingRecipe, count_part, select_documents
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 BOS, EOS, NEWLINE = 1, 2, 3
@@ -99,42 +98,21 @@ def packed(folder: Path) -> list[list[int]]:
     return blocks.take(range(len(blocks))).tolist()
 
 
-def test_many_files_hold_the_blocks_of_one(tmp_path: Path, monkeypatch) -> None:
-    """Cut at documents; a packing that is killed in its third file goes on there."""
-    monkeypatch.setattr("lep.pretraining.packing._BATCH", 4)
+@pytest.mark.parametrize("parts", [1, 2, 7, 100])
+def test_parts_hold_the_blocks_of_the_whole(tmp_path: Path, parts: int) -> None:
+    """Every document is in one part; a part may lose a block at its end. More parts than text leave empty ones."""
     tokenizer = toy_tokenizer(tmp_path / "tokenizer")
     path = write_documents(tmp_path / "corpus", [("ru", [f"строка номер {n}."] * 3) for n in range(60)])
-    one, many = (PackingRecipe(16, reserve=0, shard_tokens=size) for size in (2**28, 300))
-    pack_corpus(path, tokenizer, tmp_path / "one", one)
-    pack_corpus(path, tokenizer, tmp_path / "many", many)
-    assert len(list((tmp_path / "one").glob("*.npy"))) == 1
-    files = sorted((tmp_path / "many").glob("*.npy"))
-    assert len(files) > 4
-    whole, parts = packed(tmp_path / "one"), packed(tmp_path / "many")
-    # a file's last document may lose a block to the cut
-    assert len(whole) - len(files) <= len(parts) <= len(whole)
-    facts = [read_manifest(tmp_path / name)["facts"] for name in ("one", "many")]
-    assert facts[0]["tokens"] == facts[1]["tokens"]
-    assert facts[1]["dropped_tokens"] == facts[1]["tokens"] - 16 * len(parts)
-
-    write = lep.pretraining.packing._write_shard
-
-    def die(path: Path, *rest) -> dict:
-        if path.name == "blocks-00002.npy":
-            raise KeyboardInterrupt
-        return write(path, *rest)
-
-    monkeypatch.setattr("lep.pretraining.packing._write_shard", die)
-    with pytest.raises(KeyboardInterrupt):
-        pack_corpus(path, tokenizer, tmp_path / "again", many)
-    written = []
-    monkeypatch.setattr(
-        "lep.pretraining.packing._write_shard", lambda path, *rest: written.append(path.name) or write(path, *rest)
-    )
-    pack_corpus(path, tokenizer, tmp_path / "again", many, threads=2)
-    assert written[0] == "blocks-00002.npy"
-    assert read_manifest(tmp_path / "again") == read_manifest(tmp_path / "many")
-    assert not (tmp_path / ".again.shards").exists()
+    recipe = PackingRecipe(16, {"ru": 1.0}, {"prose": 2.0}, reserve=0.1)
+    pack_corpus(path, tokenizer, tmp_path / "one", recipe)
+    pack_corpus(path, tokenizer, tmp_path / "many", recipe, parts)
+    whole, found = ({tuple(block) for block in packed(tmp_path / name)} for name in ("one", "many"))
+    assert len(whole) - parts <= len(found) <= len(whole)
+    one, many = (read_manifest(tmp_path / name)["facts"] for name in ("one", "many"))
+    same = ("tokens", "documents", "characters", "reserved_documents", "reserved_characters", "unused_characters")
+    assert [one[key] for key in same] == [many[key] for key in same]
+    assert many["dropped_tokens"] == many["tokens"] - 16 * many["blocks"]
+    assert many["blocks"] == len(packed(tmp_path / "many")) > one["blocks"] - parts - 1
 
 
 def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch) -> None:
@@ -153,8 +131,9 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch) -> None
 
 def test_refusals(tmp_path: Path) -> None:
     path = write_documents(tmp_path / "corpus", [("ru", ["абв"])])
+    recipe = PackingRecipe(block_size=4, language_weights={"en": 1.0})
     with pytest.raises(UserError, match="no text in 'en'"):
-        select_documents(path, PackingRecipe(block_size=4, language_weights={"en": 1.0}))
+        select_documents([count_part(path, 0, 1, recipe)], recipe)
     with pytest.raises(UserError, match="no block of 99"):
         pack_corpus(path, toy_tokenizer(tmp_path / "t"), tmp_path / "packed", PackingRecipe(block_size=99))
     with pytest.raises(UserError, match=r"tokenizer\.json is missing"):

@@ -115,3 +115,18 @@ def test_foreign_data_are_refused(make_job, material: Path, tmp_path: Path) -> N
     write_model(tmp_path / "other", [*LINES, "Совсем другой текст, другой словарь."], rows=400)
     with pytest.raises(UserError, match="pack the corpus with this model's tokenizer"):
         pretrain(make_job(model=str(tmp_path / "other")))
+
+
+@pytest.mark.parametrize("learning_rate", [1e30, 1e38])
+def test_a_diverged_training_stops_and_publishes_nothing(make_job, learning_rate: float) -> None:
+    job = make_job(f"diverged-{learning_rate:g}")
+    recipe = dataclasses.replace(job.optimisation, learning_rate=learning_rate, max_gradient_norm=0.0)
+    job = dataclasses.replace(job, optimisation=recipe)
+    message = r"has diverged: .* is NaN or infinite (at|after) step \d+; nothing of this run is published. Lower"
+    with pytest.raises(UserError, match=message):
+        pretrain(job)
+    assert not job.output.exists()
+    assert not job.models.exists()
+    with pytest.raises(UserError, match="has diverged"):  # a restart finds no broken weights to go on from
+        pretrain(job)
+    assert not job.output.exists()

@@ -1,16 +1,22 @@
 """Which documents are packed: shares of languages, weights of domains, reserved documents."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from fixtures.pretraining import write_documents
 from lep.config import UserError
-from lep.pretraining.selection import PackingRecipe, is_reserved, select_documents, selected
+from lep.pretraining.selection import PackingRecipe, Selection, count_part, is_reserved, select_documents, selected
+
+
+def counted(path: Path, recipe: PackingRecipe, parts: int = 1) -> Selection:
+    found = [json.loads(json.dumps(count_part(path, part, parts, recipe))) for part in range(parts)]
+    return select_documents(found, recipe)
 
 
 def chosen(path: Path, recipe: PackingRecipe) -> list[dict]:
-    return [document for document, _ in selected(path, select_documents(path, recipe), (0, 0))]
+    return list(selected(path, 0, 1, counted(path, recipe)))
 
 
 def test_language_shares(tmp_path: Path) -> None:
@@ -19,7 +25,7 @@ def test_language_shares(tmp_path: Path) -> None:
     documents = chosen(path, recipe)
     assert documents == chosen(path, recipe)
     assert Counter(document["language"] for document in documents) == {"ru": 80, "en": 20}
-    assert select_documents(path, recipe).counts == {"unused_characters": 800}
+    assert counted(path, recipe).counts == {"unused_characters": 800}
     assert len(chosen(path, PackingRecipe(block_size=4, reserve=0))) == 180
     assert Counter(d["language"] for d in chosen(path, PackingRecipe(4, {"ru": 1.0}, reserve=0))) == {"ru": 80}
 
@@ -52,7 +58,7 @@ def test_reserved_documents_are_never_packed(tmp_path: Path) -> None:
     assert groups == {f"d{n}" for n in range(200) if not is_reserved(f"d{n}", 0.3, 5)}
     left_out = 200 - len(groups)
     assert 30 < left_out < 90
-    assert select_documents(path, recipe).counts == {
+    assert counted(path, recipe).counts == {
         "reserved_documents": left_out,
         "reserved_characters": 10 * left_out,
     }
@@ -60,5 +66,16 @@ def test_reserved_documents_are_never_packed(tmp_path: Path) -> None:
 
 def test_a_weight_of_a_domain_that_does_not_occur_is_refused(tmp_path: Path) -> None:
     path = write_documents(tmp_path / "corpus", [("ru", ["я" * 10])] * 4, domains=("wiki", "news"))
-    with pytest.raises(UserError, match="domain sofware; its domains are news, wiki"):
-        select_documents(path, PackingRecipe(4, domain_weights={"sofware": 3, "wiki": 2}))
+    with pytest.raises(UserError, match="domain sofware; the domains of the corpus are news, wiki"):
+        counted(path, PackingRecipe(4, domain_weights={"sofware": 3, "wiki": 2}), parts=2)
+
+
+def test_parts_choose_what_the_whole_chooses(tmp_path: Path) -> None:
+    texts = [("ru", ["я" * (5 + n % 7)]) if n % 3 else ("en", ["a" * 10]) for n in range(300)]
+    path = write_documents(tmp_path / "corpus", texts, domains=("wiki", "news"))
+    recipe = PackingRecipe(4, {"ru": 0.8, "en": 0.2}, {"wiki": 1.5}, reserve=0.1)
+    whole = counted(path, recipe)
+    for parts in (2, 5, 1000):
+        assert counted(path, recipe, parts) == whole
+        found = [d["id"] for part in range(parts) for d in selected(path, part, parts, whole)]
+        assert Counter(found) == Counter(d["id"] for d in chosen(path, recipe))

@@ -19,7 +19,6 @@ from lep.pretraining.trainer import (
     collate,
     freeze_body,
     make_trainer,
-    split_batch,
 )
 
 BOS, EOS = 0, 1
@@ -33,15 +32,6 @@ def test_the_order_of_data_is_a_permutation_per_epoch() -> None:
     assert first[:, 0].tolist() != second[:, 0].tolist()
     fresh = BlockDataset(blocks, 20, seed=3)
     assert [int(fresh[i][0]) for i in range(12, 15)] == second[2:5, 0].tolist()
-
-
-def test_the_step_is_the_same_for_any_number_of_processes() -> None:
-    assert split_batch(256, 4, 64) == (4, 1)
-    assert split_batch(256, 4, 8) == (4, 8)
-    assert split_batch(256, 6, 1) == (4, 64)
-    assert split_batch(16, 16, 4) == (4, 1)
-    with pytest.raises(UserError, match="use a multiple of 3"):
-        split_batch(256, 4, 3)
 
 
 @pytest.mark.parametrize("tied", [False, True])

@@ -13,7 +13,7 @@ HEADER = ",".join(SCORE_COLUMNS)
 
 
 def row(model: str) -> str:
-    return f"{model},,0,micro,micro_avg,score,0.500000,0.400000,0.600000,10,0.250000,,"
+    return f"{model},,0,micro,micro_avg,score,0.500000,0.400000,0.600000,10,0.250000,,,"
 
 
 def artefact(folder: Path, facts: dict, metrics: dict | None = None) -> Path:
@@ -30,6 +30,12 @@ def test_scores_are_joined_in_order(tmp_path: Path) -> None:
     gather_scores([tmp_path / "b.csv", tmp_path / "a.csv"], tmp_path / "scores.csv")
     lines = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()
     assert lines == [HEADER, row("b/base"), row("a/base")]
+
+
+def test_scores_of_an_earlier_version_name_no_engine(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{HEADER.removesuffix(',engine')}\n{row('a')[:-1]}\n", encoding="utf-8")
+    gather_scores([tmp_path / "a.csv"], tmp_path / "scores.csv")
+    assert (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines() == [HEADER, row("a")]
 
 
 def test_scores_of_other_columns_are_refused(tmp_path: Path) -> None:

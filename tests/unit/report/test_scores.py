@@ -14,7 +14,7 @@ from lep.report.scores import METRIC_COLUMNS, SCORE_COLUMNS, read_metrics, read_
 GOOD = {
     "model": "llama/base", "step": "", "shots": "5", "level": "task", "name": "parus", "metric": "score",
     "value": "0.5", "low": "0.4", "high": "0.6", "n": "24", "chance": "0.25", "task_version": "1.0",
-    "prompt_hash": "0" * 16,
+    "prompt_hash": "0" * 16, "engine": "transformers 5.0",
 }  # fmt: skip
 CHECKPOINT = {"model": "llama/bpe/cpt-050", "step": "60"}
 MICRO_ROW = {"level": "micro", "name": MICRO}
@@ -98,6 +98,13 @@ def test_missing_columns_are_named(tmp_path: Path, cut: str) -> None:
     (tmp_path / "empty.csv").touch()
     with pytest.raises(UserError, match="lacks the columns model, step"):
         read_scores(tmp_path / "empty.csv")
+
+
+def test_scores_without_an_engine_are_read(tmp_path: Path) -> None:
+    """Those of earlier versions, which recorded none."""
+    path = write_rows(tmp_path / "scores.csv", SCORE_COLUMNS[:-1], [{k: GOOD[k] for k in SCORE_COLUMNS[:-1]}])
+    assert read_scores(path).need("llama/base", "parus").engine == ""
+    assert read_scores(score_file(tmp_path, {})).need("llama/base", "parus").engine == "transformers 5.0"
 
 
 @pytest.mark.parametrize("ending", [",more\n", None])

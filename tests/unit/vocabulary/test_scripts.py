@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,16 @@ def test_every_script_gets_vocabularies_that_its_text_uses(tmp_path: Path, scrip
             assert length(new, lines) < length(old, lines)
             unused = [new.data[i].decode(errors="ignore") for i in unreachable_rows(new) if i >= len(old)]
             assert len(unused) <= facts["new_unreachable"], unused
+
+
+@pytest.mark.parametrize("script", ["georgian", "devanagari"])
+@pytest.mark.parametrize("kind", ["extended", "optimized"])
+def test_the_published_order_of_merges_builds_long_letters_too(tmp_path: Path, script: str, kind: str) -> None:
+    model = trained(script, "bpe", tmp_path / "bpe")
+    build_vocabulary(ORIGINALS["llama"], model, kind, tmp_path / "new", keep=1000, letter_merges="last")
+    words = TEXTS[script].split()
+    unknown = [first + second for first, second in pairwise(words)]  # no such word is a piece
+    assert sum(map(len, unknown)) / length(view_of(tmp_path / "new"), unknown) > 1.5
 
 
 @pytest.mark.parametrize("family", ORIGINALS)

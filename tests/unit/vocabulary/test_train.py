@@ -5,14 +5,17 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from fixtures.checkout import ROOT
 from fixtures.corpus import FIXTURES
 from fixtures.measured import write_model
 from lep.config import UserError
 from lep.corpus.documents import text_of
 from lep.files import sha256_file
 from lep.manifest import read_manifest
+from lep.vocabulary.build import build_vocabulary
 from lep.vocabulary.pieces import read_pieces
 from lep.vocabulary.train import PIECES, import_vocabulary_model, sample_documents, train_vocabulary_model
+from sentencepiece import SentencePieceTrainer
 
 
 def test_training_text_is_spread_evenly_over_the_languages_documents(
@@ -100,3 +103,25 @@ def test_a_ready_model_is_taken_with_its_hash(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is bpe with 263 pieces, not unigram with 263"):
         import_vocabulary_model(model, "unigram", 263, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_ready_model_makes_the_same_vocabulary_as_if_it_were_trained_here(tmp_path: Path) -> None:
+    options = {"characters": 100_000, "languages": ["ru", "en"], "weights": None, "threads": 1}
+    train_vocabulary_model(CORPUS, "unigram", 400, tmp_path / "trained", **options)
+    import_vocabulary_model(tmp_path / "trained" / PIECES, "unigram", 400, tmp_path / "given")
+    for name in ("trained", "given"):
+        build_vocabulary(
+            ROOT / "data/stand_ins/llama/base", tmp_path / name, "unigram", tmp_path / f"{name}-vocabulary"
+        )
+    made = [(tmp_path / f"{name}-vocabulary/tokenizer.json").read_bytes() for name in ("trained", "given")]
+    assert made[0] == made[1]
+
+
+def test_a_ready_model_without_byte_pieces_is_refused(tmp_path: Path) -> None:
+    lines = [line for d in sample_documents(CORPUS, ["ru"], 50_000) for line in text_of(d).split("\n")]
+    prefix = str(tmp_path / "bare")
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_prefix=prefix, model_type="bpe", vocab_size=300, minloglevel=2
+    )
+    with pytest.raises(UserError, match=r"bare\.model has no byte pieces; train it with byte_fallback=true"):
+        import_vocabulary_model(Path(f"{prefix}.model"), "bpe", 300, tmp_path / "model")

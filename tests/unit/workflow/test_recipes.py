@@ -14,7 +14,9 @@ def all_recipes(run: Run) -> dict[str, object]:
     found = {
         name: getattr(recipes, name)(run)
         for name in (
-            "cleaning", "splits", "packing", "vocabulary_report", "families", "rows", "report", "card_origins",
+            "cleaning", "splits", "packing", "copy_texts", "vocabulary_text", "vocabulary_report", "families", "rows",
+            "report",
+            "card_origins",
         )
     }  # fmt: skip
     found |= {f"calibration_data {name}": recipes.calibration_data(run, name) for name in CALIBRATIONS}
@@ -35,6 +37,7 @@ def test_parameters_are_plain_values(scale: str) -> None:
         ({"corpus": {"quality": {"minimum_words": 3}}}, {"cleaning"}),
         ({"corpus": {"validation_fraction": 0.5}}, {"splits"}),
         ({"vocabulary": {"extended": {"letter_merges": "last"}}}, {"union extended", "union optimized", "report"}),
+        ({"vocabulary": {"language_weights": {"ru": 0.5}}}, {"vocabulary_text", "report"}),
         ({"pretraining": {"block_size": 8}}, {"packing", "report"}),
         ({"calibration": {"minimum_score": 1}}, {f"calibration_data {name}" for name in CALIBRATIONS}),
         ({"calibration": {"copy_examples": {"self": 1}}}, {"calibration_data self"}),
@@ -63,6 +66,21 @@ def test_new_tokens_come_from_the_model_of_their_kind() -> None:
     assert [recipes.kept_tokens(run, *place) for place in adapted(run)] == [None, None, None, 1024]
 
 
+def test_a_ready_model_takes_the_place_of_a_trained_one() -> None:
+    run = configured(vocabulary={"models": {"bpe-2048": "mine.model"}})
+    assert recipes.vocabulary_models(run)["mistral/bpe"] == "results/mini/vocabularies/given/bpe-2048/manifest.json"
+    trained = "results/mini/vocabularies/sentencepiece/unigram-2048/manifest.json"
+    assert recipes.vocabulary_models(run)["mistral/unigram"] == trained
+
+
+def test_text_of_vocabularies_is_mixed_by_weight_or_as_the_corpus_is() -> None:
+    text = recipes.vocabulary_text(configured())
+    assert (text["languages"], text["weights"]) == (["ru", "en"], {"ru": 0.82, "en": 0.18})
+    text = recipes.vocabulary_text(configured("paper"))
+    assert (text["languages"], text["weights"]) == (["ru", "en"], None)
+    assert recipes.vocabulary_text(configured("greek"))["weights"] == {"el": 0.82, "en": 0.18}
+
+
 def test_vocabularies_that_replace_the_old_tokens_are_not_united_with_them() -> None:
     run = configured()
     united = {name for name in NEW_VOCABULARIES if recipes.union(run, name)}
@@ -79,7 +97,7 @@ def test_weights_of_languages_are_those_of_the_corpus() -> None:
 @pytest.mark.parametrize(("calibration", "copies"), [("self", 400), ("saiga", 0), ("saiga_copy", 400)])
 def test_only_calibrations_with_a_copy_task_copy(calibration: str, copies: int) -> None:
     recipe = recipes.calibration_data(configured(), calibration)
-    assert (recipe["kind"], recipe["copy_examples"], recipe["copy_language"]) == (calibration, copies, "ru")
+    assert (recipe["kind"], recipe["copy_examples"]) == (calibration, copies)
 
 
 def test_cards_name_where_models_and_instructions_are_from() -> None:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
     [
         ({"sweep": {"runs": ["llama/bqe"], "learning_rates": [0.1], "share": 0.2}}, "sweep.runs"),
         ({"sweep": {"runs": ["llama2/bpe"], "learning_rates": [0.1], "share": 0.2}}, "llama2/bpe is not trained here"),
-        ({"batch_size": 15}, "15 sequences cannot be shared by 2 GPUs"),
+        ({"batch_size": 15}, "pretraining.batch_size: 15 sequences cannot be shared by 2 GPUs"),
         ({"packing": "mask"}, "pretraining.packing: 'mask' is not known; use one of paper, masked"),
         ({"accumulation": 2}, "pretraining.accumulation: unknown key"),
     ],
@@ -149,4 +149,31 @@ def test_a_pattern_without_domain_is_refused(source: dict, message: str) -> None
     check_settings(config, ROOT)
     config["corpus"]["sources"] = [given | source]
     with pytest.raises(UserError, match=f"corpus.sources.mine.*{message}"):
+        check_settings(config, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "given", "expected"),
+    [
+        ("cpu", 0, "auto", "float32"),
+        ("cuda", 0, "auto", "bfloat16"),
+        ("auto", 0, "auto", "float32"),
+        ("auto", 1, "auto", "bfloat16"),
+        ("cuda", 8, "float16", "float16"),
+        ("cpu", 0, "bfloat16", "bfloat16"),
+    ],
+)
+def test_the_number_type_follows_the_configuration_alone(device: str, gpus: int, given: str, expected: str) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["compute"] |= {"device": device, "gpus_per_job": gpus, "dtype": given}
+    assert apply_subset(config)["compute"]["dtype"] == expected
+
+
+@pytest.mark.parametrize("recipe", ["self", "saiga"])
+def test_conversations_that_the_gpus_cannot_share_are_refused(recipe: str) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["compute"]["gpus_per_job"] = 4
+    check_settings(config, ROOT)
+    config["calibration"]["recipes"][recipe]["batch_size"] = 18
+    with pytest.raises(UserError, match=rf"recipes.{recipe}.batch_size: 18 sequences cannot be shared by 4 GPUs"):
         check_settings(config, ROOT)
