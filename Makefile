@@ -2,22 +2,37 @@
 PYTHON ?= python3
 CORES  ?= all
 SCALE  ?= mini
+CONFIG ?=
 ARGS   ?=
 GPUS   ?= 0
 
-OVERLAY   = $(if $(filter-out mini,$(SCALE)),--configfile configs/$(SCALE).yaml)
-SNAKEMAKE = .venv/bin/snakemake $(OVERLAY) --cores $(CORES)
+ifneq ($(words $(CURDIR)),1)
+$(error Snakemake cannot work below a folder with a space in its name: move this checkout, now '$(CURDIR)')
+endif
+
+SCALES    = mini $(patsubst configs/%.yaml,%,$(wildcard configs/*.yaml))
+# One known scale, or an error for the targets that use it.
+KNOWN     = $(if $(and $(filter 1,$(words $(SCALE))),$(if $(filter-out $(SCALES),$(SCALE)),,yes)),$(SCALE),$(error \
+  SCALE is '$(SCALE)'; use one of $(SCALES)))
+FILES     = $(patsubst %,configs/%.yaml,$(filter-out mini,$(KNOWN))) $(CONFIG)
+OVERLAY   = $(if $(strip $(FILES)),--configfile $(FILES))
+# The folder of the last `scale` among these files.
+RESULTS   = results/$(or $(lastword $(shell sed -nE 's/^scale: *([a-z][a-z0-9_]*) *(\#.*)?$$/\1/p' config.yaml $(FILES))),\
+  $(error config.yaml must have a line such as 'scale: mini'))
+# Snakemake, but configuration files and values of SCALE, CONFIG and ARGS add up.
+SNAKEMAKE = .venv/bin/python -m lep.workflow.command_line $(OVERLAY) --cores $(CORES)
 
 .PHONY: help paper test plan preflight figures explain report lint format docs envs clean clean-models
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
-	@echo 'Variables: SCALE=mini|ci|small|paper, CORES=all, PYTHON=python3, ARGS="more options of Snakemake or pytest"'
+	@echo 'Variables: SCALE=mini|ci|small|paper, CONFIG="files on top of it", CORES=all, PYTHON=python3,'
+	@echo '           ARGS="more options of Snakemake or pytest"'
 
 paper: .venv/.installed  ## build every table, every figure and the PDF into results/SCALE/
 	@start=$$(date +%s); $(SNAKEMAKE) $(ARGS) && \
-	echo "Finished in $$(( $$(date +%s) - start )) s. In results/$(SCALE)/ (paper/paper.pdf is the report):" && \
-	{ du -shc results/$(SCALE)/* 2>/dev/null || true; }
+	echo "Finished in $$(( $$(date +%s) - start )) s. In $(RESULTS)/ (paper/paper.pdf is the report):" && \
+	{ du -shc $(RESULTS)/* 2>/dev/null || true; }
 
 test: .venv/.installed  ## lint and every test that needs neither GPU nor SLURM
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 $(ARGS)
@@ -26,6 +41,7 @@ plan: .venv/.installed  ## what would run now, why, and what it costs; GPUS=8: o
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	{ LEP_CONFIG_TO=$$folder/config.json PYTHONPATH=scripts $(SNAKEMAKE) $(ARGS) --dry-run --nolock --quiet all \
 	  --logger jobs --logger-jobs-file $$folder/jobs.jsonl > $$folder/log 2>&1 || { cat $$folder/log >&2; exit 1; }; } && \
+	grep '^scale ' $$folder/log && \
 	.venv/bin/python -m lep.plan --jobs $$folder/jobs.jsonl --config $$folder/config.json --gpus $(GPUS) --cores $(CORES)
 
 preflight: .venv/.installed  ## check access to models and data, versions, partitions, GPUs and disk, before a run
@@ -35,10 +51,10 @@ figures: .venv/.installed  ## tables and figures from scores alone: SOURCE=publi
 	.venv/bin/python -m lep.report.draw $(if $(SOURCE),--source $(SOURCE)) $(if $(SCORES),--scores $(SCORES) $(OVERLAY)) $(ARGS)
 
 explain: .venv/.installed  ## where a number comes from: CELL=table3/llama/extended/conversion/daru_copy_ru
-	.venv/bin/python -m lep.explain $(CELL) --results results/$(SCALE) $(ARGS)
+	.venv/bin/python -m lep.explain $(CELL) --results $(RESULTS) $(ARGS)
 
 report: .venv/.installed  ## Snakemake's own report of a finished run: results/SCALE/report.zip
-	$(SNAKEMAKE) --report results/$(SCALE)/report.zip $(ARGS)
+	$(SNAKEMAKE) --report $(RESULTS)/report.zip $(ARGS)
 
 lint: .venv/.installed  ## the linters alone
 	.venv/bin/python -m pytest tests/repository/test_lint.py $(ARGS)
@@ -57,10 +73,10 @@ envs: .venv/.installed  ## create the conda environments of envs/ (needs conda),
 	$(SNAKEMAKE) --sdm conda --conda-create-envs-only $(ARGS)
 
 clean-models: .venv/.installed  ## delete the models in results/SCALE/ that nothing needs any more
-	$(SNAKEMAKE) $(ARGS) --summary all | .venv/bin/python -m lep.workflow.clean_models results/$(SCALE)
+	$(SNAKEMAKE) $(ARGS) --summary all | .venv/bin/python -m lep.workflow.clean_models $(RESULTS)
 
 clean:  ## delete results/SCALE/ (downloads and .venv stay)
-	rm -rf results/$(SCALE)
+	@test -d $(RESULTS) || { echo "$(RESULTS) does not exist: nothing is deleted"; exit 0; } && (set -x; rm -rf $(RESULTS))
 
 # The stamp says the set-up was finished. Without it (a first or a killed set-up) .venv is built afresh.
 .venv/.installed: requirements.txt pyproject.toml

@@ -25,7 +25,7 @@ rule make_benchmark:
 
 rule fetch_benchmark:
     input:
-        files=sources.benchmark_files(RUN),
+        files=ancient(sources.benchmark_files(RUN)),
     output:
         manifest="<results>/sources/benchmark/manifest.json",
     log:

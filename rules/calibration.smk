@@ -67,7 +67,7 @@ rule answer_prompts:
     message:
         "Answering prompts with {wildcards.family}/instruct"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.calibration.answers --config {input.job:q} > {log:q} 2>&1"
 
 
@@ -96,7 +96,7 @@ rule grade_answers:
     message:
         "Grading the answers of {wildcards.family}/instruct"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.calibration.grades --config {input.job:q} > {log:q} 2>&1"
 
 
@@ -199,8 +199,8 @@ rule calibrate:
     message:
         "Calibrating {wildcards.family}/{wildcards.vocabulary} with {wildcards.calibration}"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu}"
-        " lep.calibration.calibrate --config {input.job:q} --minutes {resources.minutes} > {log:q} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q}"
+        " lep.calibration.calibrate --config {input.job:q} --minutes {resources.minutes:q} > {log:q} 2>&1"
 
 
 rule merge_calibrated:

@@ -4,10 +4,7 @@ Which models, jobs and files a run has is in `lep.workflow`; no rule asks which 
 """
 
 import json
-import os
 import signal
-import sys
-from pathlib import Path
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -17,15 +14,23 @@ from lep.names import CALIBRATIONS, ROLES, VOCABULARIES
 from lep.planning.limits import TimeLimits
 from lep.workflow import jobs, models, recipes, sources
 from lep.workflow.code_version import code_version
+from lep.workflow.command_line import check_command_line, describe
+from lep.workflow.contents import Contents
 from lep.workflow.run import Run, folder_of
 from lep.workflow.settings import apply_subset, check_settings, write_resolved_config
 
+if workflow.is_main_process:  # those that it starts for its jobs are told what it read
+    check_command_line(sys.argv[1:], workflow.overwrite_configfiles)
 check_settings(config, ROOT)
 # Plain mappings: an overlay leaves others behind, and a parameter with the same content would count as changed.
 config |= apply_subset(json.loads(json.dumps(config)))
 write_resolved_config(config)
+if workflow.is_main_process:
+    told = describe(config["scale"], sys.argv[1:], workflow.overwrite_configfiles)
+    print(told, file=sys.stderr, flush=True)
 
 RUN = Run(config, ROOT)
+CONTENTS = Contents(ROOT, RUN.results)
 COMPUTE = config["compute"]
 LIMITS = TimeLimits(config, ROOT)
 ONE_GPU = min(1, COMPUTE["gpus_per_job"])  # of jobs that use one GPU at most

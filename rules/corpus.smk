@@ -10,9 +10,8 @@ PARTS = range(config["corpus"]["parts"])
 
 rule prepare_shard:
     input:
-        sources=[
-            sources.source_path(RUN, source) for source in config["corpus"]["sources"]
-        ],
+        fetched=sources.corpus_files(RUN, own=False),
+        own=ancient(sources.corpus_files(RUN, own=True)),
         table=sources.TABLE,
     output:
         temp(directory("<results>/shards/prepared/{shard}")),

@@ -42,7 +42,7 @@ rule evaluate:
     message:
         "Evaluating {wildcards.family}/{wildcards.vocabulary}, {wildcards.stage}"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.evaluation.evaluate --config {input.job:q} {params.parts:q} > {log:q} 2>&1"
 
 
@@ -69,7 +69,7 @@ rule evaluate_part:
     message:
         "Evaluating {wildcards.key} on {wildcards.group}"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.evaluation.evaluate --config {input.job:q} > {log:q} 2>&1"
 
 
@@ -98,5 +98,5 @@ rule sample_answers:
     message:
         "Answering the sample prompts of Figure 3"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu}"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.evaluation.sample_answers --config {input.job:q} > {log:q} 2>&1"

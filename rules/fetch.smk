@@ -55,7 +55,7 @@ rule fetch_package:
     message:
         "Fetching the package {wildcards.package}"
     shell:
-        "HF_HUB_OFFLINE=0 python -m lep.fetch package --name {wildcards.package} --sources {input.table:q}"
+        "HF_HUB_OFFLINE=0 python -m lep.fetch package --name {wildcards.package:q} --sources {input.table:q}"
         " --local-dir {resources.local_dir:q} --output {output.file:q} > {log:q} 2>&1"
 
 

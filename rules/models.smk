@@ -16,6 +16,7 @@ rule import_model:
         mem_mb=COMPUTE["memory_mb"],
     params:
         dtype=COMPUTE["dtype"],
+        content=lambda wildcards: CONTENTS.of([sources.source_model(RUN, **wildcards)]),
     message:
         "Importing {wildcards.family}/{wildcards.role} into the model store"
     script:

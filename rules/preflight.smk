@@ -6,6 +6,13 @@ import tempfile
 from lep.fetch.endpoint import elsewhere_fault
 from snakemake.exceptions import WorkflowError
 
+from lep.compute.determinism import NO_GPU
+from lep.compute.place import has_gpu
+from lep.log import writing_fault
+
+# Rules with jobs that compute on `compute.device`.
+ON_DEVICE = {*jobs.JOBS, "propagate_embeddings"} - {"train_stand_in"}
+
 
 rule preflight:
     input:
@@ -25,7 +32,17 @@ rule preflight:
 
 
 onstart:
-    planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    needed = workflow.dag.needrun_jobs()
+    planned = {job.rule.name for job in needed}
+    # Only where the jobs run: the machine that submits to a cluster needs no GPU.
+    if (
+        COMPUTE["device"] == "cuda"
+        and workflow.local_exec
+        and not workflow.touch
+        and planned & ON_DEVICE
+        and not has_gpu()
+    ):
+        raise WorkflowError(NO_GPU)
     if (
         planned & {"probe_judge", "answer_prompts", "grade_answers"}
         and JUDGE["backend"] == "openai"
@@ -57,3 +74,16 @@ onstart:
             raise WorkflowError(
                 "the run was not started: see above (preflight: false in the configuration starts it all the same)"
             )
+    # A forced run is a run: progress that an earlier one kept is for continuing after a kill.
+    if not workflow.touch:
+        for job in needed:
+            if workflow.dag.reason(job).forced and job.rule.name in jobs.JOBS:
+                jobs.forget_progress(RUN, job.rule.name, job.input.job)
+
+
+onerror:
+    if fault := writing_fault(ROOT / RUN.results):
+        print(
+            f"error: {fault}; logs may be empty or cut. Make room and start the same command again: it goes on",
+            file=sys.stderr,
+        )

@@ -111,8 +111,8 @@ rule pretrain:
         "Pre-training the embeddings of {wildcards.family}/{wildcards.vocabulary}"
     # `exec`: a signal reaches the training and not a shell that waits for it.
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu} --nodes {resources.nodes}"
-        " lep.pretraining.pretrain --config {input.job:q} --minutes {resources.minutes} > {log:q} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q} --nodes {resources.nodes:q}"
+        " lep.pretraining.pretrain --config {input.job:q} --minutes {resources.minutes:q} > {log:q} 2>&1"
 
 
 rule pretrain_sweep:
@@ -139,8 +139,8 @@ rule pretrain_sweep:
     message:
         "Trying learning rate {wildcards.rate} for {wildcards.family}/{wildcards.vocabulary}"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu} --nodes {resources.nodes}"
-        " lep.pretraining.pretrain --config {input.job:q} --minutes {resources.minutes} > {log:q} 2>&1"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q} --nodes {resources.nodes:q}"
+        " lep.pretraining.pretrain --config {input.job:q} --minutes {resources.minutes:q} > {log:q} 2>&1"
 
 
 rule select_donor:

@@ -37,6 +37,10 @@ rule adopt_vocabulary:
     localrule: True
     conda:
         "../envs/train.yaml"
+    params:
+        content=lambda wildcards: CONTENTS.of(
+            [sources.published_donor(RUN, **wildcards)]
+        ),
     message:
         "Taking over the published vocabulary {wildcards.family}/{wildcards.vocabulary}"
     script:
@@ -67,6 +71,10 @@ rule adopt_donor:
         gpu=ONE_GPU,
         mem_mb=COMPUTE["memory_mb"],
         runtime=LIMITS.of("adopt_donor"),
+    params:
+        content=lambda wildcards: CONTENTS.of(
+            [sources.published_donor(RUN, **wildcards)]
+        ),
     message:
         "Taking over the published model {wildcards.family}/{wildcards.vocabulary}"
     shell:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from darumeru import metrics
 
+from lep.compute.options import count, seed
 from lep.config import UserError
 from lep.evaluation.paired import paired_difference, score
 from lep.evaluation.samples import SAMPLES, TaskValues, load_samples
@@ -50,8 +51,8 @@ def main() -> None:
     parser.add_argument("a", metavar="A", help="first model: FOLDER[:MODEL] or FILE[:MODEL]")
     parser.add_argument("b", metavar="B", help="second model")
     parser.add_argument("--metric", nargs="+", default=[], metavar="NAME", help="micro_avg, groups, tasks; else all")
-    parser.add_argument("--draws", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--draws", type=count, default=1000)
+    parser.add_argument("--seed", type=seed, default=42)
     options = parser.parse_args()
     with logged():
         (name_a, a), (name_b, b) = find_model(options.a), find_model(options.b)

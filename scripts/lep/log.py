@@ -3,9 +3,11 @@
 import argparse
 import logging
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from lep.compute import stop
 from lep.config import Job, UserError, load_job
@@ -17,12 +19,17 @@ logger = logging.getLogger("lep")
 def logged(log_file: str | Path | None = None) -> Iterator[None]:
     """Context of a job: logs to stderr or to `log_file`, and turns an exception into exit code 1.
 
-    Of a `UserError` only the message is logged, of any other exception the traceback.
+    Of a `UserError` only the message is logged, of any other exception the traceback. Where the log cannot be written,
+    the terminal is told.
     """
-    stream = None
+    stream, terminal = None, sys.stderr
     if log_file:
-        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        stream = open(log_file, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
+        try:
+            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+            stream = open(log_file, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
+        except OSError as error:
+            print(f"error: the log {log_file} cannot be written: {error.strerror}", file=terminal)
+            sys.exit(1)
         sys.stderr = sys.stdout = stream
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr, force=True
@@ -39,7 +46,30 @@ def logged(log_file: str | Path | None = None) -> Iterator[None]:
         sys.exit(1)
     finally:
         if stream:
-            stream.flush()
+            _flush(stream, terminal)
+
+
+def writing_fault(folder: str | Path) -> str | None:
+    """Why nothing can be written to an existing folder, such as a full disk; None where a file of 1 MB can."""
+    if not Path(folder).is_dir():
+        return None
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            file.write(bytes(2**20))
+            file.flush()
+    except OSError as error:
+        return f"nothing can be written to {folder}: {error.strerror}"
+    return None
+
+
+def _flush(stream: TextIO, terminal: TextIO) -> None:
+    try:
+        stream.flush()
+        fault = writing_fault(Path(stream.name).parent)
+    except OSError as error:
+        fault = f"the log {stream.name} cannot be written: {error.strerror}"
+    if fault:
+        print(f"error: {fault}; make room and start the same command again", file=terminal)
 
 
 def run_job(function: Callable[[Job], None], job_class: type[Job], description: str, stops: bool = False) -> None:

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+from lep.compute.options import cores, number
 from lep.config import UserError
 from lep.log import logged
 from lep.planning.cost import Cost, CostModel
@@ -132,8 +133,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=Path, required=True, help="file of the logger plugin `jobs`")
     parser.add_argument("--config", type=Path, required=True, help="the resolved configuration as JSON")
-    parser.add_argument("--gpus", type=int, default=0, help="available GPUs; 0: as many as one job takes")
-    parser.add_argument("--cores", default="all", help="jobs at the same time, if no GPU is used")
+    parser.add_argument("--gpus", type=number, default=0, help="available GPUs; 0: as many as one job takes")
+    parser.add_argument("--cores", type=cores, default="all", help="jobs at the same time, if no GPU is used")
     given = parser.parse_args()
     with logged():
         try:
@@ -141,8 +142,8 @@ def main() -> None:
         except (OSError, json.JSONDecodeError) as error:
             raise UserError(f"{given.config} is not the configuration as JSON ({error}); use `make plan`") from None
         gpus = config["compute"]["gpus_per_job"] and (given.gpus or config["compute"]["gpus_per_job"])
-        cores = os.cpu_count() if given.cores == "all" else int(given.cores)
-        print(render(read_jobs(given.jobs), config, Path.cwd(), gpus, _CLUSTER if gpus else cores), end="")
+        processes = os.cpu_count() if given.cores == "all" else int(given.cores)
+        print(render(read_jobs(given.jobs), config, Path.cwd(), gpus, _CLUSTER if gpus else processes), end="")
 
 
 if __name__ == "__main__":

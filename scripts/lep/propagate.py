@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from lep.compute.options import DEVICES, count, seed
 from lep.log import logged, logger
 from lep.manifest import check_target
 from lep.methods import CALIBRATED_METHOD, METHODS
@@ -42,9 +43,9 @@ def main() -> None:
         default="bytes",
         help="what the method conversion splits: a new token's bytes, or its string, as the published code does",
     )
-    parser.add_argument("--seed", type=int, default=42, help="seed of the held-out rows of the report")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--seed", type=seed, default=42, help="seed of the held-out rows of the report")
+    parser.add_argument("--threads", type=count, default=os.cpu_count() or 1)
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     a = parser.parse_args()
     with logged():
         check_target(a.out, (a.base, a.instruct, a.donor, a.operator))

@@ -87,7 +87,7 @@ def test_a_stage_has_one_name() -> None:
     assert packages | {"darumeru"} == tests - {"__pycache__"}
     without_rules = {"compute", "planning", "workflow"}  # what every rule uses
     assert packages - without_rules <= rules
-    assert rules - packages <= {"common", "benchmark", "jobs", "preflight", "published_donors", "reruns"}
+    assert rules - packages <= {"common", "benchmark", "jobs", "place", "preflight", "published_donors", "reruns"}
 
 
 @modules

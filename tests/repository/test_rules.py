@@ -25,3 +25,12 @@ def test_rules_that_fetch_are_known_as_such() -> None:
     fetching = {name for name, body in RULES.items() if re.search(r"python -m lep\.fetch ", body)}
     assert set(re.findall(r"\w+", named)) == fetching | {"fetch_all"}
     assert {name for name, body in RULES.items() if "HF_HUB_OFFLINE=0" in body} <= fetching | {"preflight"}
+
+
+def test_everything_reaches_a_shell_quoted() -> None:
+    """A path with a space or `$(...)` from the configuration is then one word, and no command."""
+    blocks = {rule: re.search(r"^    shell:\n(.*?)(?=^ {0,4}\S|\Z)", body, re.M | re.S) for rule, body in RULES.items()}
+    fields = {rule: re.findall(r"(?<!\{)\{([^{}]+)\}(?!\})", block[1]) for rule, block in blocks.items() if block}
+    assert sum(map(len, fields.values())) > 40
+    bare = {rule: [field for field in found if not field.endswith(":q")] for rule, found in fields.items()}
+    assert {rule: found for rule, found in bare.items() if found} == {}

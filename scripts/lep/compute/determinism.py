@@ -4,6 +4,13 @@ import os
 import random
 
 from lep.compute.distributed import processes_here
+from lep.compute.options import DEVICES
+from lep.config import UserError
+
+NO_GPU = (
+    "compute.device (--device) is cuda, but torch finds no GPU on this machine; use cpu or auto, or look at nvidia-smi "
+    "and CUDA_VISIBLE_DEVICES"
+)
 
 
 def prepare_torch(threads: int, seed: int) -> None:
@@ -25,9 +32,18 @@ def prepare_torch(threads: int, seed: int) -> None:
 
 
 def resolve_device(device: str) -> str:
-    """Replace `auto` by `cuda` if a GPU is available, else by `cpu`."""
-    if device != "auto":
+    """Replace `auto` by `cuda` if a GPU is available, else by `cpu`.
+
+    Raises `UserError` for any other device than these, and for `cuda` on a machine without a GPU.
+    """
+    if device not in DEVICES:
+        raise UserError(f"device {device!r} is not known; use one of {', '.join(DEVICES)}")
+    if device == "cpu":
         return device
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise UserError(NO_GPU)
+    return "cpu"

@@ -14,6 +14,7 @@ import sys
 
 import psutil
 
+from lep.compute.options import count
 from lep.compute.stop import SIGNALS
 
 
@@ -45,8 +46,8 @@ def _pass_on(number: int, frame: object) -> None:
 def main() -> None:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--processes", type=int, required=True, help="processes on this node, one for each GPU")
-    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--processes", type=count, required=True, help="processes on this node, one for each GPU")
+    parser.add_argument("--nodes", type=count, default=1)
     parser.add_argument("--meet", help="host:port of the rendezvous of several nodes")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="module and its arguments")
     given = parser.parse_args()

@@ -22,6 +22,7 @@ import sys
 import time
 from pathlib import Path
 
+from lep.compute.options import count, number
 from lep.compute.stop import REQUEUE, SIGNALS
 
 LOCKS = Path("/tmp")  # not $TMPDIR: all runs on one machine must see the same locks
@@ -71,6 +72,12 @@ def visible_gpus() -> list[str]:
     return found.stdout.split() if found.returncode == 0 else []
 
 
+def has_gpu() -> bool:
+    """Whether this machine has a GPU that torch can use; torch is asked where nvidia-smi knows none."""
+    ask = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    return bool(visible_gpus()) or subprocess.run([sys.executable, "-c", ask], capture_output=True).returncode == 0
+
+
 def claim(devices: list[str], count: int) -> dict[str, int]:
     """Lock `count` of `devices`, waiting until enough are free; returns {device: descriptor of its lock file}.
 
@@ -109,8 +116,8 @@ def run(command: list[str], kept: list[int] | None = None) -> int:
     """
     # Start it before we handle signals: it then inherits that we ignore them, and ignores them until its module is up.
     process = subprocess.Popen(command, pass_fds=kept or [])
-    for number in SIGNALS:
-        signal.signal(number, lambda number, frame: process.send_signal(number))
+    for sent in SIGNALS:
+        signal.signal(sent, lambda received, frame: process.send_signal(received))
     code = process.wait()
     return code if code >= 0 else 128 - code
 
@@ -130,8 +137,8 @@ def requeue(job: str) -> None:
 def main() -> None:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--gpus", type=int, default=0, help="total number of GPUs")
-    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--gpus", type=number, default=0, help="total number of GPUs")
+    parser.add_argument("--nodes", type=count, default=1)
     parser.add_argument("command", nargs=argparse.REMAINDER, help="module and its arguments")
     given = parser.parse_args()
     if not given.command:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 # Modules that shape logs and messages but no result, and packages that only the graph and the fetch rules use: a change
 # of one reruns nothing.
-_NEUTRAL = ("lep/config.py", "lep/log.py", "lep/manifest.py", "lep/fetch/", "lep/workflow/")
+_NEUTRAL = ("lep/config.py", "lep/log.py", "lep/manifest.py", "lep/compute/options.py", "lep/fetch/", "lep/workflow/")
 # The register of names decides titles in the report; elsewhere it only says which names exist, which is in the
 # parameters of the rules. So a new title or method repeats the report alone.
 _REGISTER, _SHOWS_NAMES = "lep/names.py", ("lep/report/",)

@@ -4,6 +4,7 @@
 """
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def recipe_version(root: Path, module: str) -> int:
 def job_settings(run: Run, rule: str, *target: str) -> Settings:
     """The settings of one job of an expensive rule."""
     return JOBS[rule](run, *target) | {"recipe_version": recipe_version(run.root, MODULES[rule])}
+
+
+def forget_progress(run: Run, rule: str, written: str) -> None:
+    """Delete what a job keeps of its progress, so that it begins anew; `written` is the file of its settings."""
+    target = Path(written).relative_to(f"{run.results}/jobs/{rule}").with_suffix("").parts
+    if work := job_settings(run, rule, *target).get("work"):
+        shutil.rmtree(run.root / str(work), ignore_errors=True)
 
 
 def _compute(run: Run) -> Settings:

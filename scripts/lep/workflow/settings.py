@@ -1,23 +1,20 @@
 """Checks of the workflow's configuration, done before any rule is planned; imports nothing heavy."""
 
 import csv
-import difflib
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from darumeru.specs import SPECS
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from lep.config import UserError
 from lep.fetch.endpoint import address_fault
 from lep.methods import CALIBRATED_METHOD, own_map_faults
 from lep.workflow.corpus_checks import language_faults, source_faults
 from lep.workflow.run import is_local, local_folder
-from lep.workflow.schema import SCHEMA, load_schema
+from lep.workflow.schema import explain, validator
+from lep.workflow.values import path_faults, plain_faults, range_faults, title_faults
 from lep.workflow.vocabulary_checks import model_faults, original_faults
 
 
@@ -26,14 +23,17 @@ def check_settings(config: dict, root: Path) -> None:
 
     Raises `UserError`. `root` is the folder of the Snakefile.
     """
-    schema = load_schema(root / SCHEMA)
-    faults = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
-    messages = [line for fault in faults for line in _explain(fault)]
-    messages = messages or _number_faults(config)
+    messages = list(plain_faults(config))
+    if not messages:
+        faults = sorted(validator(root).iter_errors(config), key=lambda fault: list(map(str, fault.path)))
+        messages = [line for fault in faults for line in explain(fault)]
     messages = messages or _subset_faults(config) + original_faults(config)
     if not messages:
         config = apply_subset(config)
         checks = (
+            path_faults,
+            title_faults,
+            range_faults,
             _family_faults,
             source_faults,
             language_faults,
@@ -85,35 +85,6 @@ def apply_subset(config: dict) -> dict:
         pretraining |= {"sweep": sweep | {"runs": []}, "fractions": [1.0]}
     compute = config["compute"] | {"dtype": resolve_dtype(config["compute"])}
     return config | {"families": families, "pretraining": pretraining, "compute": compute}
-
-
-def _explain(fault: ValidationError) -> list[str]:
-    key = ".".join(str(part) for part in fault.absolute_path)
-    if fault.validator == "additionalProperties":
-        allowed = list(fault.schema.get("properties", {}))
-        unknown = [name for name in fault.instance if name not in allowed]
-        return [_unknown(".".join(filter(None, [key, name])), name, allowed) for name in unknown]
-    if fault.validator == "enum":
-        allowed = ", ".join(map(str, fault.validator_value))
-        return [f"{key}: {fault.instance!r} is not known; use one of {allowed}"]
-    if fault.validator == "type":
-        return [f"{key}: must be of type {fault.validator_value}, found {fault.instance!r}"]
-    return [f"{key or 'top level'}: {fault.message}"]
-
-
-def _number_faults(value: object, key: str = "") -> list[str]:
-    """Numbers that no schema refuses: YAML reads `.nan` and `.inf`."""
-    if isinstance(value, dict | list):
-        parts = value.items() if isinstance(value, dict) else enumerate(value)
-        return [fault for name, part in parts for fault in _number_faults(part, f"{key}.{name}".lstrip("."))]
-    if isinstance(value, float) and not math.isfinite(value):
-        return [f"{key}: must be a finite number, found {value}"]
-    return []
-
-
-def _unknown(key: str, name: str, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(name, allowed, n=1)
-    return f"{key}: unknown key; " + (f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(allowed)}")
 
 
 def _subset_faults(config: dict) -> list[str]:

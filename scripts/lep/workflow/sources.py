@@ -47,6 +47,11 @@ def source_path(run: Run, source: Mapping) -> str:
     return source["path"]
 
 
+def corpus_files(run: Run, own: bool) -> list[str]:
+    """What the corpus is read from: the user's own files and folders, or the fetched ones."""
+    return [source_path(run, each) for each in run.config["corpus"]["sources"] if ("path" in each) == own]
+
+
 def corpus_sources(run: Run) -> list[dict]:
     """The sources as the readers take them: `name`, `reader`, `path`, `sha256`, and what their records do not say."""
     places = ("package", "dataset", "debian", "licence")
