@@ -34,3 +34,10 @@ def test_everything_reaches_a_shell_quoted() -> None:
     assert sum(map(len, fields.values())) > 40
     bare = {rule: [field for field in found if not field.endswith(":q")] for rule, found in fields.items()}
     assert {rule: found for rule, found in bare.items() if found} == {}
+
+
+def test_a_value_that_may_be_empty_is_joined_to_its_option() -> None:
+    """Snakemake quotes an empty value as nothing at all: the option would take the next word."""
+    named = [name for name, body in RULES.items() if "params.reference[subfolder]" in body]
+    assert named == ["fetch_model", "fetch_donor"]
+    assert all("--subfolder={params.reference[subfolder]:q}" in RULES[name] for name in named)

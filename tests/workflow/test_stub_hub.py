@@ -17,7 +17,7 @@ import yaml
 from fixtures import judge
 from fixtures.checkout import ROOT, copy_checkout
 from fixtures.hub import HubStub, serving
-from fixtures.true_hub import COMMIT, DARULM, STAND_INS, TOKEN, checkpoints, fill
+from fixtures.true_hub import COMMIT, DARULM, STAND_INS, TOKEN, checkpoints, fill, texts
 from lep.manifest import read_manifest, verify
 from snakemake.utils import update_config
 
@@ -30,7 +30,7 @@ def families() -> list[dict]:
     """The paper's families with the shapes of the stand-ins, and one kind of calibration after the other."""
     found = copy.deepcopy(PAPER["families"])
     for family in found:
-        family |= {"replacement_size": 512, "extension_size": 512, "learning_rate": 0.002, "controls": ["saiga_copy"]}
+        family |= {"replacement_size": 512, "extension_size": 512, "controls": ["saiga_copy"]}
         family["calibrated"] = []
     llama = found[1]
     llama |= {
@@ -54,8 +54,8 @@ def smaller(endpoint: str) -> dict:
         "subset": {"families": ["llama"], "vocabularies": ["extended"]},
         "vocabulary": {"characters": 1000000, "threads": 1, "report": {"characters": 20000}},
         "pretraining": {
-            "block_size": 64, "batch_size": 4, "micro_batch_size": 2, "max_steps": 6, "warmup_steps": 2, "reserve": 0.3,
-            "fractions": [0.5, 1.0], "validation_characters": 2000, "save_steps": 6, "packing_threads": 1,
+            "block_size": 64, "batch_size": 4, "micro_batch_size": 2, "max_steps": 20, "warmup_steps": 2,
+            "reserve": 0.3, "fractions": [1.0], "validation_characters": 2000, "save_steps": 20, "packing_threads": 1,
         },
         "calibration": {
             "copy_examples": {"self": 4, "saiga_copy": 4},
@@ -108,7 +108,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with serving() as hub, judge.serving() as stub:
         fill(hub)
         stub.script = [judge.reply("5")]
-        yield Cluster(tmp_path_factory.mktemp("cluster"), hub, f"{stub.address}/v1")
+        yield Cluster(tmp_path_factory.mktemp("cluster"), hub, stub.address)
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +166,16 @@ def test_only_what_is_read_was_fetched(results: Path, cluster: Cluster) -> None:
     assert not [path for path in asked if path.endswith((".bin", ".pth", ".py", "consolidated.safetensors", ".pt"))]
 
 
-def test_no_text_of_the_corpus_is_lost(results: Path) -> None:
+def test_every_document_of_every_file_is_read(results: Path) -> None:
     facts = read_manifest(results / "corpus")["facts"]
-    assert facts
+    assert facts["documents/read"] == len(list(texts()))
+    domains = {name.split("_")[1] for name in DARULM}
+    assert {key.split("/")[1] for key in facts if key.startswith("domain/")} == domains
+
+
+def test_the_judge_graded_every_answer(results: Path, cluster: Cluster) -> None:
+    facts = read_manifest(results / "grades/llama")["facts"]
+    assert facts == {"answers": 8, "grade/5": 8}
 
 
 def test_published_donors_take_the_place_of_the_training(cluster: Cluster, said: str) -> None:

@@ -107,8 +107,8 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
     """The union of a tokenizer and a new SentencePiece BPE model (paper section 2.1.1, "Extended"), and its counts.
 
     Old tokens keep their ids, new ones get the next free ids, special tokens at the tail move after them. New merges
-    come before old ones. Pieces that no merges can build are left out and counted, as are those (`unreachable`) that
-    their own text does not give, since the pre-tokenizer cuts it. For a byte-level vocabulary:
+    come before old ones. Pieces that no merges can build are left out and counted, as are those that their
+    own text does not give (`new_unreachable`), since the pre-tokenizer cuts it. For a byte-level vocabulary:
 
     - `literal_pieces`: "drop" leaves out `<unk>`, `<s>`, `</s>` and the byte pieces of the new model, which it does not
       need. "keep" adds them as ordinary tokens that no text produces, as in the published vocabularies.
@@ -155,7 +155,7 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
     view = ByteView(from_state(state))
     facts = {
         "new": len(brought),
-        "unreachable": len({view.ids[text] for text in brought}.intersection(unreachable_rows(view))),
+        "new_unreachable": len({view.ids[text] for text in brought}.intersection(unreachable_rows(view))),
         "letter_starts": len(starts),
         "shared": sum(text in old for text in texts),
         "literal": len(literal),
@@ -165,11 +165,11 @@ def extend(state: dict, model: Path, literal_pieces: str = "drop", letter_merges
 
 
 def _check_reach(original: Path, kind: str, facts: dict) -> None:
-    wanted, used = facts["new"] + facts["left_out"], facts["new"] - facts["unreachable"]
+    wanted, used = facts["new"] + facts["left_out"], facts["new"] - facts["new_unreachable"]
     if 2 * used < wanted:
         raise UserError(
             f"vocabulary {kind} of {original}: text can use only {used} of {wanted} new pieces; no merges build "
-            f"{facts['left_out']} of them, and the original's pre-tokenizer cuts {facts['unreachable']}. Use a "
+            f"{facts['left_out']} of them, and the original's pre-tokenizer cuts {facts['new_unreachable']}. Use a "
             "vocabulary that replaces the original (bpe, unigram), or letter_merges: first if it is last "
             "(vocabulary.extended)"
         )
