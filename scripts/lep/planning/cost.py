@@ -13,7 +13,7 @@ from darumeru.specs import GROUPS, SPECS
 
 from lep.config import UserError
 from lep.names import CALIBRATIONS, ORIGINAL, VOCABULARIES
-from lep.planning.shape import Shape, read_shape
+from lep.planning.shape import Model, read_shape
 from lep.pretraining.memory import POSITIONS_ON_CPU, POSITIONS_ON_GPU, Load
 from lep.workflow.models import evaluated_models
 from lep.workflow.run import Run, local_folder
@@ -30,20 +30,6 @@ class Cost:
     seconds: float  # on all its devices
     gpus: int = 0  # 0 = a job on the CPU
     device_bytes: float = 0.0  # memory of one device
-
-
-@dataclass(frozen=True)
-class Model:
-    """Shape of a family's models."""
-
-    shape: Shape
-    original_rows: int  # tokens of the original vocabulary
-    layers: int
-    intermediate: int  # width of the MLP
-
-    def parameters(self, rows: int) -> int:
-        """All parameters of a model with `rows` tokens."""
-        return self.shape.body_parameters + (1 if self.shape.tied else 2) * rows * self.shape.hidden_size
 
 
 class CostModel:
