@@ -50,7 +50,7 @@ rule smoke:
     message:
         "Measuring a few steps on the GPUs of a training job"
     shell:
-        "exec python -m lep.compute.place --gpus {resources.gpu} --nodes {resources.nodes}"
+        "exec python -m lep.compute.place --gpus {resources.gpu:q} --nodes {resources.nodes:q}"
         " lep.smoke --config {input.config:q} --output {output.measured:q} > {log:q} 2>&1"
 
 
