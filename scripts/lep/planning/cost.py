@@ -274,7 +274,11 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "prepare_shard": lambda model, **_: model._read_text(1 / model.config["corpus"]["shards"]),
     "build_corpus": lambda model: Cost(model.plan["text"]["megabytes"] / model.plan["disk_megabytes_per_second"]),
     "train_sentencepiece": CostModel._sentencepiece,
-    "pack_corpus": lambda model, **_: model._read_text(threads=model.config["pretraining"]["packing_threads"]),
+    "count_part": lambda model, **_: model._read_text(1 / model.config["corpus"]["parts"]),
+    "find_copy_texts": lambda model, **_: model._read_text(1 / model.config["corpus"]["parts"]),
+    "pack_part": lambda model, **_: model._read_text(
+        1 / model.config["corpus"]["parts"], model.config["pretraining"]["packing_threads"]
+    ),
     "import_model": lambda model, family, role: model._copied(family),
     "initialise_embeddings": CostModel._copied,
     "pretrain": CostModel._pretrain,
