@@ -396,6 +396,7 @@ rule run_checks:
             "<results>/corpus/benchmark.jsonl",
         ],
         tables=expand("<results>/tables/table{number}.md", number=TABLES),
+        evaluations=rules.gather_scores.input.scores,
         run=rules.identify_run.output.run,
     output:
         checks="<results>/checks/checks.xml",

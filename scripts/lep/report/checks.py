@@ -4,6 +4,7 @@ A check is a function that raises `CheckError` with a message. Unlike a claim, a
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from lep.log import logger
 from lep.manifest import read_manifest, verify
 from lep.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Family, micro_average, parse_families
 from lep.report.published import Published, read_published
-from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_scores
+from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_rows, read_scores
 from lep.report.special_rows import differing_rows
 
 ROUNDING = 0.001  # the paper's values have three decimal places
@@ -42,6 +43,8 @@ class Facts:
     propagated: dict[Path, Path]  # folder of a LEP model -> folder of its instruct model
     donors: dict[str, Path]  # family/vocabulary -> folder of the donor
     tables: list[Path]  # tables as Markdown
+    evaluations: list[Path]  # scores.csv of every evaluation, covered by its manifest
+    joined: Path  # the file of `scores`
 
 
 def run_checks(
@@ -57,6 +60,7 @@ def run_checks(
     propagated: dict[str, str] | None = None,
     donors: dict[str, str] | None = None,
     tables: Paths = (),
+    evaluations: Paths = (),
     run: str = "",
 ) -> None:
     """Run all checks and write the JUnit XML `target`. Raises one `UserError` that lists all failures.
@@ -68,6 +72,7 @@ def run_checks(
         as_paths(training), as_paths(heldout), [_folder(path) for path in as_paths(manifests)],
         {_folder(a): _folder(b) for a, b in (propagated or {}).items()},
         {name: _folder(path) for name, path in (donors or {}).items()}, as_paths(tables),
+        as_paths(evaluations), Path(scores),
     )  # fmt: skip
     failures = {name: _failure(check, facts) for name, check in CHECKS.items()}
     write_text(target, junit(failures, run))
@@ -98,6 +103,18 @@ def check_rows_complete(facts: Facts) -> None:
     for model in facts.models:
         missing = [name for name in (*TASKS, *COLUMNS) if not facts.scores.get(model, name)]
         _require(not missing, f"{model} has no {', '.join(missing)}")
+
+
+def check_scores_as_evaluated(facts: Facts) -> None:
+    """Each row of `scores.csv` is one of the evaluations, whose files have the hashes of their manifests."""
+    if not facts.evaluations:
+        return
+    wanted = Counter(tuple(row.items()) for path in facts.evaluations for _, row in read_rows(path, ()))
+    found = Counter(tuple(row.items()) for _, row in read_rows(facts.joined, ()))
+    for row in [*(found - wanted), *(wanted - found)]:
+        values = dict(row)
+        what = ", ".join(values.get(key, "") for key in ("model", "name", "metric", "value"))
+        _require(False, f"{facts.joined} is not what the evaluations gave: {what}; gather the scores again")
 
 
 def check_micro_formula(facts: Facts) -> None:
@@ -194,6 +211,7 @@ CHECKS: dict[str, Callable[[Facts], None]] = {
     check.__name__.removeprefix("check_"): check
     for check in (
         check_rows_complete,
+        check_scores_as_evaluated,
         check_micro_formula,
         check_micro_formula_published,
         check_counts_and_chance,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -49,6 +49,7 @@ class Run:
     donors: dict[str, str]
     tables: list[Path]
     families: list[dict]
+    evaluations: list[Path] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +100,8 @@ def model_folder(folder: Path, which: int, rows: numpy.ndarray, tied: bool = Fal
     names = ["model.embed_tokens.weight", "lm_head.weight"][: 1 if tied else 2]
     for name in names:
         # a tensor before it, so that the matrix does not start at the file's first byte
-        save_file({name: rows, "a": numpy.ones(3, numpy.float16)}, folder / f"{name}.safetensors")
-    weight_map = {name: f"{name}.safetensors" for name in names}
+        save_file({name: rows, f"a.{name}": numpy.ones(3, numpy.float16)}, folder / f"{name}.safetensors")
+    weight_map = {place: f"{name}.safetensors" for name in names for place in (name, f"a.{name}")}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     added = [{"content": name, "id": ids[which]} for name, ids in SPECIALS.items() if ids[which] is not None]
     (folder / "tokenizer.json").write_text(json.dumps({"added_tokens": added}))
@@ -128,6 +129,13 @@ def check(run: Run, target: Path) -> dict[str, str | None]:
 def score(change: Callable[[dict], dict | None]) -> Callable[[Run, Path], Run]:
     """A defect of scores.csv."""
     return lambda run, folder: replace(run, scores=change_rows(run.scores, folder / "changed.csv", change))
+
+
+def forged(change: Callable[[dict], dict]) -> Callable[[Run, Path], Run]:
+    """A scores.csv that is not what the evaluations gave, though no other check sees it."""
+    return lambda run, folder: replace(
+        run, scores=change_rows(run.scores, folder / "forged.csv", change), evaluations=[run.scores]
+    )
 
 
 def with_metric(row: dict, model: str, value: str) -> dict:
@@ -206,6 +214,7 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
      "llama/bpe/cpt-025 has no rummlu, "),
     ("rows_complete", "comparator", lambda run, folder: replace(run, models=[*run.models, "other3/instruct"]),
      "other3/instruct has no rummlu, "),
+    ("scores_as_evaluated", "hash", forged(lambda r: with_value(r, SAIGA, "rcb", prompt_hash="0")), f"{SAIGA}, rcb,"),
     ("micro_formula", "micro", score(lambda r: with_value(r, SAIGA, "micro_avg", value="0.9", high="1")),
      f"{SAIGA}: micro_avg is 0.9, mean 0."),
     ("micro_formula", "group", score(lambda r: with_value(r, "llama/base", "daru_copy_ru", value="0", low="0")),
@@ -229,7 +238,7 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
 
 
 def test_a_good_run_passes(run: Run, tmp_path: Path) -> None:
-    found = check(run, tmp_path / "checks" / "checks.xml")
+    found = check(replace(run, evaluations=[run.scores]), tmp_path / "checks" / "checks.xml")
     assert found == dict.fromkeys(CHECKS)
     assert {name for name, *_ in DEFECTS} == set(CHECKS)
 
@@ -264,7 +273,7 @@ def test_all_checks_run_after_one_failed(run: Run, tmp_path: Path) -> None:
     for name in ("rows_complete", "no_overlap", "stand_ins_declared"):
         run = defects[name](run, tmp_path)
     with pytest.raises(
-        UserError, match=r"3 of 11 integrity checks failed:\n  rows_complete: .*\n  no_overlap: .*\n  stand"
+        UserError, match=r"3 of 12 integrity checks failed:\n  rows_complete: .*\n  no_overlap: .*\n  stand"
     ):
         run_checks(target=tmp_path / "checks.xml", **vars(run))
     found = check(run, tmp_path / "checks.xml")
