@@ -22,7 +22,7 @@ RESULTS   = results/$(or $(lastword $(shell sed -nE 's/^scale: *([a-z][a-z0-9_]*
 # Snakemake, but configuration files and values of SCALE, CONFIG and ARGS add up.
 SNAKEMAKE = .venv/bin/python -m lep.workflow.command_line $(OVERLAY) --cores $(CORES)
 
-.PHONY: help paper test plan preflight figures explain report lint format docs envs clean clean-models
+.PHONY: help paper test plan preflight smoke figures explain report lint format docs envs clean clean-models
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ plan: .venv/.installed  ## what would run now, why, and what it costs; GPUS=8: o
 
 preflight: .venv/.installed  ## check access to models and data, versions, partitions, GPUs and disk, before a run
 	$(SNAKEMAKE) $(ARGS) --quiet host progress rules --nolock -- preflight
+
+smoke: .venv/.installed  ## a few true steps on the GPUs of a training job, beside the plan's numbers, before a run spends money
+	$(SNAKEMAKE) $(ARGS) --nolock -- smoke
 
 figures: .venv/.installed  ## tables and figures from scores alone: SOURCE=published or SCORES=path/scores.csv
 	.venv/bin/python -m lep.report.draw $(if $(SOURCE),--source $(SOURCE)) $(if $(SCORES),--scores $(SCORES) $(OVERLAY)) $(ARGS)

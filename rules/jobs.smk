@@ -1,7 +1,17 @@
 """The settings of every expensive job as a JSON file: all that the job reads of the configuration, and nothing else."""
 
+MEASURED_FIRST = {"pretrain", "pretrain_sweep", "calibrate", "answer_prompts"}
 
+
+# Trainings and answers wait for the smoke job where a run begins with checks. Through their settings, whose content stays
+# the same: an input of the trainings themselves would repeat them when `preflight` changes.
 rule write_job:
+    input:
+        lambda wildcards: (
+            ancient(f"{RUN.results}/smoke.json")
+            if config["preflight"] and wildcards.rule_name in MEASURED_FIRST
+            else []
+        ),
     output:
         job="<results>/jobs/{rule_name}/{target}.json",
     log:

@@ -31,6 +31,29 @@ rule preflight:
         "HF_HUB_OFFLINE=0 {params.python:q} -m lep.planning.preflight --config {input.config:q} 2>&1 | tee {log:q}"
 
 
+# A few true steps on the true number of GPUs: alone, or before the first training.
+rule smoke:
+    input:
+        config="<results>/config.yaml",
+    output:
+        measured="<results>/smoke.json",
+    log:
+        "<logs>/smoke.log",
+    conda:
+        "../envs/train.yaml"
+    threads: COMPUTE["threads"]
+    resources:
+        gpu=COMPUTE["gpus_per_job"],
+        nodes=1,
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=60,
+    message:
+        "Measuring a few steps on the GPUs of a training job"
+    shell:
+        "exec python -m lep.compute.place --gpus {resources.gpu:q} --nodes {resources.nodes:q}"
+        " lep.smoke --config {input.config:q} --output {output.measured:q} > {log:q} 2>&1"
+
+
 onstart:
     needed = workflow.dag.needrun_jobs()
     planned = {job.rule.name for job in needed}

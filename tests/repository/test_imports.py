@@ -19,7 +19,7 @@ ENTRIES = sorted(SCRIPTS.glob("*.py"))
 COMMANDS = {"propagate", "inspect", "compare", "explain", "plan"}  # `python -m lep.NAME`: named by what they do
 
 FILE_LINES, FUNCTION_LINES, MAIN_LINES, SNAKEFILE_LINES = 300, 60, 12, 45
-PACKAGES, FILES = 14, 12  # of the top level of the library, at most
+PACKAGES, FILES = 14, 13  # of the top level of the library, at most
 
 
 def parse(path: Path) -> ast.Module:

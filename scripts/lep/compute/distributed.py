@@ -16,9 +16,14 @@ def processes_here() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
+def rank() -> int:
+    """Number of this process, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def is_main() -> bool:
     """Whether this is the main process (rank 0), which writes shared files and publishes."""
-    return os.environ.get("RANK", "0") == "0"
+    return rank() == 0
 
 
 def join(device: str) -> None:

@@ -13,7 +13,7 @@ from darumeru.specs import GROUPS, SPECS
 
 from lep.config import UserError
 from lep.names import CALIBRATIONS, ORIGINAL, VOCABULARIES
-from lep.planning.shape import Shape, read_shape
+from lep.planning.shape import Model, read_shape
 from lep.pretraining.memory import POSITIONS_ON_CPU, POSITIONS_ON_GPU, Load
 from lep.workflow.models import evaluated_models
 from lep.workflow.run import Run, local_folder
@@ -30,20 +30,6 @@ class Cost:
     seconds: float  # on all its devices
     gpus: int = 0  # 0 = a job on the CPU
     device_bytes: float = 0.0  # memory of one device
-
-
-@dataclass(frozen=True)
-class Model:
-    """Shape of a family's models."""
-
-    shape: Shape
-    original_rows: int  # tokens of the original vocabulary
-    layers: int
-    intermediate: int  # width of the MLP
-
-    def parameters(self, rows: int) -> int:
-        """All parameters of a model with `rows` tokens."""
-        return self.shape.body_parameters + (1 if self.shape.tied else 2) * rows * self.shape.hidden_size
 
 
 class CostModel:
@@ -88,7 +74,8 @@ class CostModel:
             steps = min(steps, settings["token_budget"] // step)
         return steps * step
 
-    def _model(self, family: Mapping) -> Model:
+    def shape_values(self, family: Mapping) -> Mapping:
+        """The values of config.json that give the shape of a family's models."""
         path = family["base"]["path"]
         results = self.root / "results" / self.config["scale"]
         folders = [self.root / local_folder(family["base"]), results / "models" / family["name"] / "base"]
@@ -96,13 +83,16 @@ class CostModel:
         found = next((folder / "config.json" for folder in folders if (folder / "config.json").is_file()), None)
         if found is None and path not in self.plan["models"]:
             raise UserError(f"plan.models has no shape of {path}; add the numbers of its config.json")
-        values = json.loads(found.read_text(encoding="utf-8")) if found else self.plan["models"][path]
+        return json.loads(found.read_text(encoding="utf-8")) if found else self.plan["models"][path]
+
+    def _model(self, family: Mapping) -> Model:
+        values = self.shape_values(family)
         shape = read_shape(values, BYTES[self.config["compute"]["dtype"]])
         return Model(shape, values["vocab_size"], values["num_hidden_layers"], values["intermediate_size"])
 
     # -- speed of a device
 
-    def _training(self, family: str, vocabulary: str, tokens: float, share: float, checkpointing: bool) -> float:
+    def training_seconds(self, family: str, vocabulary: str, tokens: float, share: float, checkpointing: bool) -> float:
         """Seconds on one device. FLOPs per token: 4 x body (frozen weights; 6 if recomputed) + 6 x head."""
         model = self.models[family]
         head = self.rows(family, vocabulary) * model.shape.hidden_size
@@ -154,15 +144,14 @@ class CostModel:
 
     def _copied(self, family: str, vocabulary: str = ORIGINAL, **_: str) -> Cost:
         model = self.models[family].shape
-        written = (
-            self.full_bytes(family) if vocabulary == ORIGINAL else model.derived_bytes(self.rows(family, vocabulary))
-        )
+        rows = self.rows(family, vocabulary)
+        written = self.full_bytes(family) if vocabulary == ORIGINAL else model.derived_bytes(rows)
         return Cost(written / 1e6 / self.plan["disk_megabytes_per_second"])
 
     def _pretrain(self, family: str, vocabulary: str, **_: str) -> Cost:
         settings = self.config["pretraining"]
         share, checkpointing = self.plan["utilisation"]["pretraining"], settings["activation_checkpointing"]
-        seconds = self._training(family, vocabulary, self.pretraining_tokens(), share, checkpointing)
+        seconds = self.training_seconds(family, vocabulary, self.pretraining_tokens(), share, checkpointing)
         tokens = settings["micro_batch_size"] * settings["block_size"]
         shape, rows = self.models[family].shape, self.rows(family, vocabulary)
         trained = shape.derived_bytes(rows) // shape.itemsize
@@ -216,7 +205,9 @@ class CostModel:
         copied = copies * 2 * sum(settings["copy_characters"]) / 2 / 3
         tokens = recipe["epochs"] * (number * given["tokens"] + copied)
         checkpointing = recipe.get("activation_checkpointing", False)
-        seconds = self._training(family, vocabulary, tokens, self.plan["utilisation"]["calibration"], checkpointing)
+        seconds = self.training_seconds(
+            family, vocabulary, tokens, self.plan["utilisation"]["calibration"], checkpointing
+        )
         full = len(recipe["full"]) * self.rows(family, vocabulary) * self.models[family].shape.hidden_size
         length = recipe["micro_batch_size"] * recipe["max_length"]
         # What a calibration trains is in float32, whatever the number type of the body.
@@ -257,9 +248,8 @@ class CostModel:
         wanted, seconds = self.config["report"]["samples"], 0.0
         for family in self.families:
             parameters = self.models[family].parameters(self.rows(family, wanted["vocabulary"]))
-            seconds += 3 * self.generation_seconds(
-                parameters, wanted["prompts"], wanted["max_new_tokens"], batch=wanted["prompts"]
-            )
+            prompts, tokens = wanted["prompts"], wanted["max_new_tokens"]
+            seconds += 3 * self.generation_seconds(parameters, prompts, tokens, batch=prompts)
         return Cost(seconds, min(1, self.gpus), self._weights(parameters))
 
     def _weights(self, parameters: int) -> float:

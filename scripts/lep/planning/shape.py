@@ -40,3 +40,17 @@ def read_shape(settings: Mapping, itemsize: int = 2) -> Shape:
     layer = attention + 3 * width * settings["intermediate_size"] + 2 * width
     body = settings["num_hidden_layers"] * layer + width
     return Shape(body, width, bool(settings.get("tie_word_embeddings", False)), itemsize)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Shape of a family's models."""
+
+    shape: Shape
+    original_rows: int  # tokens of the original vocabulary
+    layers: int
+    intermediate: int  # width of the MLP
+
+    def parameters(self, rows: int) -> int:
+        """All parameters of a model with `rows` tokens."""
+        return self.shape.body_parameters + (1 if self.shape.tied else 2) * rows * self.shape.hidden_size

@@ -43,7 +43,9 @@ def merge_tokenizers(donor: Path, instruct: Path, target: Path) -> Path:
 def _missing(template, donor: Tokenizer) -> list[AddedToken]:
     present = {token.content for token in donor.get_added_tokens_decoder().values()}
     added = sorted(template.backend_tokenizer.get_added_tokens_decoder().items())
-    missing = [token for _, token in added if token.content not in present]
+    pieces = template.backend_tokenizer.get_vocab(with_added_tokens=False)
+    # Gemma lists its runs of spaces as added tokens, but they are ordinary pieces: the donor has its own.
+    missing = [t for _, t in added if t.content not in present and (t.special or t.content not in pieces)]
     named = {token.content for token in missing}
     # A role may name an ordinary token that the donor's vocabulary no longer has.
     roles = [name for name in template.special_tokens_map.values() if isinstance(name, str)]
