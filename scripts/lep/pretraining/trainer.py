@@ -213,7 +213,7 @@ def make_trainer(
     )
     dataset = BlockDataset(blocks, steps * recipe.batch_size, seed)
     if recipe.packing == "masked" and document_start is None:
-        raise UserError("packing masked finds documents by their BOS, but this tokenizer has none; use packing plain")
+        raise UserError("packing masked finds documents by their BOS, but this tokenizer has none; use packing paper")
     batches = functools.partial(collate, document_start=document_start if recipe.packing == "masked" else None)
     trainer = EmbeddingTrainer(model, arguments, batches, dataset, callbacks=[schedule])
     trainer.head_learning_rate = recipe.head_learning_rate
