@@ -69,7 +69,9 @@ def smaller(endpoint: str) -> dict:
         "evaluation": {"jobs": "stage", "max_prompt_tokens": 512, "limit": 2, "bootstrap_draws": 100,
                        "max_new_tokens": few},
         "report": {"samples": {"prompts": 2, "max_new_tokens": 8}},
-        "plan": {"text": {"megabytes": 1, "tokens": 100000}, "models": {"meta-llama/Meta-Llama-3-8B": shape}},
+        # The plan is that of H100s: the smoke job measures a CPU beside it.
+        "plan": {"smoke_factor": 1e12, "text": {"megabytes": 1, "tokens": 100000},
+                 "models": {"meta-llama/Meta-Llama-3-8B": shape}},
     }  # fmt: skip
 
 
@@ -149,9 +151,12 @@ def test_every_table_is_there(results: Path) -> None:
     assert (results / "paper/paper.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_preflight_came_first(said: str) -> None:
+def test_preflight_and_smoke_job_came_first(said: str, results: Path) -> None:
     assert "model meta-llama/Meta-Llama-3-8B: fetched" in said
     assert "dataset dichspace/darulm: fetched" in said
+    assert json.loads((results / "smoke.json").read_text())[0]["what"] == "a step of pre-training"
+    trained = (results / "pretraining/llama/extended/manifest.json").stat().st_mtime
+    assert (results / "smoke.json").stat().st_mtime < trained
 
 
 def test_only_what_is_read_was_fetched(results: Path, cluster: Cluster) -> None:
