@@ -62,11 +62,13 @@ def merge_settings(paths: list[Path]) -> dict:
     merged: dict = {}
     for path in paths:
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise UserError(f"{path} does not exist; give an existing configuration file") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{path} is not YAML: {error}") from None
+        if not isinstance(values or {}, dict):
+            raise UserError(f"{path} must be a mapping of settings, such as `families:`")
         merged = _merge(merged, values or {})
     return merged
 

@@ -164,7 +164,7 @@ def as_paths(paths: Paths) -> list[Path]:
 def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, row) of a CSV file; `UserError` if a column or a field is missing."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8-sig", newline="") as file:  # spreadsheets write a mark in front
             reader = csv.DictReader(file)
             missing = [column for column in columns if column not in (reader.fieldnames or ())]
             if missing:
@@ -177,6 +177,10 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[
                 yield reader.line_num, row
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the step that writes it") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from None
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}; write plain text in UTF-8") from None
 
 
 def _check_names(row: dict[str, str], where: str, families: set[str]) -> None:
