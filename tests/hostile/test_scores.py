@@ -96,8 +96,8 @@ def test_a_byte_order_mark_is_no_fault(read, data: bytes, tmp_path: Path) -> Non
     assert outcome(read, tmp_path / "given.csv", kept=tmp_path) == ""
 
 
-KINDS = [(read_scores, GOOD), (read_metrics, GOOD_METRICS), (read_published, GOOD_PUBLISHED), (read_samples, GOOD_SAMPLES),
-         (lambda path: merge_settings([path]), CONFIG)]  # fmt: skip
+KINDS = [(read_scores, GOOD), (read_metrics, GOOD_METRICS), (read_published, GOOD_PUBLISHED),
+         (read_samples, GOOD_SAMPLES), (lambda path: merge_settings([path]), CONFIG)]  # fmt: skip
 
 
 @held
