@@ -104,7 +104,7 @@ rule find_copy_texts:
     input:
         documents="<results>/corpus/train.jsonl",
     output:
-        temp(directory("<results>/parts/copy_texts/{part}")),
+        directory("<results>/parts/copy_texts/{part}"),
     log:
         "<logs>/find_copy_texts/{part}.log",
     benchmark:

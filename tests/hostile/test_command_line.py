@@ -96,7 +96,8 @@ def test_nonsense_is_refused(
 
 
 ARGUMENTS = ["--cores", "all", "0", "-1", "2", "--configfile", "--config", "-C", "seed=1", "=", "families.yaml",
-             "absent", "--", "-n", "--profile", "", "--configfile=", "é", "--cores=x", "-Ca=1", "\x00", "-"]  # fmt: skip
+             "absent", "--", "-n", "--profile", "", "--configfile=", "é", "--cores=x", "-Ca=1", "\x00",
+             "-"]  # fmt: skip
 
 
 @held

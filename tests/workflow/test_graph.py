@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fixtures.checkout import ROOT
 from fixtures.configuration import OVERLAYS, SCALES, configuration
-from fixtures.workflow import dry_run, no_network, pretended_slurm, snakemake
+from fixtures.workflow import batches, dry_run, no_network, pretended_slurm, snakemake
 from lep.planning.schedule import Job, read_jobs
 
 
@@ -227,9 +227,7 @@ def test_fetch_all_names_all_that_uses_the_network(checkout: Path) -> None:
 def test_a_run_starts_with_its_checks(checkout: Path, tmp_path: Path) -> None:
     """Where one fails no job starts; to fetch, only the network is needed."""
     overlay = tmp_path / "overlay.yaml"
-    overlay.write_text(
-        json.dumps({"preflight": True, "compute": {"gpus_per_job": 99}, "pretraining": {"batch_size": 99}})
-    )
+    overlay.write_text(json.dumps({"preflight": True, "compute": {"gpus_per_job": 99}, **batches(99)}))
     command = [*no_network(), *snakemake(str(overlay), "--cores", "1", "--nolock", "--until")]
     environment = pretended_slurm(tmp_path)
     failure = "a training job asks for 99 GPUs, but nodes"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.checkout import ROOT
-from fixtures.workflow import pretended_slurm
+from fixtures.workflow import batches, pretended_slurm
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
@@ -42,7 +42,7 @@ def test_preflight_prints_what_it_finds_and_fails_with_it(checkout: Path, tmp_pa
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(r"^ok      versions: Python .* as pinned\nok      partitions: ", result.stdout, re.MULTILINE)
     overlay = tmp_path / "overlay.yaml"
-    overlay.write_text(json.dumps({"compute": {"gpus_per_job": 99}, "pretraining": {"batch_size": 99}}))
+    overlay.write_text(json.dumps({"compute": {"gpus_per_job": 99}, **batches(99)}))
     result = make(checkout, "preflight", f"ARGS=--configfile {overlay}", environment=environment)
     assert result.returncode != 0
     assert re.search(r"^FAILED  partitions: a training job asks for 99 .*\n        -> ", result.stdout, re.MULTILINE)

@@ -28,7 +28,9 @@ def vocabulary_model(run: Run, family: str, vocabulary: str) -> str:
 
 
 def vocabulary_models(run: Run) -> dict[str, str]:
-    """The SentencePiece model of each new vocabulary, by family/vocabulary."""
+    """The SentencePiece model of each new vocabulary, by family/vocabulary; published donors bring theirs ready."""
+    if run.adopts_donors:
+        return {}
     return {
         f"{f}/{v}": vocabulary_model(run, f, v) for f, family in run.families.items() for v in family["vocabularies"]
     }
