@@ -185,11 +185,14 @@ def test_the_judge_graded_every_answer(results: Path, cluster: Cluster) -> None:
 
 def test_published_donors_take_the_place_of_the_training(cluster: Cluster, said: str) -> None:
     """From a checkpoint in a folder of its repository, among others with the states of their optimisers."""
-    repository = PAPER["families"][0]["published_donors"]["bpe"]["path"]
+    repository = PAPER["families"][0]["published_donors"]["extended"]["path"]
     cluster.hub.put(repository, COMMIT, checkpoints(STAND_INS / "mistral/base", (20000, 30000)))
-    cluster.write("donors", {"donor": "published", "subset": {"families": ["mistral"], "vocabularies": ["bpe"]}})
-    adopted = "results/paper/pretraining/mistral/bpe/manifest.json"
-    donor = "results/paper/sources/donors/mistral/bpe/manifest.json"
+    every = families()
+    every[0]["calibrated"] = [{"vocabulary": "extended", "calibrations": ["saiga_copy"]}]  # Figure 3 shows it
+    subset = {"families": ["mistral"], "vocabularies": ["extended"]}
+    cluster.write("donors", {"donor": "published", "families": every, "subset": subset})
+    adopted = "results/paper/pretraining/mistral/extended/manifest.json"
+    donor = "results/paper/sources/donors/mistral/extended/manifest.json"
     sources = [f"results/paper/sources/models/mistral/{role}/manifest.json" for role in ("base", "instruct")]
     cluster.run(donor, *sources, online=True, overlays=("smaller", "donors"))
     cluster.run(adopted, online=False, overlays=("smaller", "donors"))
