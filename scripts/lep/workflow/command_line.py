@@ -54,9 +54,11 @@ def check_command_line(words: Sequence[str], used: Sequence[str | Path]) -> None
                 f"{names[0]} is given {len(given)} times, and Snakemake uses the last one alone; give it once: "
                 f"{names[0]} {' '.join(word for found in given for word in found)}"
             )
-    for option, found in options:
-        if option == "--profile":
-            _check_profile(found[0] if found else "", options, [Path(file).resolve() for file in used])
+    # A workflow profile that names configuration files takes the place of those of the profile: so it is meant.
+    for option in ("--workflow-profile", "--profile"):
+        names = [found[0] for given, found in options if given == option and found]
+        if names and _check_profile(names[-1], options, [Path(file).resolve() for file in used]):
+            break
 
 
 def describe(scale: str, words: Sequence[str], used: Sequence[str | Path]) -> str:
@@ -88,10 +90,11 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         yield option, found
 
 
-def _check_profile(name: str, options: list[tuple[str, list[str]]], used: list[Path]) -> None:
+def _check_profile(name: str, options: list[tuple[str, list[str]]], used: list[Path]) -> bool:
+    """Refuse what takes the place of a profile's configuration; whether the profile names configuration files."""
     folder = Path(name)
     if not (folder / "config.yaml").is_file():
-        return  # none of ours: Snakemake looks for it in other places too
+        return False  # none of ours: Snakemake looks for it in other places too
     profile = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
     files = profile.get("configfile", profile.get("configfiles")) or []
     files = [files] if isinstance(files, str) else files
@@ -103,6 +106,7 @@ def _check_profile(name: str, options: list[tuple[str, list[str]]], used: list[P
         )
     if profile.get("config") and any(option in _VALUES for option, _ in options):
         raise UserError(f"--config takes the place of `config` in the profile {name}; give its values in one of them")
+    return bool(files)
 
 
 def _check_cores(values: Sequence[str]) -> None:

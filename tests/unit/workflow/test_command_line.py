@@ -105,3 +105,15 @@ class TestMake:
         result = make("help", cwd=tmp_path / "my papers")
         assert result.returncode != 0
         assert "Snakemake cannot work below a folder with a space in its name" in result.stderr
+
+
+def test_a_workflow_profile_may_name_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files take the place of the profile's on purpose; those of the command line may not take theirs."""
+    monkeypatch.chdir(tmp_path)
+    for name, files in (("site", ["paper.yaml"]), ("part", ["ci.yaml", "slice.yaml"])):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(f"configfile: {files}\n".replace("'", '"'), encoding="utf-8")
+    words = ["--profile", "site", "--workflow-profile", "part"]
+    check_command_line(words, ["ci.yaml", "slice.yaml"])
+    with pytest.raises(UserError, match=r"takes the place of ci.yaml, slice.yaml of the profile part"):
+        check_command_line([*words, "--configfile", "mine.yaml"], ["mine.yaml"])
