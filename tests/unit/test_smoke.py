@@ -66,6 +66,11 @@ def test_all_pieces_of_work_are_measured(tmp_path: Path) -> None:
     assert not (tmp_path / "work").exists()
 
 
+def test_published_donors_need_no_step_of_pretraining(tmp_path: Path) -> None:
+    found = smoke(config(donor="published"), ROOT, tmp_path / "work")
+    assert [entry.what.split(" of ")[1].split()[0] for entry in found] == ["calibration", "16"]
+
+
 @pytest.mark.parametrize(("factor", "code"), [(1e9, 0), (1.000001, 1)])
 def test_the_command_exits_with_what_it_found(factor: float, code: int, tmp_path: Path) -> None:
     """Also in two processes, as a training of two GPUs starts."""

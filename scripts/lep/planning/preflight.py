@@ -177,7 +177,7 @@ def check_memory(config: Mapping, root: Path) -> Iterator[Finding]:
         return
     run, costs, device = Run(config, root), CostModel(config, root), config["plan"]["device"]
     sizes = {}
-    for family, vocabulary in adapted(run):
+    for family, vocabulary in () if run.adopts_donors else adapted(run):
         cost = costs.cost("pretrain", {"family": family, "vocabulary": vocabulary})
         sizes[f"pre-training {family}/{vocabulary}"] = cost.device_bytes
     for family in run.families:
@@ -195,7 +195,7 @@ def check_memory(config: Mapping, root: Path) -> Iterator[Finding]:
         )
         yield Finding(NOTE, what, remedy)  # only an estimate, so not a failure
     else:
-        most = max(sizes.values()) / 1e9
+        most = max(sizes.values(), default=0) / 1e9
         have = f"{device['memory_gb']} GB available ({device['name']})"
         yield Finding(OK, f"GPU memory: about {most:.0f} GB needed at most, {have}")
 

@@ -9,6 +9,8 @@ import yaml
 from fixtures.checkout import ROOT
 from fixtures.configuration import configuration
 from lep.planning.cost import CostModel
+from lep.planning.finding import OK
+from lep.planning.preflight import check_memory
 from lep.workflow.models import adapted, calibrations
 from lep.workflow.run import Run
 from lep.workflow.settings import apply_subset, check_settings
@@ -58,6 +60,11 @@ def test_every_job_fits_the_card() -> None:
     assert max(sizes.values()) < 48
     # The next smaller kind of card does not hold them all.
     assert max(sizes.values()) > 40
+
+
+def test_preflight_counts_no_training_that_donors_replace() -> None:
+    (finding,) = check_memory(apply_subset(one_gpu()), ROOT)
+    assert (finding.state, "pre-training" in finding.what) == (OK, False)
 
 
 def test_the_table_of_memory_is_what_the_shapes_give() -> None:
