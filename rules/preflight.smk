@@ -89,6 +89,7 @@ onstart:
                 "lep.planning.preflight",
                 "--config",
                 file.name,
+                *(["--here"] if workflow.local_exec else []),
             ]
             checked = subprocess.run(
                 command, env=os.environ | {"HF_HUB_OFFLINE": "0"}

@@ -15,14 +15,14 @@ OLDEST_DRIVER = {11: (450, 80), 12: (525, 60), 13: (580, 0)}
 KERNEL_CACHE_GB = 1  # room for the kernels that Triton compiles
 
 
-def check_gpu_software(config: Mapping) -> Iterator[Finding]:
+def check_gpu_software(config: Mapping, cluster: bool) -> Iterator[Finding]:
     """A run with GPUs finds what its kernels need.
 
-    On a cluster the look is at this node, and compute nodes may differ: what is missing here is a note.
+    On a `cluster` the look is at this node, and compute nodes may differ: what is missing here is a note.
     """
     if not config["compute"]["gpus_per_job"]:
         return
-    missing = NOTE if shutil.which("sinfo") else FAILED
+    missing = NOTE if cluster else FAILED
     yield from _torch_and_driver(missing)
     yield _compiler(missing)
     yield _kernel_cache(missing)

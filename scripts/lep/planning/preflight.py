@@ -1,9 +1,9 @@
 """Checks before the first job of a run: versions, access to the hub, partitions, GPUs, memory, disk.
 
-    python -m lep.planning.preflight --config results/paper/config.yaml
+    python -m lep.planning.preflight --config results/paper/config.yaml [--here]
 
-`--config` is the resolved configuration, as YAML or JSON. Each check prints a line. A failure says what to do and sets
-the exit code to 1.
+`--config` is the resolved configuration, as YAML or JSON. `--here`: the jobs run on this machine, so SLURM is not asked
+even where there is one. Each check prints a line. A failure says what to do and sets the exit code to 1.
 """
 
 import argparse
@@ -38,17 +38,17 @@ OLDEST_PYTHON = (3, 11)
 PARTITIONS = "slurm/partitions.yaml"
 
 
-def preflight(config: Mapping, root: Path) -> list[Finding]:
-    """Findings of all checks. `root` is the folder of the Snakefile."""
-    run = Run(config, root)
+def preflight(config: Mapping, root: Path, here: bool = False) -> list[Finding]:
+    """Findings of all checks. `root` is the folder of the Snakefile; `here`: jobs run on this machine, not on SLURM."""
+    run, cluster = Run(config, root), not here and shutil.which("sinfo") is not None
     looked = look_up(run)
     checks = (
         check_versions(root),
         check_sources(looked, run),
         check_packages(config, root),
-        check_judge(config, root),
-        check_devices(config, root),
-        check_gpu_software(config),
+        check_judge(config, root, cluster),
+        check_devices(config, root, cluster),
+        check_gpu_software(config, cluster),
         check_memory(config, root),
         check_disk(config, root, looked),
     )
@@ -83,15 +83,18 @@ def check_packages(config: Mapping, root: Path) -> Iterator[Finding]:
             yield Finding(NOTE, f"package {row['name']}: not in {config['data']['local_dir']}, pip will fetch it")
 
 
-def check_judge(config: Mapping, root: Path) -> Iterator[Finding]:
-    """A judge behind an endpoint gives a grade, asked from here, unless all answers are graded already."""
+def check_judge(config: Mapping, root: Path, cluster: bool) -> Iterator[Finding]:
+    """A judge behind an endpoint gives a grade, asked from here, unless all answers are graded already.
+
+    The jobs of a `cluster` need an address that other nodes reach.
+    """
     run, remedy = Run(config, root), "start the judge and name it in calibration.judge, or leave out calibration self"
     families = [f for f in run.families if any(CALIBRATIONS[name].own_answers for *_, name in calibrations(run, f))]
     graded = all((root / run.manifest("grades", family)).is_file() for family in families)
     if config["calibration"]["judge"]["backend"] != "openai" or graded:
         return
     judge = parse_job(JudgeSettings, {**judge_settings(run), "attempts": 2}, "calibration.judge")
-    if shutil.which("sinfo") and (fault := elsewhere_fault(judge.endpoint)):
+    if cluster and (fault := elsewhere_fault(judge.endpoint)):
         yield Finding(FAILED, f"judge: {fault}", remedy)
         return
     try:
@@ -102,10 +105,10 @@ def check_judge(config: Mapping, root: Path) -> Iterator[Finding]:
         yield Finding(OK, f"judge: {judge.model} at {judge.endpoint} gives grades")
 
 
-def check_devices(config: Mapping, root: Path) -> Iterator[Finding]:
-    """There are enough GPUs: in the partitions of a cluster with SLURM, else in this machine."""
+def check_devices(config: Mapping, root: Path, cluster: bool) -> Iterator[Finding]:
+    """There are enough GPUs: in the partitions of a `cluster` with SLURM, else in this machine."""
     wanted = config["compute"]["gpus_per_job"]
-    if shutil.which("sinfo"):
+    if cluster:
         yield from _partitions(wanted, root)
         return
     if not wanted:
@@ -241,9 +244,11 @@ def main() -> None:
     """Command line of the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True, help="the resolved configuration, as YAML or JSON")
+    parser.add_argument("--here", action="store_true", help="the jobs run on this machine: SLURM is not asked")
     given = parser.parse_args()
     with logged():
-        findings = preflight(yaml.safe_load(given.config.read_text(encoding="utf-8")), Path.cwd())
+        config = yaml.safe_load(given.config.read_text(encoding="utf-8"))
+        findings = preflight(config, Path.cwd(), given.here)
     print("\n".join(map(str, findings)), flush=True)
     sys.exit(any(finding.state == FAILED for finding in findings))
 

@@ -43,8 +43,8 @@ def hub() -> Iterator[HubStub]:
         yield stub
 
 
-def devices(config: dict) -> list[Finding]:
-    return list(preflight.check_devices(config, ROOT))
+def devices(config: dict, cluster: bool = False) -> list[Finding]:
+    return list(preflight.check_devices(config, ROOT, cluster))
 
 
 def test_versions_are_those_of_the_requirements(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_versions_are_those_of_the_requirements(tmp_path: Path) -> None:
 
 def test_partitions_must_exist(commands: Path) -> None:
     program(commands, "sinfo", "cpu|(null)\ndebug|gpu:h100:8(S:0-1)\n")
-    (found,) = devices(configuration("paper"))
+    (found,) = devices(configuration("paper"), cluster=True)
     assert found.state == FAILED
     assert "gpu of slurm/partitions.yaml do not exist; this cluster has cpu, debug" in found.what
 
@@ -70,14 +70,14 @@ def test_partitions_must_exist(commands: Path) -> None:
 )
 def test_partitions_have_the_gpus(resources: str, state: str, commands: Path) -> None:
     program(commands, "sinfo", f"cpu|(null)\ngpu|gpu:a100:2\ngpu|{resources}\n")
-    (found,) = devices(configuration("paper"))
+    (found,) = devices(configuration("paper"), cluster=True)
     assert found.state == state
     assert "asks for 8" in found.what
 
 
 def test_a_silent_controller_is_named(commands: Path) -> None:
     program(commands, "sinfo", "", code=1)
-    (found,) = devices(configuration("paper"))
+    (found,) = devices(configuration("paper"), cluster=True)
     assert (found.state, "sinfo fails" in found.what) == (FAILED, True)
 
 
@@ -125,9 +125,9 @@ def test_memory_is_compared_with_the_device() -> None:
     assert "pre-training mistral/bpe" in found.what
 
 
-def judged(address: str, root: Path = ROOT, **changes: object) -> list[Finding]:
+def judged(address: str, root: Path = ROOT, cluster: bool = False, **changes: object) -> list[Finding]:
     config = configuration("paper", calibration={"judge": {"endpoint": address}}, **changes)
-    return list(preflight.check_judge(config, root))
+    return list(preflight.check_judge(config, root, cluster))
 
 
 def test_the_judge_is_asked_for_a_grade(commands: Path, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_the_judge_is_asked_for_a_grade(commands: Path, tmp_path: Path) -> None:
         assert "refused: HTTP 401; check the key (LEP_JUDGE_KEY)" in found.what
         asked = len(stub.asked)
         assert judged(stub.address, families=[]) == []
-        assert list(preflight.check_judge(configuration(), ROOT)) == []  # a stand-in grades
+        assert list(preflight.check_judge(configuration(), ROOT, cluster=False)) == []  # a stand-in grades
         graded = tmp_path / "results/paper/grades/llama/manifest.json"
         graded.parent.mkdir(parents=True)
         graded.touch()
@@ -158,12 +158,22 @@ def test_the_judge_is_asked_for_a_grade(commands: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.0.1", "[::1]", "0.0.0.0", "my.localhost"])
-def test_a_judge_on_every_node_is_none(host: str, commands: Path) -> None:
-    program(commands, "sinfo", "cpu|(null)\n")
-    (found,) = judged(f"http://{host}:8000/v1")
+def test_a_judge_on_every_node_is_none(host: str) -> None:
+    (found,) = judged(f"http://{host}:8000/v1", cluster=True)
     assert found.state == FAILED
     assert "names whichever node a job runs on" in found.what
     assert "http://node17:8000/v1" in found.what
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_slurm_is_asked_only_where_it_runs_the_jobs(here: bool, commands: Path, tmp_path: Path) -> None:
+    """With the local executor a SLURM that is installed, or down, says nothing about the run."""
+    program(commands, "sinfo", "", code=1)
+    asked = tmp_path / "asked"
+    (commands / "sinfo").write_text(f"#!/bin/sh\necho >> {asked}\nexit 1\n")
+    found = preflight.preflight(configuration(), ROOT, here)
+    assert asked.exists() is not here
+    assert any("sinfo fails" in finding.what for finding in found) is not here
 
 
 def test_packages_are_checked_by_hash(tmp_path: Path) -> None:
