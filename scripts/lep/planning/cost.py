@@ -297,6 +297,7 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
 }
 # Rules whose processes load torch and a model.
 _HEAVY = {
-    "unpack_model", "tune_instruct", "merge_instruct", "import_model", "initialise_embeddings", "pretrain", "pretrain_sweep", "adopt_donor", "propagate_embeddings",
+    "unpack_model", "tune_instruct", "merge_instruct", "import_model", "initialise_embeddings", "pretrain",
+    "pretrain_sweep", "adopt_donor", "propagate_embeddings",
     "answer_prompts", "calibrate", "merge_calibrated", "evaluate_part", "evaluate", "sample_answers",
 }  # fmt: skip

@@ -148,4 +148,6 @@ def is_packaged(reference: Mapping) -> bool:
 
 def is_local(reference: Mapping) -> bool:
     """Whether a reference to a model names a folder, else an id of the hub or a file of a package."""
-    return not is_packaged(reference) and (Path(reference["path"]).is_absolute() or reference["path"].startswith((".", "data/")))
+    return not is_packaged(reference) and (
+        Path(reference["path"]).is_absolute() or reference["path"].startswith((".", "data/"))
+    )

@@ -39,6 +39,7 @@ CLASSES = {
     "answer_prompts": AnswerJob,
     "grade_answers": GradeJob,
     "calibrate": CalibrateJob,
+    "tune_instruct": CalibrateJob,
     "evaluate": EvaluateJob,
     "evaluate_part": EvaluateJob,
     "sample_answers": SampleJob,
@@ -61,6 +62,7 @@ def targets(run: Run) -> Iterator[tuple[str, ...]]:
         yield "adopt_donor" if run.adopts_donors else "pretrain", family, vocabulary
     for name, rates in sweep_runs(run).items():
         yield from (("pretrain_sweep", *name.split("/"), rate) for rate in rates)
+    yield from (("tune_instruct", family) for family in run.families if run.tunes_instruct(family))
     for place in evaluations(run):
         yield "evaluate", *place
         if run.config["evaluation"]["jobs"] == "group":
@@ -84,7 +86,7 @@ def test_every_job_is_one_of_its_module(scale: str) -> None:
 
 
 def test_every_rule_was_asked() -> None:
-    runs = [run_of(scale) for scale in ("mini", "ci", "paper", WITH_PUBLISHED_DONORS)]
+    runs = [run_of(scale) for scale in ("mini", "ci", "laptop", "paper", WITH_PUBLISHED_DONORS)]
     assert {rule for run in runs for rule, *_ in targets(run)} == JOBS.keys() == MODULES.keys() == CLASSES.keys()
 
 
