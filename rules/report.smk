@@ -390,11 +390,7 @@ rule run_checks:
         scores=rules.gather_scores.output.scores,
         metrics=rules.gather_metrics.output.metrics,
         published="data/published_scores.csv",
-        training="<results>/corpus/train.jsonl",
-        heldout=[
-            "<results>/corpus/validation.jsonl",
-            "<results>/corpus/benchmark.jsonl",
-        ],
+        overlaps=expand("<results>/parts/overlap/{part}.json", part=PARTS),
         tables=expand("<results>/tables/table{number}.md", number=TABLES),
         evaluations=rules.gather_scores.input.scores,
         run=rules.identify_run.output.run,

@@ -3,15 +3,16 @@
 A check is a function that raises `CheckError` with a message. Unlike a claim, a check must hold.
 """
 
+import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from lep.config import UserError
-from lep.files import read_jsonl, write_text
+from lep.files import write_text
 from lep.log import logger
 from lep.manifest import read_manifest, verify
 from lep.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Family, micro_average, parse_families
@@ -20,7 +21,6 @@ from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, re
 from lep.report.special_rows import differing_rows
 
 ROUNDING = 0.001  # the paper's values have three decimal places
-OVERLAP_FROM = 40  # characters; shorter paragraphs, such as names and greetings, may occur twice by chance
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -37,8 +37,7 @@ class Facts:
     scores: Scores
     metrics: Metrics
     published: list[Published]  # the paper's rows
-    training: list[Path]  # JSONL files of training documents
-    heldout: list[Path]  # JSONL files of held-out documents
+    overlaps: list[Path]  # what each part of the training text shares with held-out text, by `find_overlap`
     manifests: list[Path]  # folders of published artefacts
     propagated: dict[Path, Path]  # folder of a LEP model -> folder of its instruct model
     donors: dict[str, Path]  # family/vocabulary -> folder of the donor
@@ -54,8 +53,7 @@ def run_checks(
     metrics: Path,
     published: Path,
     target: Path,
-    training: Paths = (),
-    heldout: Paths = (),
+    overlaps: Paths = (),
     manifests: Paths = (),
     propagated: dict[str, str] | None = None,
     donors: dict[str, str] | None = None,
@@ -69,7 +67,7 @@ def run_checks(
     """
     facts = Facts(
         parse_families(families), models, read_scores(scores), read_metrics(metrics), read_published(published),
-        as_paths(training), as_paths(heldout), [_folder(path) for path in as_paths(manifests)],
+        as_paths(overlaps), [_folder(path) for path in as_paths(manifests)],
         {_folder(a): _folder(b) for a, b in (propagated or {}).items()},
         {name: _folder(path) for name, path in (donors or {}).items()}, as_paths(tables),
         as_paths(evaluations), Path(scores),
@@ -136,16 +134,11 @@ def check_micro_formula_published(facts: Facts) -> None:
 
 
 def check_no_overlap(facts: Facts) -> None:
-    """Training and held-out text share no group of documents and no paragraph of `OVERLAP_FROM` characters or more."""
-    groups: set[str] = set()
-    paragraphs: dict[str, str] = {}
-    for document in _documents(facts.heldout):
-        groups.add(document["group"])
-        paragraphs |= dict.fromkeys(_paragraphs(document), document["id"])
-    for document in _documents(facts.training):
-        _require(document["group"] not in groups, f"{document['id']}: its group is in both training and held-out text")
-        for text in _paragraphs(document):
-            _require(text not in paragraphs, f"{document['id']} repeats held-out {paragraphs.get(text)}: {text[:60]!r}")
+    """No part of the training text shares a group of documents or a paragraph with held-out text."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in facts.overlaps]
+    _require(any(part["documents"] for part in found), "no training document was compared with held-out text")
+    first = [message for part in found for message in part["first"]]
+    _require(not first, f"{sum(part['shared'] for part in found)} times; first: {'; '.join(first[:3])}")
 
 
 def check_manifests(facts: Facts) -> None:
@@ -244,15 +237,3 @@ def _require(condition: bool, message: str) -> None:
 def _folder(path: str | Path) -> Path:
     path = Path(path)
     return path.parent if path.name == "manifest.json" else path
-
-
-def _documents(paths: list[Path]) -> Iterator[dict]:
-    for path in paths:
-        yield from read_jsonl(path)
-
-
-def _paragraphs(document: dict) -> Iterator[str]:
-    for paragraph in document["paragraphs"]:
-        text = " ".join(paragraph["text"].casefold().split())
-        if len(text) >= OVERLAP_FROM:
-            yield text

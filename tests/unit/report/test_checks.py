@@ -21,6 +21,8 @@ from fixtures.report import (
 )
 from fixtures.report import read_rows as read_table
 from lep.config import UserError
+from lep.corpus.overlap import find_overlap
+from lep.files import write_json
 from lep.manifest import publish, staging
 from lep.names import parse_families, parse_model_name
 from lep.report import checks
@@ -42,8 +44,7 @@ class Run:
     scores: Path
     metrics: Path
     published: Path
-    training: list[Path]
-    heldout: list[Path]
+    overlaps: list[Path]
     manifests: list[Path]
     propagated: dict[str, str]
     donors: dict[str, str]
@@ -75,11 +76,21 @@ def run(files: Files, tmp_path: Path) -> Run:
     return Run(
         [model for family in parse_families(FAMILIES) for model in models_of(family)],
         files.scores, files.metrics, PUBLISHED,
-        [documents(tmp_path / "train.jsonl", "a", ["Совсем другой текст, и нигде больше он не встречается.", SHORT])],
-        [documents(tmp_path / "test.jsonl", "b", [LONG, SHORT])],
+        overlaps(tmp_path, "a", ["Совсем другой текст, и нигде больше он не встречается.", SHORT]),
         [tmp_path / "artefact" / "manifest.json"], {str(model): str(instruct / "manifest.json")},
         {"llama/bpe": donor(tmp_path / "donor", "cpt-100")}, tables, FAMILIES,
     )  # fmt: skip
+
+
+def overlaps(folder: Path, group: str, texts: list[str]) -> list[Path]:
+    """What each half of a training text of two documents shares with held-out text."""
+    other = "Ничего общего с ним этот второй документ не имеет."
+    files = [documents(folder / "train-1.jsonl", group, texts), documents(folder / "train-2.jsonl", "z", [other])]
+    (folder / "train.jsonl").write_bytes(b"".join(file.read_bytes() for file in files))
+    heldout, found = documents(folder / "test.jsonl", "b", [LONG, SHORT]), [folder / f"{n}.json" for n in range(2)]
+    for part, target in enumerate(found):
+        find_overlap(folder / "train.jsonl", part, 2, [heldout], target)
+    return found
 
 
 def documents(path: Path, group: str, texts: list[str]) -> Path:
@@ -156,11 +167,16 @@ def wrong_published(run: Run, folder: Path) -> Run:
 
 def repeated_paragraph(run: Run, folder: Path) -> Run:
     other_spelling = LONG.upper().replace(" ", "  ")
-    return replace(run, training=[*run.training, documents(folder / "more.jsonl", "c", [SHORT, other_spelling])])
+    return replace(run, overlaps=overlaps(folder, "c", [SHORT, other_spelling]))
 
 
 def repeated_group(run: Run, folder: Path) -> Run:
-    return replace(run, training=[*run.training, documents(folder / "more.jsonl", "b", [SHORT])])
+    return replace(run, overlaps=overlaps(folder, "b", [SHORT]))
+
+
+def nothing_compared(run: Run, folder: Path) -> Run:
+    write_json(folder / "0.json", {"documents": 0, "shared": 0, "first": []})
+    return replace(run, overlaps=[folder / "0.json"])
 
 
 def changed_artefact(run: Run, folder: Path) -> Run:
@@ -223,8 +239,9 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
     ("counts_and_chance", "chance", score(lambda r: with_value(r, SAIGA, "rcb", chance="1.5")), "chance of"),
     ("counts_and_chance", "low", score(lambda r: with_value(r, SAIGA, "rcb", chance="-0.1")), "chance of"),
     ("same_items", "", score(lambda r: with_value(r, SAIGA, "parus", n="7")), "parus (0 shots)"),
-    ("no_overlap", "paragraph", repeated_paragraph, "more/1 repeats held-out test/1"),
-    ("no_overlap", "group", repeated_group, "more/1: its group is in both"),
+    ("no_overlap", "paragraph", repeated_paragraph, "train-1/1 repeats held-out test/1"),
+    ("no_overlap", "group", repeated_group, "train-1/1: its group is in both"),
+    ("no_overlap", "nothing", nothing_compared, "no training document was compared"),
     ("manifests", "byte", changed_artefact, "does not match"),
     ("manifests", "missing", missing_file, "missing"),
     ("validation_improves", "equal", no_gain("4.21"), "llama/unigram/cpt-100: 4.21 bits"),
@@ -282,7 +299,7 @@ def test_all_checks_run_after_one_failed(run: Run, tmp_path: Path) -> None:
 
 
 def test_damaged_data_stops_no_other_check(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    documents(run.heldout[0], "b", [LONG]).write_text('{"id": "x", "group": "b", "paragraphs": 3}\n')
+    run.overlaps[0].write_text('{"documents": 3')
     (tmp_path / "model" / "tokenizer.json").write_text("[]")
     (tmp_path / "artefact" / "manifest.json").write_text("{")
     found = check(run, tmp_path / "checks.xml")
