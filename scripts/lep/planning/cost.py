@@ -124,9 +124,24 @@ class CostModel:
 
     # -- formulas, one for each slow rule
 
-    def _read_text(self, share: float = 1.0, threads: int = 1) -> Cost:
-        text = self.plan["text"]
-        return Cost(share * text["megabytes"] / (text["megabytes_per_second"] * threads))
+    def _read_text(self, rule: str, jobs: int, threads: int = 1) -> Cost:
+        """One of `jobs` jobs that read all text between them."""
+        speed = self.plan["text_megabytes_per_second"][rule] * threads
+        return Cost(self.plan["text"]["megabytes"] / jobs / speed)
+
+    def _join_text(self) -> Cost:
+        # Bytes are read, written and hashed, never parsed; the proof reads keys, a few bytes for each paragraph.
+        return Cost(3 * self.plan["text"]["megabytes"] / self.plan["disk_megabytes_per_second"])
+
+    def _choose_copies(self) -> Cost:
+        reserved = self.config["pretraining"]["reserve"] * self.plan["text"]["megabytes"]
+        return Cost(reserved / self.plan["text_megabytes_per_second"]["find_copy_texts"])
+
+    def _conversations(self, family: str, **_: str) -> Cost:
+        # Their text is tokenized: six bytes of Russian text for a token.
+        settings, given = self.config["calibration"], self.plan["conversations"]
+        number = given["number"] if settings["source"] == "hub" else settings["instructions"]
+        return Cost(number * given["tokens"] * 6 / 1e6 / self.plan["text_megabytes_per_second"]["pack_part"])
 
     def _sentencepiece(self, model_type: str, **_: str) -> Cost:
         # Two passes over the sample, then the training, which mostly runs on one thread.
@@ -261,14 +276,18 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "fetch_model": CostModel._fetched,
     "fetch_donor": lambda model, family, vocabulary: model._fetched(family),
     "fetch_dataset": lambda model, name: CostModel._fetched(model) if name != "instructions" else Cost(10.0),
-    "prepare_shard": lambda model, **_: model._read_text(1 / model.config["corpus"]["shards"]),
-    "build_corpus": lambda model: Cost(model.plan["text"]["megabytes"] / model.plan["disk_megabytes_per_second"]),
+    "prepare_shard": lambda model, shard: model._read_text("prepare_shard", model.config["corpus"]["shards"]),
+    "filter_shard": lambda model, shard: model._read_text("filter_shard", model.config["corpus"]["shards"]),
+    "build_corpus": CostModel._join_text,
     "train_sentencepiece": CostModel._sentencepiece,
-    "count_part": lambda model, **_: model._read_text(1 / model.config["corpus"]["parts"]),
-    "find_copy_texts": lambda model, **_: model._read_text(1 / model.config["corpus"]["parts"]),
+    "count_part": lambda model, part: model._read_text("count_part", model.config["corpus"]["parts"]),
+    "find_overlap": lambda model, part: model._read_text("find_overlap", model.config["corpus"]["parts"]),
+    "find_copy_texts": lambda model, part: model._read_text("find_copy_texts", model.config["corpus"]["parts"]),
+    "choose_copy_texts": CostModel._choose_copies,
     "pack_part": lambda model, **_: model._read_text(
-        1 / model.config["corpus"]["parts"], model.config["pretraining"]["packing_threads"]
+        "pack_part", model.config["corpus"]["parts"], model.config["pretraining"]["packing_threads"]
     ),
+    "make_calibration_data": CostModel._conversations,
     "import_model": lambda model, family, role: model._copied(family),
     "initialise_embeddings": CostModel._copied,
     "pretrain": CostModel._pretrain,
