@@ -12,12 +12,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from lep.config import UserError
+from lep.evaluation.scores import scores_again
 from lep.files import write_text
 from lep.log import logger
 from lep.manifest import read_manifest, verify
 from lep.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Family, micro_average, parse_families
 from lep.report.published import Published, read_published
-from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_rows, read_scores
+from lep.report.scores import SCORE_COLUMNS, Metrics, Paths, Scores, as_paths, read_metrics, read_rows, read_scores
 from lep.report.special_rows import differing_rows
 
 ROUNDING = 0.001  # the paper's values have three decimal places
@@ -42,7 +43,7 @@ class Facts:
     propagated: dict[Path, Path]  # folder of a LEP model -> folder of its instruct model
     donors: dict[str, Path]  # family/vocabulary -> folder of the donor
     tables: list[Path]  # tables as Markdown
-    evaluations: list[Path]  # scores.csv of every evaluation, covered by its manifest
+    evaluations: list[Path]  # scores.csv of every evaluation, beside its answers and its manifest
     joined: Path  # the file of `scores`
 
 
@@ -104,15 +105,29 @@ def check_rows_complete(facts: Facts) -> None:
 
 
 def check_scores_as_evaluated(facts: Facts) -> None:
-    """Each row of `scores.csv` is one of the evaluations, whose files have the hashes of their manifests."""
-    if not facts.evaluations:
-        return
-    wanted = Counter(tuple(row.items()) for path in facts.evaluations for _, row in read_rows(path, ()))
-    found = Counter(tuple(row.items()) for _, row in read_rows(facts.joined, ()))
-    for row in [*(found - wanted), *(wanted - found)]:
-        values = dict(row)
-        what = ", ".join(values.get(key, "") for key in ("model", "name", "metric", "value"))
-        _require(False, f"{facts.joined} is not what the evaluations gave: {what}; gather the scores again")
+    """The answers of each evaluation give the scores that it wrote, and all of these together are `scores.csv`."""
+    written: list[dict] = []
+    for path in facts.evaluations:
+        rows = _rows(path)
+        _compare(rows, scores_again(path.parent), path, "evaluate its models again", leave_out="step")
+        written += rows
+    if facts.evaluations:
+        _compare(_rows(facts.joined), written, facts.joined, "gather the scores again")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Scores as they are written; those of earlier versions name no engine."""
+    return [{"engine": ""} | row for _, row in read_rows(path, SCORE_COLUMNS[:-1])]
+
+
+def _compare(rows: list[dict], wanted: list[dict], path: Path, remedy: str, leave_out: str = "") -> None:
+    """Raise `CheckError` with the first row of a table that is not as it should be, or that it lacks."""
+    keys = [key for key in SCORE_COLUMNS if key != leave_out]
+    found, given = (Counter(tuple(row[key] for key in keys) for row in table) for table in (rows, wanted))
+    for values, what in [*((row, "has") for row in found - given), *((row, "lacks") for row in given - found)]:
+        row = dict(zip(keys, values, strict=True))
+        shown = ", ".join(row[key] for key in ("model", "name", "metric", "value"))
+        raise CheckError(f"{path} is not what the evaluations gave: it {what} {shown}; {remedy}")
 
 
 def check_micro_formula(facts: Facts) -> None:
