@@ -47,18 +47,18 @@ rule propagate_embeddings:
     input:
         base="<results>/models/{family}/base/manifest.json",
         instruct="<results>/models/{family}/instruct/manifest.json",
-        donor="<results>/models/{family}/{vocabulary}/donor/manifest.json",
+        donor="<results>/{seed}models/{family}/{vocabulary}/donor/manifest.json",
         operator=rules.make_operator.output.manifest,
         own=RUN.own_map,
     output:
         manifests=expand(
-            "<results>/models/{{family}}/{{vocabulary}}/{method}/manifest.json",
+            "<results>/{{seed}}models/{{family}}/{{vocabulary}}/{method}/manifest.json",
             method=RUN.methods,
         ),
     log:
-        "<logs>/propagate_embeddings/{family}/{vocabulary}.log",
+        "<logs>/{seed}propagate_embeddings/{family}/{vocabulary}.log",
     benchmark:
-        "<benchmarks>/propagate_embeddings/{family}/{vocabulary}.tsv"
+        "<benchmarks>/{seed}propagate_embeddings/{family}/{vocabulary}.tsv"
     conda:
         "../envs/train.yaml"
     threads: COMPUTE["threads"]
@@ -70,6 +70,6 @@ rule propagate_embeddings:
         seed=config["seed"],
         device=COMPUTE["device"],
     message:
-        "Propagating {wildcards.family}/{wildcards.vocabulary}"
+        "Propagating {wildcards.seed}{wildcards.family}/{wildcards.vocabulary}"
     script:
         "../scripts/propagate_embeddings.py"

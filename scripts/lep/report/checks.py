@@ -5,6 +5,7 @@ A check is a function that raises `CheckError` with a message. Unlike a claim, a
 
 import json
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from lep.config import UserError
+from lep.evaluation.samples import SAMPLES
 from lep.evaluation.scores import scores_again
 from lep.files import write_text
 from lep.log import logger
 from lep.manifest import read_manifest, verify
 from lep.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Family, micro_average, parse_families
+from lep.report.gather import gather_scores
 from lep.report.published import Published, read_published
 from lep.report.scores import SCORE_COLUMNS, Metrics, Paths, Scores, as_paths, read_metrics, read_rows, read_scores
 from lep.report.special_rows import differing_rows
@@ -41,7 +44,7 @@ class Facts:
     overlaps: list[Path]  # what each part of the training text shares with held-out text, by `find_overlap`
     manifests: list[Path]  # folders of published artefacts
     propagated: dict[Path, Path]  # folder of a LEP model -> folder of its instruct model
-    donors: dict[str, Path]  # family/vocabulary -> folder of the donor
+    donors: dict[Path, Path]  # folder of a donor -> scores.csv of the checkpoints that it was chosen from
     tables: list[Path]  # tables as Markdown
     evaluations: list[Path]  # scores.csv of every evaluation, beside its answers and its manifest
     joined: Path  # the file of `scores`
@@ -70,7 +73,7 @@ def run_checks(
         parse_families(families), models, read_scores(scores), read_metrics(metrics), read_published(published),
         as_paths(overlaps), [_folder(path) for path in as_paths(manifests)],
         {_folder(a): _folder(b) for a, b in (propagated or {}).items()},
-        {name: _folder(path) for name, path in (donors or {}).items()}, as_paths(tables),
+        {_folder(donor): Path(path) for donor, path in (donors or {}).items()}, as_paths(tables),
         as_paths(evaluations), Path(scores),
     )  # fmt: skip
     failures = {name: _failure(check, facts) for name, check in CHECKS.items()}
@@ -105,14 +108,17 @@ def check_rows_complete(facts: Facts) -> None:
 
 
 def check_scores_as_evaluated(facts: Facts) -> None:
-    """The answers of each evaluation give the scores that it wrote, and all of these together are `scores.csv`."""
-    written: list[dict] = []
+    """The answers of each evaluation give the scores that it wrote, and these, gathered again, give `scores.csv`."""
+    if not facts.evaluations:
+        return
     for path in facts.evaluations:
-        rows = _rows(path)
-        _compare(rows, scores_again(path.parent), path, "evaluate its models again", leave_out="step")
-        written += rows
-    if facts.evaluations:
-        _compare(_rows(facts.joined), written, facts.joined, "gather the scores again")
+        _compare(path, _rows(path), scores_again(path.parent), "evaluate its models again", leave_out="step")
+    first = read_manifest(facts.evaluations[0].parent)
+    answers = [path.with_name(SAMPLES) for path in facts.evaluations]
+    with tempfile.TemporaryDirectory() as scratch:
+        again = Path(scratch) / "scores.csv"
+        gather_scores(facts.evaluations, again, answers, first["config"]["bootstrap_draws"], first["seed"])
+        _compare(facts.joined, _rows(facts.joined), _rows(again), "gather the scores again")
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -120,7 +126,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return [{"engine": ""} | row for _, row in read_rows(path, SCORE_COLUMNS[:-1])]
 
 
-def _compare(rows: list[dict], wanted: list[dict], path: Path, remedy: str, leave_out: str = "") -> None:
+def _compare(path: Path, rows: list[dict], wanted: list[dict], remedy: str, leave_out: str = "") -> None:
     """Raise `CheckError` with the first row of a table that is not as it should be, or that it lacks."""
     keys = [key for key in SCORE_COLUMNS if key != leave_out]
     found, given = (Counter(tuple(row[key] for key in keys) for row in table) for table in (rows, wanted))
@@ -197,11 +203,13 @@ def check_same_items(facts: Facts) -> None:
 
 
 def check_donors(facts: Facts) -> None:
-    """The donor of LEP is the best checkpoint of Table 2."""
-    for name, folder in facts.donors.items():
+    """The donor of LEP is the best checkpoint of its pre-training."""
+    for folder, path in facts.donors.items():
+        scores = read_scores(path)
         used = read_manifest(folder)["facts"].get("checkpoint")
-        best = facts.scores.donor(*name.split("/")).rsplit("/", 1)[-1]
-        _require(used == best, f"{name}: LEP used {used}, the best of the scores is {best}")
+        family, vocabulary, _ = next(iter(scores.entries)).split("/")
+        best = scores.donor(family, vocabulary).rsplit("/", 1)[-1]
+        _require(used == best, f"{folder}: LEP used {used}, the best of {path} is {best}")
 
 
 def check_stand_ins_declared(facts: Facts) -> None:

@@ -52,7 +52,7 @@ class Run:
     overlaps: list[Path]
     manifests: list[Path]
     propagated: dict[str, str]
-    donors: dict[str, str]
+    donors: dict[str, Path]
     tables: list[Path]
     families: list[dict]
     evaluations: list[Path] = field(default_factory=list)
@@ -75,6 +75,11 @@ def run(files: Files, tmp_path: Path) -> Run:
     artefact = staging(tmp_path / "artefact")
     (artefact / "data.bin").write_bytes(b"\x00\x01")
     publish(artefact, tmp_path / "artefact", recipe_version=1)
+    pretraining = change_rows(
+        files.scores,
+        tmp_path / "pretraining.csv",
+        lambda row: row if row["model"].startswith("llama/bpe/cpt-") else None,
+    )
     tables = [tmp_path / f"table{n}.md" for n in (1, 2)]
     for table in tables:
         table.write_text("Mistral-7B (stand-in)")
@@ -83,7 +88,7 @@ def run(files: Files, tmp_path: Path) -> Run:
         files.scores, files.metrics, PUBLISHED,
         overlaps(tmp_path, "a", ["Совсем другой текст, и нигде больше он не встречается.", SHORT]),
         [tmp_path / "artefact" / "manifest.json"], {str(model): str(instruct / "manifest.json")},
-        {"llama/bpe": donor(tmp_path / "donor", "cpt-100")}, tables, FAMILIES,
+        {donor(tmp_path / "donor", "cpt-100"): pretraining}, tables, FAMILIES,
     )  # fmt: skip
 
 
@@ -160,20 +165,20 @@ def forged(change: Callable[[dict], dict], where: str, published: bool = False) 
             change_rows(scores, scores, change)
         if published:
             publish_again(scores.parent)
-        return evaluated(run, scores, folder)
+        return evaluated(run, [scores], folder)
 
     return forge
 
 
 def forged_joined(run: Run, folder: Path) -> Run:
-    found = evaluated(run, make_evaluation(folder / "evaluation"), folder)
+    found = evaluated(run, [make_evaluation(folder / "evaluation")], folder)
     return replace(found, scores=change_rows(found.scores, folder / "forged.csv", higher))
 
 
-def evaluated(run: Run, scores: Path, folder: Path) -> Run:
-    """A run whose scores come from one evaluation alone."""
-    gather_scores([scores], folder / "joined.csv")
-    return replace(run, scores=folder / "joined.csv", evaluations=[scores], models=[], families=[], donors={})
+def evaluated(run: Run, scores: list[Path], folder: Path) -> Run:
+    """A run whose scores come from these evaluations alone."""
+    gather_scores(scores, folder / "joined.csv", [path.with_name(SAMPLES) for path in scores], draws=20)
+    return replace(run, scores=folder / "joined.csv", evaluations=scores, models=[], families=[], donors={})
 
 
 def higher(row: dict) -> dict:
@@ -233,7 +238,8 @@ def no_gain(value: str) -> Callable[[Run, Path], Run]:
 
 
 def other_donor(run: Run, folder: Path) -> Run:
-    return replace(run, donors={"llama/bpe": donor(folder / "other", "cpt-050")})
+    (scores,) = run.donors.values()
+    return replace(run, donors={donor(folder / "other", "cpt-050"): scores})
 
 
 def special_row(matrix: str, row: int) -> Callable[[Run, Path], Run]:
@@ -287,7 +293,7 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
     ("manifests", "missing", missing_file, "missing"),
     ("validation_improves", "equal", no_gain("4.21"), "llama/unigram/cpt-100: 4.21 bits"),
     ("validation_improves", "worse", no_gain("4.3"), "4.21 before training"),
-    ("donors", "", other_donor, "llama/bpe: LEP used cpt-050, the best of the scores is cpt-100"),
+    ("donors", "", other_donor, "/other: LEP used cpt-050, the best of "),
     ("special_rows", "input", special_row("model.embed_tokens.weight", 5), "<s> (model.embed_tokens.weight) differ"),
     ("special_rows", "head", special_row("lm_head.weight", 6), "</s> (lm_head.weight) differ"),
     ("stand_ins_declared", "title", unnamed_title, "llama: stand_in is True"),
@@ -297,8 +303,16 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
 
 def test_a_good_run_passes(run: Run, tmp_path: Path) -> None:
     assert check(run, tmp_path / "checks" / "checks.xml") == dict.fromkeys(CHECKS)
-    assert not any(check(evaluated(run, make_evaluation(tmp_path / "e"), tmp_path), tmp_path / "checks.xml").values())
+    assert not any(check(evaluated(run, [make_evaluation(tmp_path / "e")], tmp_path), tmp_path / "checks.xml").values())
     assert {name for name, *_ in DEFECTS} == set(CHECKS)
+
+
+def test_scores_of_two_seeds_are_computed_again(run: Run, tmp_path: Path) -> None:
+    scores = [make_evaluation(tmp_path / name, seed=seed) for name, seed in (("a", 42), ("b", 43))]
+    good = evaluated(run, scores, tmp_path)
+    assert not any(check(good, tmp_path / "checks.xml").values())
+    change_rows(good.scores, good.scores, higher)
+    assert "it has llama/base, rcb, score" in check(good, tmp_path / "checks.xml")["scores_as_evaluated"]
 
 
 @pytest.mark.parametrize(("name", "kind", "defect", "message"), DEFECTS, ids=[f"{d[0]}-{d[1]}" for d in DEFECTS])
