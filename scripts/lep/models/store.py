@@ -67,10 +67,7 @@ def import_model(source: Path, target: Path, dtype: str | None = None) -> None:
     check_ids(tokenizer, matrices.input.shape[0], source)
     check_body(source)
     if tokenizer.eos_token is None:
-        raise UserError(
-            f"{source / SETTINGS} names no eos_token, which ends a document in training; add it (a model without BOS "
-            "needs no bos_token)"
-        )
+        raise UserError(f"{source / SETTINGS} names no eos_token, which ends a document in training; add it")
     _check_config(source, tokenizer)
     for path in _files(source, (CONFIG, GENERATION, "*.safetensors", *TOKENIZER_FILES, *_LEGAL)):
         _check_inside(path, source)
