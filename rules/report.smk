@@ -289,8 +289,7 @@ rule compare_methods:
         scores=rules.gather_scores.output.scores,
         samples=[
             RUN.evaluation(*place, "samples.jsonl.gz")
-            for place in models.evaluations(RUN)
-            if place[2] == "propagation"
+            for place in models.compared_evaluations(RUN)
         ],
         run=rules.identify_run.output.run,
     output:
@@ -310,6 +309,7 @@ rule compare_methods:
     params:
         families=recipes.families(RUN),
         methods=RUN.methods,
+        controls=config["propagation"]["controls"],
         draws=config["evaluation"]["bootstrap_draws"],
         seed=config["seed"],
     message:

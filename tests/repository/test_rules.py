@@ -4,6 +4,7 @@ import re
 
 from fixtures.rules import RULES, TEXT
 from lep.planning.cost import _FORMULAS, _HEAVY
+from lep.planning.text_cost import TEXT_SECONDS
 from lep.workflow.jobs import JOBS, MODULES
 
 
@@ -16,7 +17,7 @@ def test_jobs_are_rules_that_read_their_settings_and_run_their_module() -> None:
 
 
 def test_the_plan_has_formulas_for_rules() -> None:
-    assert RULES.keys() >= _FORMULAS.keys() | _HEAVY
+    assert RULES.keys() >= _FORMULAS.keys() | TEXT_SECONDS.keys() | _HEAVY
 
 
 def test_rules_that_fetch_are_known_as_such() -> None:

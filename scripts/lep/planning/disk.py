@@ -2,7 +2,7 @@
 
 from lep.names import CALIBRATIONS
 from lep.planning.cost import CostModel
-from lep.workflow.models import calibrations
+from lep.workflow.models import calibrations, controls
 from lep.workflow.run import is_local
 
 
@@ -19,12 +19,14 @@ def disk_parts(costs: CostModel) -> dict[str, int]:
         for vocabulary in settings["vocabularies"]:
             derived = shape.derived_bytes(costs.rows(family, vocabulary))
             # The initial model, the checkpoints and the propagated models; the donor is a link to a checkpoint.
-            parts["models"] += (1 + checkpoints + len(run.methods)) * derived
+            made = controls(run, family, vocabulary)
+            trained_again = "direct" in made  # with its initial model and last checkpoint
+            parts["models"] += (1 + checkpoints + len(run.methods) + len(made) + 2 * trained_again) * derived
             if run.adopts_donors:
                 parts["fetched models"] += shape.full_bytes(costs.rows(family, vocabulary))
                 continue
             # The work folder: a copy of each checkpoint, and two restart points with both moments of the optimiser.
-            parts["restart points"] += (checkpoints + 2 * 3) * derived
+            parts["restart points"] += (checkpoints + 2 * 3 + trained_again * (1 + 2 * 3)) * derived
             token_bytes = 2 if costs.rows(family, vocabulary) <= 2**16 else 4
             parts["packed corpora"] += plan["text"]["tokens"] * token_bytes
         for vocabulary, _, calibration in calibrations(run, family):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from darumeru.specs import GROUPS
 
-from lep.methods import CALIBRATED_METHOD
+from lep.methods import CALIBRATED_METHOD, CONTROLS, parse_controls
 from lep.names import ORIGINAL, ROLES
 from lep.workflow.run import Run, folder_of
 
@@ -38,6 +38,19 @@ def sweep_runs(run: Run) -> dict[str, dict[str, str]]:
     sweep = run.config["pretraining"]["sweep"]
     rates = [f"{rate:g}" for rate in sweep["learning_rates"]]  # 0.0002 and 2e-4 are one run
     return {name: {rate: run.manifest("sweep", name, rate) for rate in rates} for name in sweep["runs"]}
+
+
+def controls(run: Run, family: str, vocabulary: str) -> list[str]:
+    """The controls of the propagation that are made for a vocabulary."""
+    wanted = parse_controls(run.config["propagation"]["controls"])
+    chosen = vocabulary in run.families[family].get("control_vocabularies", ())
+    return [name for name in wanted if CONTROLS[name].is_made and chosen]
+
+
+def compared_evaluations(run: Run) -> list[tuple[str, str, str]]:
+    """(family, vocabulary, stage) of the evaluations that the methods of propagation are compared by."""
+    stages = {"propagation"} | ({"instruct"} if "original" in run.config["propagation"]["controls"] else set())
+    return [place for place in evaluations(run) if place[2] in stages and place[0] in run.families]
 
 
 def calibrations(run: Run, family: str) -> list[tuple[str, str, str]]:
@@ -78,7 +91,7 @@ def evaluated_models(run: Run, family: str, vocabulary: str, stage: str) -> dict
             for calibration in calibrations(run, family)
             if calibration[0] == vocabulary
         }
-    steps = run.checkpoints if stage == "pretraining" else run.methods
+    steps = run.checkpoints if stage == "pretraining" else [*run.methods, *controls(run, family, vocabulary)]
     return {f"{family}/{vocabulary}/{step}": run.model(family, vocabulary, step) for step in steps}
 
 
@@ -156,7 +169,7 @@ def all_manifests(run: Run) -> list[str]:
     sources = [run.model(family, role) for family in run.families for role in ROLES]
     sources += [run.model(other, "instruct") for other in run.comparators]
     steps = ("init", *run.checkpoints, "donor")
-    trained = [run.model(family, v, step) for family, v in adapted(run) for step in steps]
+    trained = [run.model(f, v, step) for f, v in adapted(run) for step in (*steps, *controls(run, f, v))]
     measured = [manifest for kind in measured_artefacts(run).values() for manifest in kind.values()]
     scored = [run.evaluation(*place) for place in evaluations(run)]
     return [run.manifest("corpus"), run.benchmark, *sources, *trained, *measured, *scored]
