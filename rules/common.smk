@@ -58,6 +58,7 @@ pathvars:
 
 
 wildcard_constraints:
+    seed=f"(?:{'|'.join(RUN.seeds)})",  # of the first seed nothing
     family="|".join([*RUN.families, *RUN.comparators]),
     role="|".join(ROLES),
     vocabulary="|".join(VOCABULARIES),

@@ -48,12 +48,13 @@ class CostModel:
         self.gpus = config["compute"]["gpus_per_job"]
 
     def cost(self, rule: str, wildcards: Mapping[str, str]) -> Cost:
-        """Cost of one job; a rule without a formula costs the start of a process."""
+        """Cost of one job, the same for all seeds; a rule without a formula costs the start of a process."""
+        named = {name: value for name, value in wildcards.items() if name != "seed"}
         if text_seconds := TEXT_SECONDS.get(rule):
-            cost = Cost(text_seconds(self.config, **wildcards))
+            cost = Cost(text_seconds(self.config, **named))
         else:
             formula = _FORMULAS.get(rule)
-            cost = formula(self, **wildcards) if formula else Cost(0.0)
+            cost = formula(self, **named) if formula else Cost(0.0)
         start = self.plan["start_seconds"] if rule in _HEAVY else 0.5
         return Cost(cost.seconds + start, cost.gpus, cost.device_bytes)
 

@@ -5,7 +5,6 @@ A check is a function that raises `CheckError` with a message. Unlike a claim, a
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ from lep.files import write_text
 from lep.log import logger
 from lep.manifest import read_manifest, verify
 from lep.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Family, micro_average, parse_families
+from lep.report.gather import mean_row, scored_rows
 from lep.report.published import Published, read_published
-from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_rows, read_scores
+from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_scores
 from lep.report.special_rows import differing_rows
 
 ROUNDING = 0.001  # the paper's values have three decimal places
@@ -40,7 +40,7 @@ class Facts:
     overlaps: list[Path]  # what each part of the training text shares with held-out text, by `find_overlap`
     manifests: list[Path]  # folders of published artefacts
     propagated: dict[Path, Path]  # folder of a LEP model -> folder of its instruct model
-    donors: dict[str, Path]  # family/vocabulary -> folder of the donor
+    donors: dict[Path, Path]  # folder of a donor -> scores.csv of the checkpoints that it was chosen from
     tables: list[Path]  # tables as Markdown
     evaluations: list[Path]  # scores.csv of every evaluation, covered by its manifest
     joined: Path  # the file of `scores`
@@ -69,7 +69,7 @@ def run_checks(
         parse_families(families), models, read_scores(scores), read_metrics(metrics), read_published(published),
         as_paths(overlaps), [_folder(path) for path in as_paths(manifests)],
         {_folder(a): _folder(b) for a, b in (propagated or {}).items()},
-        {name: _folder(path) for name, path in (donors or {}).items()}, as_paths(tables),
+        {_folder(donor): Path(path) for donor, path in (donors or {}).items()}, as_paths(tables),
         as_paths(evaluations), Path(scores),
     )  # fmt: skip
     failures = {name: _failure(check, facts) for name, check in CHECKS.items()}
@@ -104,15 +104,21 @@ def check_rows_complete(facts: Facts) -> None:
 
 
 def check_scores_as_evaluated(facts: Facts) -> None:
-    """Each row of `scores.csv` is one of the evaluations, whose files have the hashes of their manifests."""
+    """Each row of `scores.csv` is that of an evaluation, whose files have the hashes of their manifests.
+
+    Of a model with several seeds the value is their mean; the interval is of all seeds, and no evaluation has it.
+    """
     if not facts.evaluations:
         return
-    wanted = Counter(tuple(row.items()) for path in facts.evaluations for _, row in read_rows(path, ()))
-    found = Counter(tuple(row.items()) for _, row in read_rows(facts.joined, ()))
-    for row in [*(found - wanted), *(wanted - found)]:
-        values = dict(row)
-        what = ", ".join(values.get(key, "") for key in ("model", "name", "metric", "value"))
-        _require(False, f"{facts.joined} is not what the evaluations gave: {what}; gather the scores again")
+    wanted = scored_rows(facts.evaluations)
+    found = {key: rows[0] for key, rows in scored_rows([facts.joined]).items()}
+    for key in dict.fromkeys([*found, *wanted]):
+        row, evaluated = found.get(key), wanted.get(key)
+        free = {"low", "high"} if evaluated and len(evaluated) > 1 else set()
+        expected = mean_row(evaluated) if evaluated else None
+        same = row and expected and all(row[name] == value for name, value in expected.items() if name not in free)
+        what = ", ".join((row or expected)[name] for name in ("model", "name", "metric", "value"))
+        _require(bool(same), f"{facts.joined} is not what the evaluations gave: {what}; gather the scores again")
 
 
 def check_micro_formula(facts: Facts) -> None:
@@ -182,11 +188,13 @@ def check_same_items(facts: Facts) -> None:
 
 
 def check_donors(facts: Facts) -> None:
-    """The donor of LEP is the best checkpoint of Table 2."""
-    for name, folder in facts.donors.items():
+    """The donor of LEP is the best checkpoint of its pre-training."""
+    for folder, path in facts.donors.items():
+        scores = read_scores(path)
         used = read_manifest(folder)["facts"].get("checkpoint")
-        best = facts.scores.donor(*name.split("/")).rsplit("/", 1)[-1]
-        _require(used == best, f"{name}: LEP used {used}, the best of the scores is {best}")
+        family, vocabulary, _ = next(iter(scores.entries)).split("/")
+        best = scores.donor(family, vocabulary).rsplit("/", 1)[-1]
+        _require(used == best, f"{folder}: LEP used {used}, the best of {path} is {best}")
 
 
 def check_stand_ins_declared(facts: Facts) -> None:

@@ -65,6 +65,9 @@ def explain(fault: ValidationError) -> list[str]:
         return [f"{key}: {fault.instance!r} is not known; use one of {allowed}"]
     if fault.validator == "type":
         return [f"{key}: must be of type {fault.validator_value}, found {fault.instance!r}{type_hint(fault.instance)}"]
+    if fault.validator == "anyOf":
+        choices = " or ".join(choice["description"] for choice in fault.validator_value)
+        return [f"{key}: write {choices}, found {fault.instance!r}"]
     return [f"{key or 'top level'}: {fault.message}"]
 
 

@@ -196,6 +196,21 @@ def test_plan_names_total_disk_and_cuts() -> None:
     assert render([], PAPER, ROOT, 8, 50) == "Nothing to do: all results exist.\n"
 
 
+def test_a_further_seed_is_planned_and_can_be_cut() -> None:
+    config = PAPER | {"seeds": 3}
+    one, three = (disk_parts(CostModel(each, ROOT)) for each in (PAPER, config))
+    assert three["calibrated models"] == 3 * one["calibrated models"]
+    assert three["fetched models"] == one["fetched models"]
+    costs = CostModel(config, ROOT)
+    first, further = (
+        costs.cost("pretrain", {"seed": seed, "family": "llama", "vocabulary": "bpe"}) for seed in ("", "seed-43/")
+    )
+    assert first == further
+    (cut,) = [cut for cut in cuts(config) if cut.overlay == "seeds: 1"]
+    assert [cut.keeps(work("pretrain", seed=seed)) for seed in ("", "seed-43/")] == [True, False]
+    assert not [cut for cut in cuts(PAPER) if cut.overlay == "seeds: 1"]
+
+
 def test_every_cut_is_an_overlay_that_says_what_the_plan_computed() -> None:
     for cut in cuts(PAPER):
         written = yaml.safe_load(cut.overlay)

@@ -47,7 +47,7 @@ class Run:
     overlaps: list[Path]
     manifests: list[Path]
     propagated: dict[str, str]
-    donors: dict[str, str]
+    donors: dict[str, Path]
     tables: list[Path]
     families: list[dict]
     evaluations: list[Path] = field(default_factory=list)
@@ -70,6 +70,11 @@ def run(files: Files, tmp_path: Path) -> Run:
     artefact = staging(tmp_path / "artefact")
     (artefact / "data.bin").write_bytes(b"\x00\x01")
     publish(artefact, tmp_path / "artefact", recipe_version=1)
+    pretraining = change_rows(
+        files.scores,
+        tmp_path / "pretraining.csv",
+        lambda row: row if row["model"].startswith("llama/bpe/cpt-") else None,
+    )
     tables = [tmp_path / f"table{n}.md" for n in (1, 2)]
     for table in tables:
         table.write_text("Mistral-7B (stand-in)")
@@ -78,7 +83,7 @@ def run(files: Files, tmp_path: Path) -> Run:
         files.scores, files.metrics, PUBLISHED,
         overlaps(tmp_path, "a", ["Совсем другой текст, и нигде больше он не встречается.", SHORT]),
         [tmp_path / "artefact" / "manifest.json"], {str(model): str(instruct / "manifest.json")},
-        {"llama/bpe": donor(tmp_path / "donor", "cpt-100")}, tables, FAMILIES,
+        {donor(tmp_path / "donor", "cpt-100"): pretraining}, tables, FAMILIES,
     )  # fmt: skip
 
 
@@ -198,7 +203,8 @@ def no_gain(value: str) -> Callable[[Run, Path], Run]:
 
 
 def other_donor(run: Run, folder: Path) -> Run:
-    return replace(run, donors={"llama/bpe": donor(folder / "other", "cpt-050")})
+    (scores,) = run.donors.values()
+    return replace(run, donors={donor(folder / "other", "cpt-050"): scores})
 
 
 def special_row(matrix: str, row: int) -> Callable[[Run, Path], Run]:
@@ -246,7 +252,7 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
     ("manifests", "missing", missing_file, "missing"),
     ("validation_improves", "equal", no_gain("4.21"), "llama/unigram/cpt-100: 4.21 bits"),
     ("validation_improves", "worse", no_gain("4.3"), "4.21 before training"),
-    ("donors", "", other_donor, "llama/bpe: LEP used cpt-050, the best of the scores is cpt-100"),
+    ("donors", "", other_donor, "/other: LEP used cpt-050, the best of "),
     ("special_rows", "input", special_row("model.embed_tokens.weight", 5), "<s> (model.embed_tokens.weight) differ"),
     ("special_rows", "head", special_row("lm_head.weight", 6), "</s> (lm_head.weight) differ"),
     ("stand_ins_declared", "title", unnamed_title, "llama: stand_in is True"),

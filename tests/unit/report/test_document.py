@@ -343,7 +343,7 @@ def test_missing_bits_stop_the_report(report: Report, tmp_path: Path) -> None:
         build_report(**report | {"metrics": path}, target=tmp_path / "paper.pdf")
 
 
-@pytest.mark.parametrize("key", ["scale", "seed", "bootstrap_draws", "sample_tokens"])
+@pytest.mark.parametrize("key", ["scale", "seeds", "bootstrap_draws", "sample_tokens"])
 def test_missing_settings_stop_the_report(report: Report, tmp_path: Path, key: str) -> None:
     for settings in ({k: v for k, v in SETTINGS.items() if k != key}, SETTINGS | {key: None}):
         with pytest.raises(UserError, match=f"settings lack {key};"):

@@ -63,7 +63,9 @@ def test_differences_are_paired_and_against_conversion(files: Files, tmp_path: P
     samples = load_samples(files.answers)
     for name in COLUMNS:
         row = found["llama", "bpe", "swap", name]
-        expected = paired_difference(samples["llama/bpe/conversion"], samples["llama/bpe/swap"], name, draws=50, seed=3)
+        expected = paired_difference(
+            [samples["llama/bpe/conversion"]], [samples["llama/bpe/swap"]], name, draws=50, seed=3
+        )
         assert [float(row[key]) for key in HEADER[7:10]] == pytest.approx(expected, abs=1e-6)
         low, high = expected[1:]
         assert row["verdict"] == ("better" if low > 0 else "worse" if high < 0 else "undecided")
@@ -121,7 +123,7 @@ def test_controls_are_rows_of_table_and_figure(files: Files, tmp_path: Path) -> 
     samples = load_samples(made.answers)
     for vocabulary in FAMILIES[1]["vocabularies"]:
         row = found["llama", vocabulary, "original", MICRO]
-        pair = samples[f"llama/{vocabulary}/conversion"], samples["llama/instruct"]
+        pair = [samples[f"llama/{vocabulary}/conversion"]], [samples["llama/instruct"]]
         assert [float(row[key]) for key in HEADER[7:10]] == pytest.approx(
             paired_difference(*pair, MICRO, draws=50, seed=3), abs=1e-6
         )
