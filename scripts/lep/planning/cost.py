@@ -14,6 +14,7 @@ from darumeru.specs import GROUPS, SPECS
 from lep.config import UserError
 from lep.names import CALIBRATIONS, ORIGINAL, VOCABULARIES
 from lep.planning.shape import Model, read_shape
+from lep.planning.text_cost import TEXT_SECONDS
 from lep.pretraining.memory import POSITIONS_ON_CPU, POSITIONS_ON_GPU, Load
 from lep.workflow.models import evaluated_models
 from lep.workflow.run import Run, local_folder
@@ -47,9 +48,13 @@ class CostModel:
         self.gpus = config["compute"]["gpus_per_job"]
 
     def cost(self, rule: str, wildcards: Mapping[str, str]) -> Cost:
-        """Cost of one job; a rule without a formula costs the start of a process."""
-        formula = _FORMULAS.get(rule)
-        cost = formula(self, **wildcards) if formula else Cost(0.0)
+        """Cost of one job, the same for all seeds; a rule without a formula costs the start of a process."""
+        named = {name: value for name, value in wildcards.items() if name != "seed"}
+        if text_seconds := TEXT_SECONDS.get(rule):
+            cost = Cost(text_seconds(self.config, **named))
+        else:
+            formula = _FORMULAS.get(rule)
+            cost = formula(self, **named) if formula else Cost(0.0)
         start = self.plan["start_seconds"] if rule in _HEAVY else 0.5
         return Cost(cost.seconds + start, cost.gpus, cost.device_bytes)
 
@@ -122,32 +127,7 @@ class CostModel:
         )  # fmt: skip
         return sum(load.parts().values())
 
-    # -- formulas, one for each slow rule
-
-    def _read_text(self, rule: str, jobs: int, threads: int = 1) -> Cost:
-        """One of `jobs` jobs that read all text between them."""
-        speed = self.plan["text_megabytes_per_second"][rule] * threads
-        return Cost(self.plan["text"]["megabytes"] / jobs / speed)
-
-    def _join_text(self) -> Cost:
-        # Bytes are read, written and hashed, never parsed; the proof reads keys, a few bytes for each paragraph.
-        return Cost(3 * self.plan["text"]["megabytes"] / self.plan["disk_megabytes_per_second"])
-
-    def _choose_copies(self) -> Cost:
-        reserved = self.config["pretraining"]["reserve"] * self.plan["text"]["megabytes"]
-        return Cost(reserved / self.plan["text_megabytes_per_second"]["find_copy_texts"])
-
-    def _conversations(self, family: str, **_: str) -> Cost:
-        # Their text is tokenized: six bytes of Russian text for a token.
-        settings, given = self.config["calibration"], self.plan["conversations"]
-        number = given["number"] if settings["source"] == "hub" else settings["instructions"]
-        return Cost(number * given["tokens"] * 6 / 1e6 / self.plan["text_megabytes_per_second"]["pack_part"])
-
-    def _sentencepiece(self, model_type: str, **_: str) -> Cost:
-        # Two passes over the sample, then the training, which mostly runs on one thread.
-        read = 2 * self.config["corpus"]["tokenizer_fraction"] * self.plan["text"]["megabytes"]
-        seconds = self.config["vocabulary"]["characters"] / 1e6 / self.plan["sentencepiece"][model_type]
-        return Cost(read / self.plan["disk_megabytes_per_second"] + seconds)
+    # -- formulas, one for each slow rule that does more than read text
 
     def _fetched(self, family: str = "", **_: str) -> Cost:
         size = self.full_bytes(family) / 1e6 if family else self.plan["text"]["megabytes"]
@@ -276,24 +256,15 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "fetch_model": CostModel._fetched,
     "fetch_donor": lambda model, family, vocabulary: model._fetched(family),
     "fetch_dataset": lambda model, name: CostModel._fetched(model) if name != "instructions" else Cost(10.0),
-    "prepare_shard": lambda model, shard: model._read_text("prepare_shard", model.config["corpus"]["shards"]),
-    "filter_shard": lambda model, shard: model._read_text("filter_shard", model.config["corpus"]["shards"]),
-    "build_corpus": CostModel._join_text,
-    "train_sentencepiece": CostModel._sentencepiece,
-    "count_part": lambda model, part: model._read_text("count_part", model.config["corpus"]["parts"]),
-    "find_overlap": lambda model, part: model._read_text("find_overlap", model.config["corpus"]["parts"]),
-    "find_copy_texts": lambda model, part: model._read_text("find_copy_texts", model.config["corpus"]["parts"]),
-    "choose_copy_texts": CostModel._choose_copies,
-    "pack_part": lambda model, **_: model._read_text(
-        "pack_part", model.config["corpus"]["parts"], model.config["pretraining"]["packing_threads"]
-    ),
-    "make_calibration_data": CostModel._conversations,
     "import_model": lambda model, family, role: model._copied(family),
     "initialise_embeddings": CostModel._copied,
+    "initialise_direct": CostModel._copied,
     "pretrain": CostModel._pretrain,
+    "pretrain_direct": CostModel._pretrain,
     "pretrain_sweep": CostModel._sweep,
     "adopt_donor": CostModel._adopt,
     "propagate_embeddings": CostModel._propagate,
+    "make_control": lambda model, family, vocabulary, control: model._copied(family, vocabulary),
     "answer_prompts": CostModel._answers,
     "grade_answers": CostModel._grades,
     "calibrate": CostModel._calibrate,
@@ -304,6 +275,7 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
 }
 # Rules whose processes load torch and a model.
 _HEAVY = {
-    "import_model", "initialise_embeddings", "pretrain", "pretrain_sweep", "adopt_donor", "propagate_embeddings",
-    "answer_prompts", "calibrate", "merge_calibrated", "evaluate_part", "evaluate", "sample_answers",
+    "import_model", "initialise_embeddings", "initialise_direct", "pretrain", "pretrain_direct", "pretrain_sweep",
+    "adopt_donor", "propagate_embeddings", "make_control", "answer_prompts", "calibrate", "merge_calibrated",
+    "evaluate_part", "evaluate", "sample_answers",
 }  # fmt: skip
