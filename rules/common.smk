@@ -9,7 +9,7 @@ import signal
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from lep.methods import CALIBRATED_METHOD
+from lep.methods import CALIBRATED_METHOD, CONTROLS
 from lep.names import CALIBRATIONS, ROLES, VOCABULARIES
 from lep.planning.limits import TimeLimits
 from lep.workflow import jobs, models, recipes, sources
@@ -65,6 +65,7 @@ wildcard_constraints:
     parent=f"{CALIBRATED_METHOD}|instruct",
     calibration="|".join(sorted(CALIBRATIONS, key=len, reverse=True)),
     stage="|".join(models.STAGES),
+    control="|".join(name for name, entry in CONTROLS.items() if entry.is_made),
     model_type="bpe|unigram",
     size="[0-9]+",
     number="[1-4]",

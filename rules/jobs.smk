@@ -1,6 +1,12 @@
 """The settings of every expensive job as a JSON file: all that the job reads of the configuration, and nothing else."""
 
-MEASURED_FIRST = {"pretrain", "pretrain_sweep", "calibrate", "answer_prompts"}
+MEASURED_FIRST = {
+    "pretrain",
+    "pretrain_direct",
+    "pretrain_sweep",
+    "calibrate",
+    "answer_prompts",
+}
 
 
 # Trainings and answers wait for the smoke job where a run begins with checks. Through their settings, whose content stays

@@ -115,6 +115,24 @@ rule pretrain:
         " lep.pretraining.pretrain --config {input.job:q} --minutes {resources.minutes:q} > {log:q} 2>&1"
 
 
+# The control `direct` (Table S1): the same training, with the instruct model instead of the base.
+use rule pretrain as pretrain_direct with:
+    input:
+        job="<results>/{seed}jobs/pretrain_direct/{family}/{vocabulary}.json",
+        model="<results>/models/{family}/{vocabulary}/on_instruct/init/manifest.json",
+        data=rules.pack_corpus.output.manifest,
+        validation="<results>/corpus/validation.jsonl",
+    output:
+        manifest="<results>/{seed}direct/{family}/{vocabulary}/manifest.json",
+        checkpoint="<results>/{seed}models/{family}/{vocabulary}/on_instruct/cpt-100/manifest.json",
+    log:
+        "<logs>/{seed}pretrain_direct/{family}/{vocabulary}.log",
+    benchmark:
+        "<benchmarks>/{seed}pretrain_direct/{family}/{vocabulary}.tsv"
+    message:
+        "Pre-training the embeddings of {wildcards.seed}{wildcards.family}/instruct for {wildcards.vocabulary}"
+
+
 rule pretrain_sweep:
     input:
         job="<results>/jobs/pretrain_sweep/{family}/{vocabulary}/{rate}.json",

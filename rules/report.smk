@@ -291,7 +291,7 @@ rule compute_claims:
 rule compare_methods:
     input:
         scores=rules.gather_scores.output.scores,
-        samples=models.evaluation_files(RUN, "samples.jsonl.gz", "propagation"),
+        samples=models.compared_files(RUN, "samples.jsonl.gz"),
         run=rules.identify_run.output.run,
     output:
         csv=report(
@@ -310,6 +310,7 @@ rule compare_methods:
     params:
         families=recipes.families(RUN),
         methods=RUN.methods,
+        controls=config["propagation"]["controls"],
         draws=config["evaluation"]["bootstrap_draws"],
         seed=config["seed"],
     message:
@@ -393,6 +394,7 @@ rule run_checks:
         overlaps=expand("<results>/parts/overlap/{part}.json", part=PARTS),
         tables=expand("<results>/tables/table{number}.md", number=TABLES),
         evaluations=rules.gather_scores.input.scores,
+        answers=models.evaluation_files(RUN, "samples.jsonl.gz"),
         run=rules.identify_run.output.run,
     output:
         checks="<results>/checks/checks.xml",

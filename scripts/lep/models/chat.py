@@ -39,7 +39,7 @@ def _answer(
     """Where the answer of a turn begins and ends in the rendered conversation `text`, the end of the turn included."""
     before = render(tokenizer, messages[:index], add_generation_prompt=True)
     after = render(tokenizer, messages[: index + 1])
-    if text.startswith(after):
+    if text.startswith(after) and len(after) > len(before):
         return len(before), len(after)
     # Templates of thinking models write a turn in another way once another one follows: find its content.
     start, end = _content(tokenizer, messages, index, text)

@@ -258,10 +258,13 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "fetch_dataset": lambda model, name: CostModel._fetched(model) if name != "instructions" else Cost(10.0),
     "import_model": lambda model, family, role: model._copied(family),
     "initialise_embeddings": CostModel._copied,
+    "initialise_direct": CostModel._copied,
     "pretrain": CostModel._pretrain,
+    "pretrain_direct": CostModel._pretrain,
     "pretrain_sweep": CostModel._sweep,
     "adopt_donor": CostModel._adopt,
     "propagate_embeddings": CostModel._propagate,
+    "make_control": lambda model, family, vocabulary, control: model._copied(family, vocabulary),
     "answer_prompts": CostModel._answers,
     "grade_answers": CostModel._grades,
     "calibrate": CostModel._calibrate,
@@ -272,6 +275,7 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
 }
 # Rules whose processes load torch and a model.
 _HEAVY = {
-    "import_model", "initialise_embeddings", "pretrain", "pretrain_sweep", "adopt_donor", "propagate_embeddings",
-    "answer_prompts", "calibrate", "merge_calibrated", "evaluate_part", "evaluate", "sample_answers",
+    "import_model", "initialise_embeddings", "initialise_direct", "pretrain", "pretrain_direct", "pretrain_sweep",
+    "adopt_donor", "propagate_embeddings", "make_control", "answer_prompts", "calibrate", "merge_calibrated",
+    "evaluate_part", "evaluate", "sample_answers",
 }  # fmt: skip

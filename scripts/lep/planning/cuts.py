@@ -85,6 +85,7 @@ def _published(config: Mapping) -> list[Cut]:
         "pack_part",
         "pack_corpus",
         "pretrain",
+        "pretrain_direct",
         "pretrain_sweep",
         "make_sweep_table",
     )

@@ -2,7 +2,7 @@
 
 from lep.names import CALIBRATIONS
 from lep.planning.cost import CostModel
-from lep.workflow.models import calibrations
+from lep.workflow.models import calibrations, controls
 from lep.workflow.run import is_local
 
 
@@ -18,13 +18,16 @@ def disk_parts(costs: CostModel) -> dict[str, int]:
         parts["models"] += 2 * costs.full_bytes(family)
         for vocabulary in settings["vocabularies"]:
             derived = shape.derived_bytes(costs.rows(family, vocabulary))
-            # The initial model; for each seed the checkpoints and the propagated models. A donor links to a checkpoint.
-            parts["models"] += (1 + seeds * (checkpoints + len(run.methods))) * derived
+            made = controls(run, family, vocabulary)
+            trained_again = "direct" in made  # with one checkpoint
+            # For each seed checkpoints, propagated models and controls; a donor links to a checkpoint.
+            each = checkpoints + len(run.methods) + len(made) + trained_again
+            parts["models"] += (1 + trained_again + seeds * each) * derived
             if run.adopts_donors:
                 parts["fetched models"] += shape.full_bytes(costs.rows(family, vocabulary))
                 continue
             # The work folder: a copy of each checkpoint, and two restart points with both moments of the optimiser.
-            parts["restart points"] += seeds * (checkpoints + 2 * 3) * derived
+            parts["restart points"] += seeds * (checkpoints + 2 * 3 + trained_again * (1 + 2 * 3)) * derived
             token_bytes = 2 if costs.rows(family, vocabulary) <= 2**16 else 4
             parts["packed corpora"] += plan["text"]["tokens"] * token_bytes
         for vocabulary, _, calibration in calibrations(run, family):

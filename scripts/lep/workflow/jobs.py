@@ -27,6 +27,7 @@ MODULES = {
     "train_stand_in": "lep.stand_ins.train",
     "adopt_donor": "lep.pretraining.adopt",
     "pretrain": "lep.pretraining.pretrain",
+    "pretrain_direct": "lep.pretraining.pretrain",
     "pretrain_sweep": "lep.pretraining.pretrain",
     "answer_prompts": "lep.calibration.answers",
     "grade_answers": "lep.calibration.grades",
@@ -86,6 +87,18 @@ def _pretrain(run: Run, family: str, vocabulary: str) -> Settings:
         "work": run.work("pretrain", family, vocabulary),
         "output": folder_of(run.of_seed("pretraining", family, vocabulary)),
         "fractions": run.config["pretraining"]["fractions"],
+    }
+
+
+def _pretrain_direct(run: Run, family: str, vocabulary: str) -> Settings:
+    """The training of `pretrain` with the instruct model instead of the base; only its last checkpoint is kept."""
+    models = folder_of(run.model(family, vocabulary, "on_instruct", "cpt-100"))
+    return _pretrain(run, family, vocabulary) | {
+        "model": folder_of(run.model(family, vocabulary, "on_instruct", "init")),
+        "models": str(Path(models).parent),
+        "work": run.work("direct", family, vocabulary),
+        "output": folder_of(run.of_seed("direct", family, vocabulary)),
+        "fractions": [1.0],
     }
 
 
@@ -240,6 +253,7 @@ JOBS: dict[str, Callable[..., Settings]] = {
     "train_stand_in": _train_stand_in,
     "adopt_donor": _adopt_donor,
     "pretrain": _pretrain,
+    "pretrain_direct": _pretrain_direct,
     "pretrain_sweep": _pretrain_sweep,
     "answer_prompts": _answer_prompts,
     "grade_answers": _grade_answers,

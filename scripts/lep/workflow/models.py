@@ -7,7 +7,7 @@ from pathlib import Path
 
 from darumeru.specs import GROUPS
 
-from lep.methods import CALIBRATED_METHOD
+from lep.methods import CALIBRATED_METHOD, CONTROLS, parse_controls
 from lep.names import ORIGINAL, ROLES
 from lep.workflow.run import Run, folder_of
 
@@ -40,6 +40,13 @@ def sweep_runs(run: Run) -> dict[str, dict[str, str]]:
     return {name: {rate: run.manifest("sweep", name, rate) for rate in rates} for name in sweep["runs"]}
 
 
+def controls(run: Run, family: str, vocabulary: str) -> list[str]:
+    """The controls of the propagation that are made for a vocabulary."""
+    wanted = parse_controls(run.config["propagation"]["controls"])
+    chosen = vocabulary in run.families[family].get("control_vocabularies", ())
+    return [name for name in wanted if CONTROLS[name].is_made and chosen]
+
+
 def calibrations(run: Run, family: str) -> list[tuple[str, str, str]]:
     """(vocabulary, parent, calibration) of every calibrated model of a family, controls first."""
     settings = run.families[family]
@@ -68,14 +75,20 @@ def evaluations(run: Run) -> list[tuple[str, str, str]]:
     return found + [(other, ORIGINAL, "instruct") for other in run.comparators if every]
 
 
-def evaluation_files(run: Run, name: str, stage: str = "") -> list[str]:
-    """A file of every evaluation with every seed, or of those of one stage."""
-    return [
-        repeat.evaluation(*place, name)
-        for repeat in run.repeats
-        for place in evaluations(repeat)
-        if stage in ("", place[2])
-    ]
+def evaluation_files(run: Run, name: str) -> list[str]:
+    """A file of every evaluation with every seed."""
+    return [repeat.evaluation(*place, name) for repeat in run.repeats for place in evaluations(repeat)]
+
+
+def compared_evaluations(run: Run) -> list[tuple[str, str, str]]:
+    """(family, vocabulary, stage) of the evaluations that the methods of propagation are compared by."""
+    stages = {"propagation"} | ({"instruct"} if "original" in run.config["propagation"]["controls"] else set())
+    return [place for place in evaluations(run) if place[2] in stages and place[0] in run.families]
+
+
+def compared_files(run: Run, name: str) -> list[str]:
+    """A file of each of these evaluations with every seed."""
+    return [repeat.evaluation(*place, name) for repeat in run.repeats for place in compared_evaluations(repeat)]
 
 
 def evaluated_models(run: Run, family: str, vocabulary: str, stage: str) -> dict[str, str]:
@@ -89,7 +102,7 @@ def evaluated_models(run: Run, family: str, vocabulary: str, stage: str) -> dict
             for calibration in calibrations(run, family)
             if calibration[0] == vocabulary
         }
-    steps = run.checkpoints if stage == "pretraining" else run.methods
+    steps = run.checkpoints if stage == "pretraining" else [*run.methods, *controls(run, family, vocabulary)]
     return {f"{family}/{vocabulary}/{step}": run.model(family, vocabulary, step) for step in steps}
 
 
@@ -169,7 +182,7 @@ def all_manifests(run: Run) -> list[str]:
     steps = ("init", *run.checkpoints, "donor")
     found = [run.manifest("corpus"), run.benchmark, *sources]
     for repeat in run.repeats:
-        found += [repeat.model(family, v, step) for family, v in adapted(run) for step in steps]
+        found += [repeat.model(f, v, step) for f, v in adapted(run) for step in (*steps, *controls(run, f, v))]
         found += [manifest for kind in measured_artefacts(repeat).values() for manifest in kind.values()]
         found += [repeat.evaluation(*place) for place in evaluations(repeat)]
     return list(dict.fromkeys(found))

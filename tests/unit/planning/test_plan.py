@@ -78,6 +78,7 @@ def test_pretraining_costs_its_operations() -> None:
     found = load.cost("pretrain", {"family": "mistral", "vocabulary": "bpe"})
     assert found.seconds == pytest.approx(seconds + PAPER["plan"]["start_seconds"])
     assert found.gpus == 8
+    assert load.cost("pretrain_direct", {"family": "mistral", "vocabulary": "bpe"}) == found
     sweep = load.cost("pretrain_sweep", {"family": "mistral", "vocabulary": "bpe", "rate": "0.0001"})
     assert sweep.seconds == pytest.approx(0.2 * seconds + PAPER["plan"]["start_seconds"])
 

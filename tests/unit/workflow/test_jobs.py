@@ -24,6 +24,7 @@ from lep.workflow.models import (
     adapted,
     all_manifests,
     calibrations,
+    controls,
     evaluated_models,
     evaluations,
     path_key,
@@ -36,6 +37,7 @@ CLASSES = {
     "train_stand_in": StandInJob,
     "adopt_donor": AdoptJob,
     "pretrain": PretrainJob,
+    "pretrain_direct": PretrainJob,
     "pretrain_sweep": PretrainJob,
     "answer_prompts": AnswerJob,
     "grade_answers": GradeJob,
@@ -60,6 +62,8 @@ def targets(run: Run) -> Iterator[tuple[str, ...]]:
             yield from (("train_stand_in", family, role) for role in ("base", "instruct"))
     for family, vocabulary in adapted(run):
         yield "adopt_donor" if run.adopts_donors else "pretrain", family, vocabulary
+        if "direct" in controls(run, family, vocabulary):
+            yield "pretrain_direct", family, vocabulary
     for name, rates in sweep_runs(run).items():
         yield from (("pretrain_sweep", *name.split("/"), rate) for rate in rates)
     for place in evaluations(run):
@@ -166,6 +170,16 @@ def test_the_sweep_is_a_shorter_training() -> None:
     }  # fmt: skip
     assert tried["optimisation"] == whole["optimisation"] | {"learning_rate": 0.00002, "share": 0.2}
     assert tried["fractions"] == [1.0]
+
+
+def test_the_control_direct_is_the_donor_s_training_on_the_instruct_model() -> None:
+    """The same data, steps, rate and seed: nothing but the model and its places differs, and one checkpoint is kept."""
+    run = configured()
+    donor, direct = (job_settings(run, rule, "llama", "extended") for rule in ("pretrain", "pretrain_direct"))
+    differing = {key for key in donor if donor[key] != direct[key]}
+    assert differing == {"model", "models", "work", "output", "fractions"}
+    assert direct["model"] == "results/mini/models/llama/extended/on_instruct/init"
+    assert direct["fractions"] == [1.0]
 
 
 def test_zero_is_not_set() -> None:
