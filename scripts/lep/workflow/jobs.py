@@ -83,7 +83,7 @@ def _train_stand_in(run: Run, family: str, role: str) -> Settings:
 def _pretrain(run: Run, family: str, vocabulary: str) -> Settings:
     rate = run.families[family]["learning_rate"]
     return _training(run, family, vocabulary, rate, share=1.0) | {
-        "models": f"{run.results}/models/{family}/{vocabulary}",
+        "models": f"{run.trained}/models/{family}/{vocabulary}",
         "work": run.work("pretrain", family, vocabulary),
         "output": folder_of(run.of_seed("pretraining", family, vocabulary)),
         "fractions": run.config["pretraining"]["fractions"],
@@ -148,7 +148,7 @@ def _adopt_donor(run: Run, family: str, vocabulary: str) -> Settings:
         "model": folder_of(run.model(family, vocabulary, "init")),
         "base": folder_of(run.model(family, "base")),
         "donor": folder_of(published_donor(run, family, vocabulary)),
-        "models": f"{run.results}/models/{family}/{vocabulary}",
+        "models": f"{run.trained}/models/{family}/{vocabulary}",
         "output": folder_of(run.of_seed("pretraining", family, vocabulary)),
         "validation": run.documents("validation"),
         "validation_recipe": _validation_recipe(run),

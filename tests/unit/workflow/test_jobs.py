@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,25 @@ def test_an_unknown_key_is_refused() -> None:
     settings = job_settings(configured(), "calibrate", "llama", "extended", "conversion", "self")
     with pytest.raises(UserError, match="  rnak: "):
         parse_job(CalibrateJob, settings | {"rnak": 8}, "here")
+
+
+@scales
+def test_a_further_seed_writes_into_its_folder_and_names_its_seed(scale: str) -> None:
+    run = replace(run_of(scale), config=run_of(scale).config | {"seeds": 2})
+    _, further = run.repeats
+    shared = {"train_stand_in", "pretrain_sweep", "sample_answers"}
+    of_sources = [
+        target for target in targets(run) if "evaluate" in target[0] and target[3] in ("foundation", "instruct")
+    ]
+    repeated = [target for target in targets(run) if target[0] not in shared and target not in of_sources]
+    assert {rule for rule, *_ in repeated} & {"pretrain", "adopt_donor"}
+    for target in repeated:
+        settings = job_settings(further, *target)
+        assert settings["seed"] == 43
+        for key in ("output", "models", "work"):
+            given = settings.get(key, [])
+            for path in [given] if isinstance(given, str) else [model["path"] for model in given]:
+                assert path.startswith(f"{run.results}/seed-43/"), (target, key)
 
 
 @scales
