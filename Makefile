@@ -4,6 +4,7 @@ CORES  ?= all
 SCALE  ?= mini
 CONFIG ?=
 ARGS   ?=
+SEEDS  ?=
 GPUS   ?= 0
 
 ifneq ($(words $(CURDIR)),1)
@@ -20,13 +21,13 @@ OVERLAY   = $(if $(strip $(FILES)),--configfile $(FILES))
 RESULTS   = results/$(or $(lastword $(shell sed -nE 's/^scale: *([a-z][a-z0-9_]*) *(\#.*)?$$/\1/p' config.yaml $(FILES))),\
   $(error config.yaml must have a line such as 'scale: mini'))
 # Snakemake, but configuration files and values of SCALE, CONFIG and ARGS add up.
-SNAKEMAKE = .venv/bin/python -m lep.workflow.command_line $(OVERLAY) --cores $(CORES)
+SNAKEMAKE = .venv/bin/python -m lep.workflow.command_line $(OVERLAY) --cores $(CORES)$(if $(SEEDS), --config 'seeds=$(SEEDS)')
 
 .PHONY: help paper test plan preflight smoke figures explain report lint format docs envs clean clean-models
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
-	@echo 'Variables: SCALE=mini|ci|laptop|small|paper, CONFIG="files on top of it", CORES=all, PYTHON=python3,'
+	@echo 'Variables: SCALE=mini|ci|laptop|small|paper, CONFIG="files on top of it", SEEDS=1, CORES=all, PYTHON=python3,'
 	@echo '           ARGS="more options of Snakemake or pytest"'
 
 paper: .venv/.installed  ## build every table, every figure and the PDF into results/SCALE/

@@ -42,7 +42,7 @@ rule probe_judge:
 
 rule answer_prompts:
     input:
-        job="<results>/jobs/answer_prompts/{family}.json",
+        job="<results>/{seed}jobs/answer_prompts/{family}.json",
         model="<results>/models/{family}/instruct/manifest.json",
         instructions=RUN.instructions,
         # Answers take hours of a GPU: first see that the judge answers where it will be asked.
@@ -52,11 +52,11 @@ rule answer_prompts:
             else []
         ),
     output:
-        manifest="<results>/answers/{family}/manifest.json",
+        manifest="<results>/{seed}answers/{family}/manifest.json",
     log:
-        "<logs>/answer_prompts/{family}.log",
+        "<logs>/{seed}answer_prompts/{family}.log",
     benchmark:
-        "<benchmarks>/answer_prompts/{family}.tsv"
+        "<benchmarks>/{seed}answer_prompts/{family}.tsv"
     conda:
         "../envs/vllm.yaml" if USES_VLLM else "../envs/train.yaml"
     threads: COMPUTE["threads"]
@@ -65,7 +65,7 @@ rule answer_prompts:
         mem_mb=COMPUTE["memory_mb"],
         runtime=LIMITS.of("answer_prompts"),
     message:
-        "Answering prompts with {wildcards.family}/instruct"
+        "Answering prompts with {wildcards.seed}{wildcards.family}/instruct"
     shell:
         "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.calibration.answers --config {input.job:q} > {log:q} 2>&1"
@@ -73,15 +73,15 @@ rule answer_prompts:
 
 rule grade_answers:
     input:
-        job="<results>/jobs/grade_answers/{family}.json",
+        job="<results>/{seed}jobs/grade_answers/{family}.json",
         answers=rules.answer_prompts.output.manifest,
         judge=[f"{JUDGE['model']}/config.json"] if JUDGE_IS_FOLDER else [],
     output:
-        manifest="<results>/grades/{family}/manifest.json",
+        manifest="<results>/{seed}grades/{family}/manifest.json",
     log:
-        "<logs>/grade_answers/{family}.log",
+        "<logs>/{seed}grade_answers/{family}.log",
     benchmark:
-        "<benchmarks>/grade_answers/{family}.tsv"
+        "<benchmarks>/{seed}grade_answers/{family}.tsv"
     conda:
         "../envs/train.yaml"
     threads: COMPUTE["threads"] if JUDGE_IS_FOLDER else 1
@@ -94,7 +94,7 @@ rule grade_answers:
             else LIMITS.of("grade_answers")
         ),
     message:
-        "Grading the answers of {wildcards.family}/instruct"
+        "Grading the answers of {wildcards.seed}{wildcards.family}/instruct"
     shell:
         "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.calibration.grades --config {input.job:q} > {log:q} 2>&1"
@@ -155,37 +155,42 @@ rule make_calibration_data:
             otherwise=[],
         ),
     output:
-        manifest="<results>/calibration_data/{family}/{calibration}/manifest.json",
-        train="<results>/calibration_data/{family}/{calibration}/train.jsonl",
-        validation="<results>/calibration_data/{family}/{calibration}/validation.jsonl",
+        manifest="<results>/{seed}calibration_data/{family}/{calibration}/manifest.json",
+        train="<results>/{seed}calibration_data/{family}/{calibration}/train.jsonl",
+        validation="<results>/{seed}calibration_data/{family}/{calibration}/validation.jsonl",
     log:
-        "<logs>/make_calibration_data/{family}/{calibration}.log",
+        "<logs>/{seed}make_calibration_data/{family}/{calibration}.log",
     benchmark:
-        "<benchmarks>/make_calibration_data/{family}/{calibration}.tsv"
+        "<benchmarks>/{seed}make_calibration_data/{family}/{calibration}.tsv"
     conda:
         "../envs/train.yaml"
     params:
-        recipe=lambda wildcards: recipes.calibration_data(RUN, wildcards.calibration),
+        recipe=lambda wildcards: recipes.calibration_data(
+            RUN.at(wildcards.seed), wildcards.calibration
+        ),
     message:
-        "Making the data of {wildcards.calibration} for {wildcards.family}"
+        "Making the data of {wildcards.calibration} for {wildcards.seed}{wildcards.family}"
     script:
         "../scripts/make_calibration_data.py"
 
 
 rule calibrate:
     input:
-        job="<results>/jobs/calibrate/{family}/{vocabulary}/{parent}/{calibration}.json",
+        job="<results>/{seed}jobs/calibrate/{family}/{vocabulary}/{parent}/{calibration}.json",
         parent=lambda wildcards: models.calibration_parent(
-            RUN, wildcards.family, wildcards.vocabulary, wildcards.parent
+            RUN.at(wildcards.seed),
+            wildcards.family,
+            wildcards.vocabulary,
+            wildcards.parent,
         ),
         data=rules.make_calibration_data.output.train,
         validation=rules.make_calibration_data.output.validation,
     output:
-        manifest="<results>/calibrated/{family}/{vocabulary}/{parent}/{calibration}/manifest.json",
+        manifest="<results>/{seed}calibrated/{family}/{vocabulary}/{parent}/{calibration}/manifest.json",
     log:
-        "<logs>/calibrate/{family}/{vocabulary}/{parent}/{calibration}.log",
+        "<logs>/{seed}calibrate/{family}/{vocabulary}/{parent}/{calibration}.log",
     benchmark:
-        "<benchmarks>/calibrate/{family}/{vocabulary}/{parent}/{calibration}.tsv"
+        "<benchmarks>/{seed}calibrate/{family}/{vocabulary}/{parent}/{calibration}.tsv"
     conda:
         "../envs/train.yaml"
     threads: COMPUTE["threads"]
@@ -197,7 +202,7 @@ rule calibrate:
         # No parameter: a finished run is not repeated for it.
         minutes=config["pretraining"]["chunk_minutes"],
     message:
-        "Calibrating {wildcards.family}/{wildcards.vocabulary} with {wildcards.calibration}"
+        "Calibrating {wildcards.seed}{wildcards.family}/{wildcards.vocabulary} with {wildcards.calibration}"
     shell:
         "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.calibration.calibrate --config {input.job:q} --minutes {resources.minutes:q} > {log:q} 2>&1"
@@ -207,16 +212,21 @@ rule merge_calibrated:
     input:
         manifest=rules.calibrate.output.manifest,
         parent=lambda wildcards: models.calibration_parent(
-            RUN, wildcards.family, wildcards.vocabulary, wildcards.parent
+            RUN.at(wildcards.seed),
+            wildcards.family,
+            wildcards.vocabulary,
+            wildcards.parent,
         ),
     output:
         folder=temp(
-            directory("<results>/merged/{family}/{vocabulary}/{parent}/{calibration}")
+            directory(
+                "<results>/{seed}merged/{family}/{vocabulary}/{parent}/{calibration}"
+            )
         ),
     log:
-        "<logs>/merge_calibrated/{family}/{vocabulary}/{parent}/{calibration}.log",
+        "<logs>/{seed}merge_calibrated/{family}/{vocabulary}/{parent}/{calibration}.log",
     benchmark:
-        "<benchmarks>/merge_calibrated/{family}/{vocabulary}/{parent}/{calibration}.tsv"
+        "<benchmarks>/{seed}merge_calibrated/{family}/{vocabulary}/{parent}/{calibration}.tsv"
     conda:
         "../envs/train.yaml"
     threads: COMPUTE["threads"]
@@ -226,6 +236,6 @@ rule merge_calibrated:
     params:
         calibrated=lambda wildcards, input: folder_of(input.manifest),
     message:
-        "Merging {wildcards.family}/{wildcards.vocabulary} with its {wildcards.calibration}"
+        "Merging {wildcards.seed}{wildcards.family}/{wildcards.vocabulary} with its {wildcards.calibration}"
     shell:
         "python -m lep.models.adapter --merge {params.calibrated:q} --out {output.folder:q} > {log:q} 2>&1"

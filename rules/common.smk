@@ -9,7 +9,7 @@ import signal
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from lep.methods import CALIBRATED_METHOD
+from lep.methods import CALIBRATED_METHOD, CONTROLS
 from lep.names import CALIBRATIONS, ROLES, VOCABULARIES
 from lep.planning.limits import TimeLimits
 from lep.workflow import jobs, models, recipes, sources
@@ -58,12 +58,14 @@ pathvars:
 
 
 wildcard_constraints:
+    seed=f"(?:{'|'.join(RUN.seeds)})",  # of the first seed nothing
     family="|".join([*RUN.families, *RUN.comparators]),
     role="|".join(ROLES),
     vocabulary="|".join(VOCABULARIES),
     parent=f"{CALIBRATED_METHOD}|instruct",
     calibration="|".join(sorted(CALIBRATIONS, key=len, reverse=True)),
     stage="|".join(models.STAGES),
+    control="|".join(name for name, entry in CONTROLS.items() if entry.is_made),
     model_type="bpe|unigram",
     size="[0-9]+",
     number="[1-4]",

@@ -151,6 +151,30 @@ rule build_corpus:
         "../scripts/build_corpus.py"
 
 
+# Not from the keys of the shards, by which the splits were made: from the text that is trained on.
+rule find_overlap:
+    input:
+        training="<results>/corpus/train.jsonl",
+        heldout=[
+            "<results>/corpus/validation.jsonl",
+            "<results>/corpus/benchmark.jsonl",
+        ],
+    output:
+        "<results>/parts/overlap/{part}.json",
+    log:
+        "<logs>/find_overlap/{part}.log",
+    benchmark:
+        "<benchmarks>/find_overlap/{part}.tsv"
+    conda:
+        "../envs/corpus.yaml"
+    params:
+        parts=config["corpus"]["parts"],
+    message:
+        "Looking for held-out text in part {wildcards.part} of the training text"
+    script:
+        "../scripts/find_overlap.py"
+
+
 rule plot_data_card:
     input:
         card=rules.build_corpus.output.card,

@@ -14,20 +14,20 @@ EVALUATION_ENV = (
 
 rule evaluate:
     input:
-        job="<results>/jobs/evaluate/{family}/{vocabulary}/{stage}.json",
+        job="<results>/{seed}jobs/evaluate/{family}/{vocabulary}/{stage}.json",
         models=lambda wildcards: list(
-            models.evaluated_models(RUN, **wildcards).values()
+            models.evaluated_models(*RUN.place(wildcards)).values()
         ),
         benchmark=RUN.benchmark,
-        parts=lambda wildcards: models.evaluation_parts(RUN, **wildcards),
+        parts=lambda wildcards: models.evaluation_parts(*RUN.place(wildcards)),
     output:
-        manifest="<results>/evaluation/{family}/{vocabulary}/{stage}/manifest.json",
-        scores="<results>/evaluation/{family}/{vocabulary}/{stage}/scores.csv",
-        samples="<results>/evaluation/{family}/{vocabulary}/{stage}/samples.jsonl.gz",
+        manifest="<results>/{seed}evaluation/{family}/{vocabulary}/{stage}/manifest.json",
+        scores="<results>/{seed}evaluation/{family}/{vocabulary}/{stage}/scores.csv",
+        samples="<results>/{seed}evaluation/{family}/{vocabulary}/{stage}/samples.jsonl.gz",
     log:
-        "<logs>/evaluate/{family}/{vocabulary}/{stage}.log",
+        "<logs>/{seed}evaluate/{family}/{vocabulary}/{stage}.log",
     benchmark:
-        "<benchmarks>/evaluate/{family}/{vocabulary}/{stage}.tsv"
+        "<benchmarks>/{seed}evaluate/{family}/{vocabulary}/{stage}.tsv"
     conda:
         EVALUATION_ENV
     threads: COMPUTE["threads"]
@@ -40,7 +40,7 @@ rule evaluate:
             ["--parts", *map(folder_of, input.parts)] if input.parts else []
         ),
     message:
-        "Evaluating {wildcards.family}/{wildcards.vocabulary}, {wildcards.stage}"
+        "Evaluating {wildcards.seed}{wildcards.family}/{wildcards.vocabulary}, {wildcards.stage}"
     shell:
         "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.evaluation.evaluate --config {input.job:q} {params.parts:q} > {log:q} 2>&1"
@@ -48,17 +48,17 @@ rule evaluate:
 
 rule evaluate_part:
     input:
-        job="<results>/jobs/evaluate_part/{family}/{vocabulary}/{stage}/{key}/{group}.json",
+        job="<results>/{seed}jobs/evaluate_part/{family}/{vocabulary}/{stage}/{key}/{group}.json",
         model=lambda wildcards: models.evaluated_input(
-            RUN, wildcards.family, wildcards.vocabulary, wildcards.stage, wildcards.key
+            *RUN.place(wildcards), wildcards.key
         ),
         benchmark=RUN.benchmark,
     output:
-        manifest="<results>/evaluation_parts/{family}/{vocabulary}/{stage}/{key}/{group}/manifest.json",
+        manifest="<results>/{seed}evaluation_parts/{family}/{vocabulary}/{stage}/{key}/{group}/manifest.json",
     log:
-        "<logs>/evaluate_part/{family}/{vocabulary}/{stage}/{key}/{group}.log",
+        "<logs>/{seed}evaluate_part/{family}/{vocabulary}/{stage}/{key}/{group}.log",
     benchmark:
-        "<benchmarks>/evaluate_part/{family}/{vocabulary}/{stage}/{key}/{group}.tsv"
+        "<benchmarks>/{seed}evaluate_part/{family}/{vocabulary}/{stage}/{key}/{group}.tsv"
     conda:
         EVALUATION_ENV
     threads: COMPUTE["threads"]
@@ -67,7 +67,7 @@ rule evaluate_part:
         mem_mb=COMPUTE["memory_mb"],
         runtime=LIMITS.of("evaluate_part"),
     message:
-        "Evaluating {wildcards.key} on {wildcards.group}"
+        "Evaluating {wildcards.seed}{wildcards.key} on {wildcards.group}"
     shell:
         "exec python -m lep.compute.place --gpus {resources.gpu:q}"
         " lep.evaluation.evaluate --config {input.job:q} > {log:q} 2>&1"

@@ -1,6 +1,12 @@
 """The settings of every expensive job as a JSON file: all that the job reads of the configuration, and nothing else."""
 
-MEASURED_FIRST = {"pretrain", "pretrain_sweep", "calibrate", "answer_prompts"}
+MEASURED_FIRST = {
+    "pretrain",
+    "pretrain_direct",
+    "pretrain_sweep",
+    "calibrate",
+    "answer_prompts",
+}
 
 
 # Trainings and answers wait for the smoke job where a run begins with checks. Through their settings, whose content stays
@@ -13,17 +19,19 @@ rule write_job:
             else []
         ),
     output:
-        job="<results>/jobs/{rule_name}/{target}.json",
+        job="<results>/{seed}jobs/{rule_name}/{target}.json",
     log:
-        "<logs>/write_job/{rule_name}/{target}.log",
+        "<logs>/{seed}write_job/{rule_name}/{target}.log",
     localrule: True
     conda:
         "../envs/corpus.yaml"
     params:
         job=lambda wildcards: jobs.job_settings(
-            RUN, wildcards.rule_name, *wildcards.target.split("/")
+            RUN.at(wildcards.seed),
+            wildcards.rule_name,
+            *wildcards.target.split("/"),
         ),
     message:
-        "Writing the settings of {wildcards.rule_name} {wildcards.target}"
+        "Writing the settings of {wildcards.rule_name} {wildcards.seed}{wildcards.target}"
     script:
         "../scripts/write_job.py"

@@ -102,7 +102,11 @@ onstart:
     if not workflow.touch:
         for job in needed:
             if workflow.dag.reason(job).forced and job.rule.name in jobs.JOBS:
-                jobs.forget_progress(RUN, job.rule.name, job.input.job)
+                jobs.forget_progress(
+                    RUN.at(job.wildcards_dict.get("seed", "")),
+                    job.rule.name,
+                    job.input.job,
+                )
 
 
 onerror:

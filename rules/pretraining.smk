@@ -81,20 +81,20 @@ rule pack_corpus:
 
 rule pretrain:
     input:
-        job="<results>/jobs/pretrain/{family}/{vocabulary}.json",
+        job="<results>/{seed}jobs/pretrain/{family}/{vocabulary}.json",
         model="<results>/models/{family}/{vocabulary}/init/manifest.json",
         data=rules.pack_corpus.output.manifest,
         validation="<results>/corpus/validation.jsonl",
     output:
-        manifest="<results>/pretraining/{family}/{vocabulary}/manifest.json",
+        manifest="<results>/{seed}pretraining/{family}/{vocabulary}/manifest.json",
         checkpoints=expand(
-            "<results>/models/{{family}}/{{vocabulary}}/{checkpoint}/manifest.json",
+            "<results>/{{seed}}models/{{family}}/{{vocabulary}}/{checkpoint}/manifest.json",
             checkpoint=RUN.checkpoints,
         ),
     log:
-        "<logs>/pretrain/{family}/{vocabulary}.log",
+        "<logs>/{seed}pretrain/{family}/{vocabulary}.log",
     benchmark:
-        "<benchmarks>/pretrain/{family}/{vocabulary}.tsv"
+        "<benchmarks>/{seed}pretrain/{family}/{vocabulary}.tsv"
     # Much waits for each run, so they start as early as they can.
     priority: 10
     conda:
@@ -108,11 +108,29 @@ rule pretrain:
         # No parameter: a finished run is not repeated for it.
         minutes=config["pretraining"]["chunk_minutes"],
     message:
-        "Pre-training the embeddings of {wildcards.family}/{wildcards.vocabulary}"
+        "Pre-training the embeddings of {wildcards.seed}{wildcards.family}/{wildcards.vocabulary}"
     # `exec`: a signal reaches the training and not a shell that waits for it.
     shell:
         "exec python -m lep.compute.place --gpus {resources.gpu:q} --nodes {resources.nodes:q}"
         " lep.pretraining.pretrain --config {input.job:q} --minutes {resources.minutes:q} > {log:q} 2>&1"
+
+
+# The control `direct` (Table S1): the same training, with the instruct model instead of the base.
+use rule pretrain as pretrain_direct with:
+    input:
+        job="<results>/{seed}jobs/pretrain_direct/{family}/{vocabulary}.json",
+        model="<results>/models/{family}/{vocabulary}/on_instruct/init/manifest.json",
+        data=rules.pack_corpus.output.manifest,
+        validation="<results>/corpus/validation.jsonl",
+    output:
+        manifest="<results>/{seed}direct/{family}/{vocabulary}/manifest.json",
+        checkpoint="<results>/{seed}models/{family}/{vocabulary}/on_instruct/cpt-100/manifest.json",
+    log:
+        "<logs>/{seed}pretrain_direct/{family}/{vocabulary}.log",
+    benchmark:
+        "<benchmarks>/{seed}pretrain_direct/{family}/{vocabulary}.tsv"
+    message:
+        "Pre-training the embeddings of {wildcards.seed}{wildcards.family}/instruct for {wildcards.vocabulary}"
 
 
 rule pretrain_sweep:
@@ -146,21 +164,21 @@ rule pretrain_sweep:
 rule select_donor:
     input:
         scores=(
-            ["<results>/evaluation/{family}/{vocabulary}/pretraining/scores.csv"]
+            ["<results>/{seed}evaluation/{family}/{vocabulary}/pretraining/scores.csv"]
             if RUN.is_benchmarked
             else []
         ),
         models=rules.pretrain.output.checkpoints,
     output:
-        manifest="<results>/models/{family}/{vocabulary}/donor/manifest.json",
+        manifest="<results>/{seed}models/{family}/{vocabulary}/donor/manifest.json",
     log:
-        "<logs>/select_donor/{family}/{vocabulary}.log",
+        "<logs>/{seed}select_donor/{family}/{vocabulary}.log",
     benchmark:
-        "<benchmarks>/select_donor/{family}/{vocabulary}.tsv"
+        "<benchmarks>/{seed}select_donor/{family}/{vocabulary}.tsv"
     conda:
         "../envs/train.yaml"
     message:
-        "Choosing the donor {wildcards.family}/{wildcards.vocabulary}"
+        "Choosing the donor {wildcards.seed}{wildcards.family}/{wildcards.vocabulary}"
     script:
         "../scripts/select_donor.py"
 

@@ -47,18 +47,18 @@ rule propagate_embeddings:
     input:
         base="<results>/models/{family}/base/manifest.json",
         instruct="<results>/models/{family}/instruct/manifest.json",
-        donor="<results>/models/{family}/{vocabulary}/donor/manifest.json",
+        donor="<results>/{seed}models/{family}/{vocabulary}/donor/manifest.json",
         operator=rules.make_operator.output.manifest,
         own=RUN.own_map,
     output:
         manifests=expand(
-            "<results>/models/{{family}}/{{vocabulary}}/{method}/manifest.json",
+            "<results>/{{seed}}models/{{family}}/{{vocabulary}}/{method}/manifest.json",
             method=RUN.methods,
         ),
     log:
-        "<logs>/propagate_embeddings/{family}/{vocabulary}.log",
+        "<logs>/{seed}propagate_embeddings/{family}/{vocabulary}.log",
     benchmark:
-        "<benchmarks>/propagate_embeddings/{family}/{vocabulary}.tsv"
+        "<benchmarks>/{seed}propagate_embeddings/{family}/{vocabulary}.tsv"
     conda:
         "../envs/train.yaml"
     threads: COMPUTE["threads"]
@@ -70,6 +70,59 @@ rule propagate_embeddings:
         seed=config["seed"],
         device=COMPUTE["device"],
     message:
-        "Propagating {wildcards.family}/{wildcards.vocabulary}"
+        "Propagating {wildcards.seed}{wildcards.family}/{wildcards.vocabulary}"
     script:
         "../scripts/propagate_embeddings.py"
+
+
+# The control `direct`: the instruct model itself gets the vocabulary and is trained (`pretrain_direct`).
+rule initialise_direct:
+    input:
+        **rules.initialise_embeddings.input,
+        instruct="<results>/models/{family}/instruct/manifest.json",
+    output:
+        manifest="<results>/models/{family}/{vocabulary}/on_instruct/init/manifest.json",
+    log:
+        "<logs>/initialise_direct/{family}/{vocabulary}.log",
+    benchmark:
+        "<benchmarks>/initialise_direct/{family}/{vocabulary}.tsv"
+    conda:
+        "../envs/train.yaml"
+    resources:
+        mem_mb=COMPUTE["memory_mb"],
+    params:
+        seed=config["seed"],
+    message:
+        "Averaging old rows of the instruct model for {wildcards.family}/{wildcards.vocabulary}"
+    script:
+        "../scripts/initialise_embeddings.py"
+
+
+rule make_control:
+    input:
+        base="<results>/models/{family}/base/manifest.json",
+        instruct="<results>/models/{family}/instruct/manifest.json",
+        donor=branch(
+            lambda wildcards: wildcards.control == "direct",
+            then="<results>/{seed}models/{family}/{vocabulary}/on_instruct/cpt-100/manifest.json",
+            otherwise="<results>/{seed}models/{family}/{vocabulary}/donor/manifest.json",
+        ),
+        operator=rules.make_operator.output.manifest,
+    output:
+        manifest="<results>/{seed}models/{family}/{vocabulary}/{control}/manifest.json",
+    log:
+        "<logs>/{seed}make_control/{family}/{vocabulary}/{control}.log",
+    benchmark:
+        "<benchmarks>/{seed}make_control/{family}/{vocabulary}/{control}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: COMPUTE["threads"]
+    resources:
+        mem_mb=COMPUTE["memory_mb"],
+    params:
+        control="{control}",
+        seed=config["seed"],
+    message:
+        "Making the control {wildcards.seed}{wildcards.family}/{wildcards.vocabulary}/{wildcards.control}"
+    script:
+        "../scripts/make_control.py"

@@ -49,21 +49,23 @@ rule adopt_vocabulary:
 
 rule adopt_donor:
     input:
-        job="<results>/jobs/adopt_donor/{family}/{vocabulary}.json",
+        job="<results>/{seed}jobs/adopt_donor/{family}/{vocabulary}.json",
         base="<results>/models/{family}/base/manifest.json",
         model="<results>/models/{family}/{vocabulary}/init/manifest.json",
-        donor=lambda wildcards: sources.published_donor(RUN, **wildcards),
+        donor=lambda wildcards: sources.published_donor(
+            RUN, wildcards.family, wildcards.vocabulary
+        ),
         validation="<results>/corpus/validation.jsonl",
     output:
-        manifest="<results>/pretraining/{family}/{vocabulary}/manifest.json",
+        manifest="<results>/{seed}pretraining/{family}/{vocabulary}/manifest.json",
         checkpoints=expand(
-            "<results>/models/{{family}}/{{vocabulary}}/{checkpoint}/manifest.json",
+            "<results>/{{seed}}models/{{family}}/{{vocabulary}}/{checkpoint}/manifest.json",
             checkpoint=RUN.checkpoints,
         ),
     log:
-        "<logs>/adopt_donor/{family}/{vocabulary}.log",
+        "<logs>/{seed}adopt_donor/{family}/{vocabulary}.log",
     benchmark:
-        "<benchmarks>/adopt_donor/{family}/{vocabulary}.tsv"
+        "<benchmarks>/{seed}adopt_donor/{family}/{vocabulary}.tsv"
     conda:
         "../envs/train.yaml"
     threads: COMPUTE["threads"]
@@ -73,9 +75,9 @@ rule adopt_donor:
         runtime=LIMITS.of("adopt_donor"),
     params:
         content=lambda wildcards: CONTENTS.of(
-            [sources.published_donor(RUN, **wildcards)]
+            [sources.published_donor(RUN, wildcards.family, wildcards.vocabulary)]
         ),
     message:
-        "Taking over the published model {wildcards.family}/{wildcards.vocabulary}"
+        "Taking over the published model {wildcards.seed}{wildcards.family}/{wildcards.vocabulary}"
     shell:
         "python -m lep.pretraining.adopt --config {input.job:q} > {log:q} 2>&1"

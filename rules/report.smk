@@ -7,16 +7,23 @@ FIGURES = ["figure1", "figure2", "figure3", "symbols_per_token", "methods"]
 
 rule gather_scores:
     input:
-        scores=[
-            RUN.evaluation(*place, "scores.csv") for place in models.evaluations(RUN)
-        ],
+        scores=models.evaluation_files(RUN, "scores.csv"),
+        # Of several seeds the answers too, for intervals over seeds and items.
+        samples=(
+            models.evaluation_files(RUN, "samples.jsonl.gz")
+            if len(RUN.seeds) > 1
+            else []
+        ),
     output:
         scores="<results>/scores.csv",
     log:
         "<logs>/gather_scores.log",
     localrule: True
     conda:
-        "../envs/report.yaml"
+        "../envs/evaluate.yaml"
+    params:
+        draws=config["evaluation"]["bootstrap_draws"],
+        seed=config["seed"],
     message:
         "Gathering all scores"
     script:
@@ -258,10 +265,7 @@ rule compute_claims:
         scores=rules.gather_scores.output.scores,
         metrics=rules.gather_metrics.output.metrics,
         published="data/published_scores.csv",
-        samples=[
-            RUN.evaluation(*place, "samples.jsonl.gz")
-            for place in models.evaluations(RUN)
-        ],
+        samples=models.evaluation_files(RUN, "samples.jsonl.gz"),
         run=rules.identify_run.output.run,
     output:
         claims=report(
@@ -287,11 +291,7 @@ rule compute_claims:
 rule compare_methods:
     input:
         scores=rules.gather_scores.output.scores,
-        samples=[
-            RUN.evaluation(*place, "samples.jsonl.gz")
-            for place in models.evaluations(RUN)
-            if place[2] == "propagation"
-        ],
+        samples=models.compared_files(RUN, "samples.jsonl.gz"),
         run=rules.identify_run.output.run,
     output:
         csv=report(
@@ -310,6 +310,7 @@ rule compare_methods:
     params:
         families=recipes.families(RUN),
         methods=RUN.methods,
+        controls=config["propagation"]["controls"],
         draws=config["evaluation"]["bootstrap_draws"],
         seed=config["seed"],
     message:
@@ -390,13 +391,10 @@ rule run_checks:
         scores=rules.gather_scores.output.scores,
         metrics=rules.gather_metrics.output.metrics,
         published="data/published_scores.csv",
-        training="<results>/corpus/train.jsonl",
-        heldout=[
-            "<results>/corpus/validation.jsonl",
-            "<results>/corpus/benchmark.jsonl",
-        ],
+        overlaps=expand("<results>/parts/overlap/{part}.json", part=PARTS),
         tables=expand("<results>/tables/table{number}.md", number=TABLES),
         evaluations=rules.gather_scores.input.scores,
+        answers=models.evaluation_files(RUN, "samples.jsonl.gz"),
         run=rules.identify_run.output.run,
     output:
         checks="<results>/checks/checks.xml",
@@ -409,12 +407,16 @@ rule run_checks:
     params:
         families=recipes.families(RUN),
         propagated={
-            RUN.model(family, v, method): RUN.model(family, "instruct")
+            repeat.model(family, v, method): RUN.model(family, "instruct")
+            for repeat in RUN.repeats
             for family, v in models.adapted(RUN)
             for method in RUN.methods
         },
         donors={
-            f"{family}/{v}": RUN.model(family, v, "donor")
+            repeat.model(family, v, "donor"): repeat.evaluation(
+                family, v, "pretraining", "scores.csv"
+            )
+            for repeat in RUN.repeats
             for family, v in models.adapted(RUN)
         },
         models=models.scored_models(RUN),

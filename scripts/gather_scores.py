@@ -5,4 +5,10 @@ from lep.report.gather import gather_scores
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        gather_scores(scores=snakemake.input.scores, target=snakemake.output.scores)
+        gather_scores(
+            scores=snakemake.input.scores,
+            samples=snakemake.input.samples,
+            target=snakemake.output.scores,
+            draws=snakemake.params.draws,
+            seed=snakemake.params.seed,
+        )

@@ -1,4 +1,4 @@
-"""Rule initialise_embeddings: give a base model a new vocabulary, with rows averaged from its old ones."""
+"""Rules initialise_embeddings and initialise_direct: a model with a new vocabulary, its rows averaged from old ones."""
 
 from pathlib import Path
 
@@ -13,4 +13,5 @@ if __name__ == "__main__":
             vocabulary=Path(snakemake.input.vocabulary).parent,
             target=Path(snakemake.output[0]).parent,
             seed=snakemake.params.seed,
+            instruct=Path(manifest).parent if (manifest := snakemake.input.get("instruct")) else None,
         )

@@ -6,7 +6,7 @@ from lep.report.run_id import read_manifests, read_run
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        names = ("scores", "metrics", "published", "training", "heldout", "tables", "evaluations")
+        names = ("scores", "metrics", "published", "overlaps", "tables", "evaluations")
         run_checks(
             families=snakemake.params.families,
             models=snakemake.params.models,

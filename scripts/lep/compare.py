@@ -58,7 +58,7 @@ def main() -> None:
         (name_a, a), (name_b, b) = find_model(options.a), find_model(options.b)
         lines = [f"A = {name_a}\nB = {name_b}", f"{'':20} {'A':>7} {'B':>7} {'B - A':>8}  95 % interval"]
         for name in options.metric or comparable(a, b):
-            difference, low, high = paired_difference(a, b, name, options.draws, options.seed)
+            difference, low, high = paired_difference([a], [b], name, options.draws, options.seed)
             scores = f"{score(a, name):7.4f} {score(b, name):7.4f}"
             lines.append(f"{name:20} {scores} {difference:+8.4f}  [{low:+.4f}, {high:+.4f}]")
         sys.stdout.write("\n".join(lines) + "\n")

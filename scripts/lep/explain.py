@@ -23,6 +23,7 @@ from lep.names import COLUMNS, GROUPS, MICRO, ORIGINAL, TASKS, parse_model_name
 from lep.report.run_id import RUN_ID, read_run
 from lep.report.scores import read_metrics
 from lep.report.table import LAST, SYMBOLS
+from lep.workflow.run import SEED_FOLDER
 
 SHOWN = 16  # digits of a hash that are shown
 TEXT = 1500  # characters of a prompt that are shown, the last ones
@@ -47,7 +48,13 @@ def explain(text: str, results: Path) -> str:
     if cell.column == SYMBOLS:
         return "\n".join([*head, *_explain_symbols(cell, results, manifests)]) + "\n"
     folder = evaluation_of(cell.model, results)
-    lines = [*head, *_score_lines(cell, folder), "", *_origin_lines(cell, text, folder, results)]
+    lines = [
+        *head,
+        *_score_lines(cell, folder),
+        *_seed_lines(cell, results),
+        "",
+        *_origin_lines(cell, text, folder, results),
+    ]
     lines += [
         "",
         "manifests, from the scores down to the raw data",
@@ -88,11 +95,18 @@ def index_manifests(results: Path) -> dict[str, Path]:
 
 
 def evaluation_of(model: str, results: Path) -> Path:
-    """The folder with the answers of a model; `UserError` if it was not evaluated."""
-    for path in sorted((results / "evaluation").rglob(MANIFEST)):
+    """The folder with the answers of a model, of its first seed; `UserError` if it was not evaluated."""
+    found = next(evaluations_of(model, results / "evaluation"), None)
+    if found is None:
+        raise UserError(f"no evaluation in {results} has answers of {model}; run the workflow again")
+    return found
+
+
+def evaluations_of(model: str, place: Path) -> Iterator[Path]:
+    """The folders below `place` with the answers of a model."""
+    for path in sorted(place.rglob(MANIFEST)):
         if not _unfinished(path) and model in read_manifest(path.parent)["facts"].get("template_hash", {}):
-            return path.parent
-    raise UserError(f"no evaluation in {results} has answers of {model}; run the workflow again")
+            yield path.parent
 
 
 def chain(name: str, folder: Path, manifests: dict[str, Path], parents: Sequence[str] = ()) -> list[str]:
@@ -162,6 +176,17 @@ def _score_lines(cell: Cell, folder: Path) -> Iterator[str]:
             f"{lead}{row['value']}  95 % interval {row['low']} to {row['high']}, n {row['n']}, chance {row['chance']}, "
             f"{row['shots']} shots" + (f", prompts {row['prompt_hash']}" if row["prompt_hash"] else "")
         )
+
+
+def _seed_lines(cell: Cell, results: Path) -> Iterator[str]:
+    """The score with each further seed, if there are some: the table shows the mean."""
+    places = sorted(results.glob(f"{SEED_FOLDER}*/evaluation"))
+    folders = [folder for place in places for folder in evaluations_of(cell.model, place)]
+    if folders:
+        yield f"the first of {len(folders) + 1} seeds; the table has their mean, with an interval over seeds and items"
+    for folder in folders:
+        value = _rows(folder, cell.model)[cell.column]["value"]
+        yield f"  seed {read_manifest(folder)['seed']:17} {value}  {folder}"
 
 
 def _origin_lines(cell: Cell, text: str, folder: Path, results: Path) -> Iterator[str]:

@@ -58,6 +58,29 @@ METHODS = {
     ),
     "own": Method("Own map", "the donor's rows through a map of the user", "own", "averaged"),
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Control:
+    """A model that Table S1 sets beside the propagated ones; the paper has none of them."""
+
+    title: str
+    summary: str
+    is_made: bool = True
+    """whether it is a model of each vocabulary; else it is there anyway"""
+
+
+CONTROLS = {
+    "original": Control("Original", "the instruct model with its own vocabulary, not adapted", is_made=False),
+    "donor_body": Control(
+        "Donor", "the donor as it is, its body too, under the tokenizer and chat template of the instruct model"
+    ),
+    "direct": Control(
+        "Direct",
+        "the instruct model with embeddings that were trained on it, as long as the donor's, without propagation",
+    ),
+}
+COMPARED: dict[str, Method | Control] = METHODS | CONTROLS  # the rows of Table S1
 PAPER_METHODS = tuple(name for name, method in METHODS.items() if method.in_paper)
 CALIBRATED_METHOD = "conversion"  # calibrations start from the models of this method (paper section 2.4.3)
 
@@ -84,6 +107,13 @@ def own_map_faults(settings: Mapping, root: Path) -> list[str]:
 def in_paper(methods: Sequence[str]) -> tuple[str, ...]:
     """Those methods that the paper's tables and claims are about."""
     return tuple(method for method in methods if METHODS[method].in_paper)
+
+
+def parse_controls(values: Sequence[str]) -> tuple[str, ...]:
+    """Controls of a run in the order of the register; `UserError` for an unknown one."""
+    if unknown := [value for value in values if value not in CONTROLS]:
+        raise UserError(f"unknown control {', '.join(unknown)}; use {', '.join(CONTROLS)}")
+    return tuple(control for control in CONTROLS if control in values)
 
 
 def parse_methods(values: Sequence[str]) -> tuple[str, ...]:

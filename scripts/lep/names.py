@@ -12,7 +12,8 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from lep.config import UserError, parse_job
-from lep.methods import CALIBRATED_METHOD, METHODS
+from lep.methods import CALIBRATED_METHOD, COMPARED
+from lep.methods import CONTROLS as PROPAGATION_CONTROLS
 
 TASKS = tuple(SPECS)
 COLUMNS = (MICRO, *GROUPS)
@@ -107,7 +108,7 @@ ROLES = ("base", "instruct")
 COMPARATOR = "comparator"  # family of the other models in data/published_scores.csv
 STAND_IN = "stand-in"
 
-_STEP = rf"init|donor|cpt-\d{{3}}|{'|'.join(METHODS)}"
+_STEP = rf"init|donor|cpt-\d{{3}}|{'|'.join(COMPARED)}"
 _CALIBRATION = "|".join(CALIBRATIONS)
 _GRAMMAR = re.compile(
     rf"(?P<family>[\w.-]+)/(?:(?P<role>{'|'.join(ROLES)})|{ORIGINAL}/instruct/(?P<control>{_CALIBRATION})"
@@ -127,7 +128,7 @@ class ModelName:
     vocabulary: str
     """`original` for source models and controls"""
     step: str
-    """base, instruct, init, donor, cpt-NNN or a LEP method; for a calibrated model the step of its parent"""
+    """base, instruct, init, donor, cpt-NNN, a LEP method or a control of them; of a calibrated model the parent's"""
     calibration: str = ""
     """name of the calibration; empty = not calibrated"""
 
@@ -210,6 +211,8 @@ class Family:
     calibrated: list[Calibrated] = ()
     controls: list[str] = CONTROLS
     """calibrations of the original instruct model"""
+    control_vocabularies: list[str] = ()
+    """vocabularies that the controls of the propagation are made for"""
 
     @property
     def base(self) -> str:
@@ -231,8 +234,9 @@ class Family:
         return not self.stand_in and ids == PUBLISHED_MODELS.get(self.published_family)
 
     def propagated(self, vocabulary: str, method: str = CALIBRATED_METHOD) -> str:
-        """Name of a LEP model."""
-        return f"{self.name}/{vocabulary}/{method}"
+        """Name of a LEP model, or of a control of them."""
+        made = method not in PROPAGATION_CONTROLS or PROPAGATION_CONTROLS[method].is_made
+        return f"{self.name}/{vocabulary}/{method}" if made else self.instruct
 
     def tuned(self, vocabulary: str, calibration: str) -> str:
         """Name of a calibrated model; a control for vocabulary `original`, its parent for calibration `none`."""

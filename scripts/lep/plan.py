@@ -88,8 +88,8 @@ def _memory(jobs: list[Job], costs: Callable[[Job], Cost], model: CostModel) -> 
     over = [(costs(one).device_bytes, one) for one in jobs if costs(one).device_bytes > device["memory_gb"] * 1e9]
     worst = {one.rule: (size, one) for size, one in sorted(over, key=lambda pair: pair[0])}
     return [
-        f"Warning: {' '.join([one.rule, *one.wildcards.values()])} needs about {size / 1e9:.0f} GB on a device of "
-        f"{device['memory_gb']} GB; use activation checkpointing or smaller micro-batches."
+        f"Warning: {' '.join(filter(None, [one.rule, *one.wildcards.values()]))} needs about {size / 1e9:.0f} GB on a "
+        f"device of {device['memory_gb']} GB; use activation checkpointing or smaller micro-batches."
         for size, one in worst.values()
     ]
 

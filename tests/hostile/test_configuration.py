@@ -1,11 +1,9 @@
 """The border of the configuration: what cannot work is refused at the start, with the key and what to write instead."""
 
-import copy
-
 import pytest
 from fixtures.checkout import ROOT
 from fixtures.configuration import configuration
-from fixtures.hostile import WEIRD, held
+from fixtures.hostile import WEIRD, changed, held, leaves
 from hypothesis import given
 from hypothesis import strategies as some
 from lep.config import UserError
@@ -20,13 +18,23 @@ HUB = {"name": "mine", "reader": "documents", "dataset": {"repository": "a/b", "
 FAMILY = CONFIG["families"][1]
 # key, value, words of the message
 ROWS = [
-    ("seeds", 3, "seeds: unknown key; did you mean 'seed'?"),
+    ("scales", 3, "scales: unknown key; did you mean 'scale'?"),
     ("seed", -1, "seed: -1 is less than the minimum of 0"),
     ("seed", 2**64, "seed: 18446744073709551616 is greater than the maximum"),
     ("seed", 1.0, "seed: must be of type integer, found 1.0; write 1"),
     ("seed", "42", "seed: must be of type integer"),
     ("seed", True, "seed: must be of type integer, found True; YAML reads no, yes"),
     ("seed", None, "seed: must be of type integer"),
+    ("seeds", 0, "seeds: write a number of seeds, 1 to 100, counted up from `seed`, or a list of different seeds"),
+    ("seeds", -3, "seeds: write a number of seeds"),
+    ("seeds", 2.0, "found 2.0"),
+    ("seeds", True, "found True"),
+    ("seeds", "three", "found 'three'"),
+    ("seeds", [], "found []"),
+    ("seeds", [42, 42], "found [42, 42]"),
+    ("seeds", [42, -1], "found [42, -1]"),
+    ("seeds", [42, "43"], "found [42, '43']"),
+    ("seeds", [43, 42], "seeds: the list must begin with `seed`, 42, and have no seed above 4294967295"),
     ("scale", "ci\n", "scale: 'ci\\n' has the control character"),
     ("scale", "../x", "scale: '../x' does not match"),
     ("scale", "a b", "does not match"),
@@ -132,30 +140,11 @@ ROWS = [
 ]  # fmt: skip
 
 
-def changed(config: dict, key: str, value: object) -> dict:
-    """A copy of the configuration with another value at a dotted key."""
-    found = copy.deepcopy(config)
-    *above, last = [int(part) if part.isdigit() else part for part in key.split(".")]
-    place = found
-    for part in above:
-        place = place[part]
-    place[last] = value
-    return found
-
-
 @pytest.mark.parametrize(("key", "value", "words"), ROWS, ids=range(len(ROWS)))
 def test_what_cannot_work_is_refused(key: str, value: object, words: str) -> None:
     with pytest.raises(UserError) as caught:
         check_settings(changed(CONFIG, key, value), ROOT)
     assert words in str(caught.value)
-
-
-def leaves(value: object, key: str = "") -> list[str]:
-    """The dotted keys of all values, those of whole sections too."""
-    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [f"{key}.{name}".lstrip(".") for name, _ in parts] + [
-        found for name, below in parts for found in leaves(below, f"{key}.{name}".lstrip("."))
-    ]
 
 
 KEYS = leaves(CONFIG)

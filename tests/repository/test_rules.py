@@ -4,19 +4,22 @@ import re
 
 from fixtures.rules import RULES, TEXT
 from lep.planning.cost import _FORMULAS, _HEAVY
+from lep.planning.text_cost import TEXT_SECONDS
 from lep.workflow.jobs import JOBS, MODULES
 
 
 def test_jobs_are_rules_that_read_their_settings_and_run_their_module() -> None:
     assert JOBS.keys() == MODULES.keys()
     for rule, module in MODULES.items():
-        assert f'job="<results>/jobs/{rule}/' in RULES[rule]
+        assert re.search(rf'job="<results>/(\{{seed\}})?jobs/{rule}/', RULES[rule])
         assert f"{module} --config {{input.job:q}}" in RULES[rule]
-    assert {name for name, body in RULES.items() if "<results>/jobs/" in body} == JOBS.keys() | {"write_job"}
+    assert {name for name, body in RULES.items() if re.search(r"<results>/(\{seed\})?jobs/", body)} == JOBS.keys() | {
+        "write_job"
+    }
 
 
 def test_the_plan_has_formulas_for_rules() -> None:
-    assert RULES.keys() >= _FORMULAS.keys() | _HEAVY
+    assert RULES.keys() >= _FORMULAS.keys() | TEXT_SECONDS.keys() | _HEAVY
 
 
 def test_rules_that_fetch_are_known_as_such() -> None:

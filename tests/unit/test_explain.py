@@ -60,6 +60,19 @@ def results(files: Files, tmp_path: Path) -> Path:
     return root
 
 
+def test_further_seeds_are_shown(results: Path) -> None:
+    assert "seeds; the table" not in explain(CELL, results)
+    first, further = (results / place / "evaluation/llama/extended/propagation" for place in ("", "seed-43"))
+    staged = staging(further)
+    rows = [row | {"value": "0.125000"} for row in read_rows(first / "scores.csv")]
+    write_rows(staged / "scores.csv", tuple(rows[0]), rows)
+    publish(staged, further, recipe_version=1, seed=43, facts={"template_hash": {MODEL: None}})
+    text = explain(CELL, results)
+    assert "the first of 2 seeds; the table has their mean" in text
+    assert f"0.125000  {further}" in text
+    assert f"answers   {first}" in text
+
+
 def test_a_cell_is_followed_to_the_raw_data(files: Files, results: Path) -> None:
     text = explain(CELL, results)
     scores = {row["name"]: row for row in read_rows(files.scores) if row["model"] == MODEL}

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,28 @@ def test_two_of_the_three_methods_are_enough(checkout: Path, tmp_path: Path) -> 
     assert "families.llama.calibrated: calibration starts from conversion; add it to propagation.methods" in text
 
 
+def test_further_seeds_add_jobs_and_change_none(checkout: Path, tmp_path: Path) -> None:
+    """`make paper SEEDS=3`: what is random from pre-training on is done three times, all else once."""
+    ci = ("--configfile", "configs/ci.yaml")
+    one = planned(checkout, tmp_path, *ci)
+    three = planned(checkout, tmp_path, *ci, "--config", "seeds=3")
+    numbers = [Counter(job.rule for job in jobs) for jobs in (one, three)]
+    repeated = {"pretrain", "select_donor", "propagate_embeddings", "answer_prompts", "grade_answers", "calibrate"}
+    for rule in {*numbers[1]} - {"write_job", "evaluate"}:
+        tripled = rule in repeated | {"make_calibration_data"}
+        assert numbers[1][rule] == (3 if tripled else 1) * numbers[0][rule], rule
+    # Two source models of two families, which no seed changes, are scored once.
+    assert numbers[1]["evaluate"] == 3 * (numbers[0]["evaluate"] - 4) + 4
+    outputs = [{job.outputs for job in jobs} for jobs in (one, three)]
+    assert outputs[0] <= outputs[1]
+    added = [file for files in outputs[1] - outputs[0] for file in files]
+    assert all(file.startswith(("results/ci/seed-43/", "results/ci/seed-44/")) for file in added)
+    first = {job.outputs: job.inputs for job in one}
+    for job in three:
+        if job.outputs in first and not any("seed-" in file for file in job.inputs):
+            assert job.inputs == first[job.outputs]
+
+
 def test_nothing_of_mini_is_left_at_paper_scale() -> None:
     config = configuration("paper")
     assert not any(family["stand_in"] for family in config["families"])
@@ -97,7 +120,7 @@ def test_hub_revisions_are_commits_or_unpinned() -> None:
 
 
 BAD = {
-    "unknown key": ({"seeds": 3}, r"  seeds: unknown key; did you mean 'seed'"),
+    "unknown key": ({"scales": 3}, r"  scales: unknown key; did you mean 'scale'"),
     "type": ({"pretraining": {"max_steps": "x"}}, r"pretraining\.max_steps: must be of type integer, found 'x'"),
     "method": ({"propagation": {"methods": ["magic"]}}, r"methods\.0: 'magic' is not known; use one of swap"),
     "device": ({"compute": {"device": "gpu"}}, r"compute\.device: 'gpu' is not known; use one of cpu, cuda, auto"),

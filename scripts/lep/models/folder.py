@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 _ROWS_AT_ONCE = 8192  # of a matrix that is checked
+_NUMBERS_AT_ONCE = 2**24  # of a tensor that is checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +99,18 @@ def check_finite(matrix: torch.Tensor, which: str, folder: Path) -> None:
             raise UserError(
                 f"{folder}: the {which} matrix contains NaN or infinite numbers (first in row {row}); "
                 "use an intact model"
+            )
+
+
+def check_numbers(folder: Path) -> None:
+    """Raise `UserError`, with the tensor, if weights of a model hold NaN or infinite numbers."""
+    for name, file in sorted(weight_map(folder).items()):
+        with open_weights(folder / file) as weights:  # opened for each tensor, so that earlier ones leave the memory
+            tensor = weights.get_tensor(name)
+        numbers = tensor.flatten().split(_NUMBERS_AT_ONCE) if tensor.is_floating_point() else ()
+        if not all(torch.isfinite(part).all() for part in numbers):
+            raise UserError(
+                f"{folder}: {name} holds NaN or infinite numbers; fetch the model again, or use an intact one"
             )
 
 

@@ -14,6 +14,7 @@ from darumeru.specs import GROUPS, SPECS
 from lep.config import UserError
 from lep.names import CALIBRATIONS, ORIGINAL, VOCABULARIES
 from lep.planning.shape import Model, read_shape
+from lep.planning.text_cost import TEXT_SECONDS
 from lep.pretraining.memory import POSITIONS_ON_CPU, POSITIONS_ON_GPU, Load
 from lep.workflow.models import evaluated_models
 from lep.workflow.run import Run, local_folder
@@ -47,9 +48,13 @@ class CostModel:
         self.gpus = config["compute"]["gpus_per_job"]
 
     def cost(self, rule: str, wildcards: Mapping[str, str]) -> Cost:
-        """Cost of one job; a rule without a formula costs the start of a process."""
-        formula = _FORMULAS.get(rule)
-        cost = formula(self, **wildcards) if formula else Cost(0.0)
+        """Cost of one job, the same for all seeds; a rule without a formula costs the start of a process."""
+        named = {name: value for name, value in wildcards.items() if name != "seed"}
+        if text_seconds := TEXT_SECONDS.get(rule):
+            cost = Cost(text_seconds(self.config, **named))
+        else:
+            formula = _FORMULAS.get(rule)
+            cost = formula(self, **named) if formula else Cost(0.0)
         start = self.plan["start_seconds"] if rule in _HEAVY else 0.5
         return Cost(cost.seconds + start, cost.gpus, cost.device_bytes)
 
@@ -122,17 +127,7 @@ class CostModel:
         )  # fmt: skip
         return sum(load.parts().values())
 
-    # -- formulas, one for each slow rule
-
-    def _read_text(self, share: float = 1.0, threads: int = 1) -> Cost:
-        text = self.plan["text"]
-        return Cost(share * text["megabytes"] / (text["megabytes_per_second"] * threads))
-
-    def _sentencepiece(self, model_type: str, **_: str) -> Cost:
-        # Two passes over the sample, then the training, which mostly runs on one thread.
-        read = 2 * self.config["corpus"]["tokenizer_fraction"] * self.plan["text"]["megabytes"]
-        seconds = self.config["vocabulary"]["characters"] / 1e6 / self.plan["sentencepiece"][model_type]
-        return Cost(read / self.plan["disk_megabytes_per_second"] + seconds)
+    # -- formulas, one for each slow rule that does more than read text
 
     def _fetched(self, family: str = "", **_: str) -> Cost:
         size = self.full_bytes(family) / 1e6 if family else self.plan["text"]["megabytes"]
@@ -270,20 +265,15 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "fetch_model": CostModel._fetched,
     "fetch_donor": lambda model, family, vocabulary: model._fetched(family),
     "fetch_dataset": lambda model, name: CostModel._fetched(model) if name != "instructions" else Cost(10.0),
-    "prepare_shard": lambda model, **_: model._read_text(1 / model.config["corpus"]["shards"]),
-    "build_corpus": lambda model: Cost(model.plan["text"]["megabytes"] / model.plan["disk_megabytes_per_second"]),
-    "train_sentencepiece": CostModel._sentencepiece,
-    "count_part": lambda model, **_: model._read_text(1 / model.config["corpus"]["parts"]),
-    "find_copy_texts": lambda model, **_: model._read_text(1 / model.config["corpus"]["parts"]),
-    "pack_part": lambda model, **_: model._read_text(
-        1 / model.config["corpus"]["parts"], model.config["pretraining"]["packing_threads"]
-    ),
     "import_model": lambda model, family, role: model._copied(family),
     "initialise_embeddings": CostModel._copied,
+    "initialise_direct": CostModel._copied,
     "pretrain": CostModel._pretrain,
+    "pretrain_direct": CostModel._pretrain,
     "pretrain_sweep": CostModel._sweep,
     "adopt_donor": CostModel._adopt,
     "propagate_embeddings": CostModel._propagate,
+    "make_control": lambda model, family, vocabulary, control: model._copied(family, vocabulary),
     "answer_prompts": CostModel._answers,
     "grade_answers": CostModel._grades,
     "calibrate": CostModel._calibrate,
@@ -297,7 +287,8 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
 }
 # Rules whose processes load torch and a model.
 _HEAVY = {
-    "unpack_model", "tune_instruct", "merge_instruct", "import_model", "initialise_embeddings", "pretrain",
-    "pretrain_sweep", "adopt_donor", "propagate_embeddings",
-    "answer_prompts", "calibrate", "merge_calibrated", "evaluate_part", "evaluate", "sample_answers",
+    "unpack_model", "tune_instruct", "merge_instruct",
+    "import_model", "initialise_embeddings", "initialise_direct", "pretrain", "pretrain_direct", "pretrain_sweep",
+    "adopt_donor", "propagate_embeddings", "make_control", "answer_prompts", "calibrate", "merge_calibrated",
+    "evaluate_part", "evaluate", "sample_answers",
 }  # fmt: skip

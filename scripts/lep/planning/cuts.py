@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lep.names import ORIGINAL
 from lep.planning.schedule import Job
+from lep.workflow.run import seeds_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,14 @@ def cuts(config: Mapping) -> list[Cut]:
     """All cuts, from the smallest loss to the largest."""
     tokens = config["plan"]["text"]["tokens"] * 40 // 96
     only = "extended"
+    repeats = Cut(
+        "seeds: 1",
+        "the variance of training, which intervals then leave out",
+        lambda config: config | {"seeds": 1},
+        lambda job: not job.wildcards.get("seed"),
+    )
     return [
+        *([repeats] if len(seeds_of(config)) > 1 else []),
         Cut(
             "pretraining: {sweep: {runs: []}}",
             "the table of learning rates; the paper's rates are configured",
@@ -77,6 +85,7 @@ def _published(config: Mapping) -> list[Cut]:
         "pack_part",
         "pack_corpus",
         "pretrain",
+        "pretrain_direct",
         "pretrain_sweep",
         "make_sweep_table",
     )

@@ -90,7 +90,7 @@ def check_judge(config: Mapping, root: Path, cluster: bool) -> Iterator[Finding]
     """
     run, remedy = Run(config, root), "start the judge and name it in calibration.judge, or leave out calibration self"
     families = [f for f in run.families if any(CALIBRATIONS[name].own_answers for *_, name in calibrations(run, f))]
-    graded = all((root / run.manifest("grades", family)).is_file() for family in families)
+    graded = all((root / each.of_seed("grades", family)).is_file() for each in run.repeats for family in families)
     if config["calibration"]["judge"]["backend"] != "openai" or graded:
         return
     judge = parse_job(JudgeSettings, {**judge_settings(run), "attempts": 2}, "calibration.judge")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -10,6 +11,7 @@ from lep.manifest import with_manifest
 from lep.models.folder import Embeddings, check_finite, read_embeddings
 from lep.models.store import derive_model
 from lep.propagation.averaging import Operator, read_operator
+from lep.propagation.inputs import align
 from lep.propagation.sparse import BLOCK_ROWS, sparse_product
 
 RECIPE_VERSION = 1
@@ -39,22 +41,36 @@ def apply_operator(operator: Operator, old: torch.Tensor) -> torch.Tensor:
     return new
 
 
-def initialise_embeddings(base: Path, operator: Path, vocabulary: Path, target: Path, seed: int | None = None) -> None:
-    """Publish `base` with the new vocabulary; each matrix is averaged from its own old one (a tied model has one)."""
+def initialise_embeddings(
+    base: Path, operator: Path, vocabulary: Path, target: Path, seed: int | None = None, instruct: Path | None = None
+) -> None:
+    """Publish `base` with the new vocabulary; each matrix is averaged from its own old one (a tied model has one).
+
+    With `instruct`, publish that model of the base instead, with averages of its own rows: the start of the control
+    `direct`. Raises `UserError` for an operator of other tokenizers, an instruct model that lacks tokens of the base,
+    and numbers that are not finite.
+    """
     base, vocabulary = Path(base), Path(vocabulary)
     averaging = read_operator(operator)
     averaging.check(base, vocabulary)
-    old = read_embeddings(base)
+    model = Path(instruct or base)
+    old = read_embeddings(model)
     for name, matrix in old.matrices().items():
-        check_finite(matrix, name, base)
-    matrices = [None if matrix is None else apply_operator(averaging, matrix) for matrix in (old.input, old.head)]
+        check_finite(matrix, name, model)
+    matrices = [old.input, old.head]
+    if instruct:
+        ids = align(base, model)
+        # A special token that the instruct model renamed, and so has no row of, takes part with that of the same id.
+        ids = torch.from_numpy(np.where(ids < 0, np.minimum(np.arange(len(ids)), len(old.input) - 1), ids))
+        matrices = [None if matrix is None else matrix[ids] for matrix in matrices]
+    matrices = [None if matrix is None else apply_operator(averaging, matrix) for matrix in matrices]
     derive_model(
-        base,
+        model,
         Embeddings(*matrices),
         vocabulary,
         target,
         recipe_version=RECIPE_VERSION,
-        parents=with_manifest({"base": base, "operator": operator, "vocabulary": vocabulary}),
+        parents=with_manifest({"base": base, "instruct": instruct, "operator": operator, "vocabulary": vocabulary}),
         seed=seed,
         facts={name: averaging.facts[name] for name in ("kept", "split", "mean", "overlap")},
     )

@@ -51,6 +51,7 @@ def propagate(
     device: str = "cpu",
     token_text: str = "bytes",
     maps: MapSettings | None = None,
+    body: Path | None = None,
 ) -> None:
     """Publish `instruct` with the donor's vocabulary and propagated matrices (paper equations 3 to 7).
 
@@ -62,6 +63,7 @@ def propagate(
     - `token_text`: averaged rows split the `bytes` of a token, or its string as the `published` code does; then the
       residuals for the bytes are reported too
     - `maps`: settings of the maps `ridge` and `own`
+    - `body`: model whose body the new ones get; None = `instruct`. The control `donor_body` has the donor's
 
     Added tokens of the instruct model keep their rows, special roles and chat template. Raises `UserError` for an
     unknown method or text, an own map that cannot be used, models of different tying or width, an operator of other
@@ -69,13 +71,7 @@ def propagate(
     """
     maps = maps or MapSettings()
     base, instruct, donor = Path(base), Path(instruct), Path(donor)
-    for method in targets:
-        if method not in METHODS:
-            raise UserError(f"unknown LEP method {method!r}; use one of {', '.join(METHODS)}")
-    if token_text not in TOKEN_TEXTS:
-        raise UserError(f"unknown token text {token_text!r}; use one of {', '.join(TOKEN_TEXTS)}")
-    if any(METHODS[method].map == "own" for method in targets):
-        load_own(maps.own)
+    _check_request(targets, token_text, maps)
     prepare_torch(threads, seed or 0)
     check_models(base, instruct, donor)
     averaging = find_operator(base, donor, operator, targets)
@@ -90,7 +86,7 @@ def propagate(
         for method, target in targets.items():
             embeddings, facts = _propagated(plan, method, fits)
             derive_model(
-                instruct,
+                Path(body or instruct),
                 embeddings,
                 tokenizer,
                 target,
@@ -100,6 +96,16 @@ def propagate(
                 config={"method": method} | _settings_of(method, plan),
                 facts=facts,
             )
+
+
+def _check_request(methods: Iterable[str], token_text: str, maps: MapSettings) -> None:
+    for method in methods:
+        if method not in METHODS:
+            raise UserError(f"unknown LEP method {method!r}; use one of {', '.join(METHODS)}")
+    if token_text not in TOKEN_TEXTS:
+        raise UserError(f"unknown token text {token_text!r}; use one of {', '.join(TOKEN_TEXTS)}")
+    if any(METHODS[method].map == "own" for method in methods):
+        load_own(maps.own)
 
 
 def _settings_of(method: str, plan: Inputs) -> dict[str, str | float | None]:

@@ -3,24 +3,28 @@
 A check is a function that raises `CheckError` with a message. Unlike a claim, a check must hold.
 """
 
+import json
 import re
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from lep.config import UserError
-from lep.files import read_jsonl, write_text
+from lep.evaluation.samples import SAMPLES
+from lep.evaluation.scores import scores_again
+from lep.files import write_text
 from lep.log import logger
 from lep.manifest import read_manifest, verify
 from lep.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Family, micro_average, parse_families
+from lep.report.gather import gather_scores
 from lep.report.published import Published, read_published
-from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_rows, read_scores
+from lep.report.scores import SCORE_COLUMNS, Metrics, Paths, Scores, as_paths, read_metrics, read_rows, read_scores
 from lep.report.special_rows import differing_rows
 
 ROUNDING = 0.001  # the paper's values have three decimal places
-OVERLAP_FROM = 40  # characters; shorter paragraphs, such as names and greetings, may occur twice by chance
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -37,13 +41,12 @@ class Facts:
     scores: Scores
     metrics: Metrics
     published: list[Published]  # the paper's rows
-    training: list[Path]  # JSONL files of training documents
-    heldout: list[Path]  # JSONL files of held-out documents
+    overlaps: list[Path]  # what each part of the training text shares with held-out text, by `find_overlap`
     manifests: list[Path]  # folders of published artefacts
     propagated: dict[Path, Path]  # folder of a LEP model -> folder of its instruct model
-    donors: dict[str, Path]  # family/vocabulary -> folder of the donor
+    donors: dict[Path, Path]  # folder of a donor -> scores.csv of the checkpoints that it was chosen from
     tables: list[Path]  # tables as Markdown
-    evaluations: list[Path]  # scores.csv of every evaluation, covered by its manifest
+    evaluations: list[Path]  # scores.csv of every evaluation, beside its answers and its manifest
     joined: Path  # the file of `scores`
 
 
@@ -54,8 +57,7 @@ def run_checks(
     metrics: Path,
     published: Path,
     target: Path,
-    training: Paths = (),
-    heldout: Paths = (),
+    overlaps: Paths = (),
     manifests: Paths = (),
     propagated: dict[str, str] | None = None,
     donors: dict[str, str] | None = None,
@@ -69,9 +71,9 @@ def run_checks(
     """
     facts = Facts(
         parse_families(families), models, read_scores(scores), read_metrics(metrics), read_published(published),
-        as_paths(training), as_paths(heldout), [_folder(path) for path in as_paths(manifests)],
+        as_paths(overlaps), [_folder(path) for path in as_paths(manifests)],
         {_folder(a): _folder(b) for a, b in (propagated or {}).items()},
-        {name: _folder(path) for name, path in (donors or {}).items()}, as_paths(tables),
+        {_folder(donor): Path(path) for donor, path in (donors or {}).items()}, as_paths(tables),
         as_paths(evaluations), Path(scores),
     )  # fmt: skip
     failures = {name: _failure(check, facts) for name, check in CHECKS.items()}
@@ -106,15 +108,32 @@ def check_rows_complete(facts: Facts) -> None:
 
 
 def check_scores_as_evaluated(facts: Facts) -> None:
-    """Each row of `scores.csv` is one of the evaluations, whose files have the hashes of their manifests."""
+    """The answers of each evaluation give the scores that it wrote, and these, gathered again, give `scores.csv`."""
     if not facts.evaluations:
         return
-    wanted = Counter(tuple(row.items()) for path in facts.evaluations for _, row in read_rows(path, ()))
-    found = Counter(tuple(row.items()) for _, row in read_rows(facts.joined, ()))
-    for row in [*(found - wanted), *(wanted - found)]:
-        values = dict(row)
-        what = ", ".join(values.get(key, "") for key in ("model", "name", "metric", "value"))
-        _require(False, f"{facts.joined} is not what the evaluations gave: {what}; gather the scores again")
+    for path in facts.evaluations:
+        _compare(path, _rows(path), scores_again(path.parent), "evaluate its models again", leave_out="step")
+    first = read_manifest(facts.evaluations[0].parent)
+    answers = [path.with_name(SAMPLES) for path in facts.evaluations]
+    with tempfile.TemporaryDirectory() as scratch:
+        again = Path(scratch) / "scores.csv"
+        gather_scores(facts.evaluations, again, answers, first["config"]["bootstrap_draws"], first["seed"])
+        _compare(facts.joined, _rows(facts.joined), _rows(again), "gather the scores again")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Scores as they are written; those of earlier versions name no engine."""
+    return [{"engine": ""} | row for _, row in read_rows(path, SCORE_COLUMNS[:-1])]
+
+
+def _compare(path: Path, rows: list[dict], wanted: list[dict], remedy: str, leave_out: str = "") -> None:
+    """Raise `CheckError` with the first row of a table that is not as it should be, or that it lacks."""
+    keys = [key for key in SCORE_COLUMNS if key != leave_out]
+    found, given = (Counter(tuple(row[key] for key in keys) for row in table) for table in (rows, wanted))
+    for values, what in [*((row, "has") for row in found - given), *((row, "lacks") for row in given - found)]:
+        row = dict(zip(keys, values, strict=True))
+        shown = ", ".join(row[key] for key in ("model", "name", "metric", "value"))
+        raise CheckError(f"{path} is not what the evaluations gave: it {what} {shown}; {remedy}")
 
 
 def check_micro_formula(facts: Facts) -> None:
@@ -136,16 +155,11 @@ def check_micro_formula_published(facts: Facts) -> None:
 
 
 def check_no_overlap(facts: Facts) -> None:
-    """Training and held-out text share no group of documents and no paragraph of `OVERLAP_FROM` characters or more."""
-    groups: set[str] = set()
-    paragraphs: dict[str, str] = {}
-    for document in _documents(facts.heldout):
-        groups.add(document["group"])
-        paragraphs |= dict.fromkeys(_paragraphs(document), document["id"])
-    for document in _documents(facts.training):
-        _require(document["group"] not in groups, f"{document['id']}: its group is in both training and held-out text")
-        for text in _paragraphs(document):
-            _require(text not in paragraphs, f"{document['id']} repeats held-out {paragraphs.get(text)}: {text[:60]!r}")
+    """No part of the training text shares a group of documents or a paragraph with held-out text."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in facts.overlaps]
+    _require(any(part["documents"] for part in found), "no training document was compared with held-out text")
+    first = [message for part in found for message in part["first"]]
+    _require(not first, f"{sum(part['shared'] for part in found)} times; first: {'; '.join(first[:3])}")
 
 
 def check_manifests(facts: Facts) -> None:
@@ -189,11 +203,13 @@ def check_same_items(facts: Facts) -> None:
 
 
 def check_donors(facts: Facts) -> None:
-    """The donor of LEP is the best checkpoint of Table 2."""
-    for name, folder in facts.donors.items():
+    """The donor of LEP is the best checkpoint of its pre-training."""
+    for folder, path in facts.donors.items():
+        scores = read_scores(path)
         used = read_manifest(folder)["facts"].get("checkpoint")
-        best = facts.scores.donor(*name.split("/")).rsplit("/", 1)[-1]
-        _require(used == best, f"{name}: LEP used {used}, the best of the scores is {best}")
+        family, vocabulary, _ = next(iter(scores.entries)).split("/")
+        best = scores.donor(family, vocabulary).rsplit("/", 1)[-1]
+        _require(used == best, f"{folder}: LEP used {used}, the best of {path} is {best}")
 
 
 def check_stand_ins_declared(facts: Facts) -> None:
@@ -244,15 +260,3 @@ def _require(condition: bool, message: str) -> None:
 def _folder(path: str | Path) -> Path:
     path = Path(path)
     return path.parent if path.name == "manifest.json" else path
-
-
-def _documents(paths: list[Path]) -> Iterator[dict]:
-    for path in paths:
-        yield from read_jsonl(path)
-
-
-def _paragraphs(document: dict) -> Iterator[str]:
-    for paragraph in document["paragraphs"]:
-        text = " ".join(paragraph["text"].casefold().split())
-        if len(text) >= OVERLAP_FROM:
-            yield text

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lep.config import UserError
 from lep.evaluation.paired import paired_difference
-from lep.evaluation.samples import TaskValues, load_samples
+from lep.evaluation.samples import load_samples
+from lep.evaluation.seeds import Repeats
 from lep.files import write_csv
 from lep.methods import PAPER_METHODS, in_paper, parse_methods
 from lep.names import parse_families
@@ -48,7 +49,8 @@ def write_claims(
 ) -> None:
     """Judge all claims and write them as CSV.
 
-    `samples` are the `samples.jsonl.gz` of all evaluations, `methods` the LEP methods of the run.
+    `samples` are the `samples.jsonl.gz` of all evaluations, those of one seed after those of another; `methods` are the
+    LEP methods of the run.
     """
     table = read_scores(scores)
     shown = in_paper(parse_methods(methods))
@@ -64,11 +66,16 @@ def write_claims(
     write_csv(target, COLUMNS, ([*_line(result), run] for result in results))
 
 
-def load_needed(paths: Iterable[Path], models: set[str]) -> dict[str, TaskValues]:
-    """Item values of `models` by model; `UserError` for a model that is in no file."""
-    values: dict[str, TaskValues] = {}
+def load_needed(paths: Iterable[Path], models: set[str]) -> dict[str, Repeats]:
+    """Item values of `models` by model, of each file that has them; `UserError` for a model that is in no file.
+
+    A model is in several files if it was trained with several seeds, and the files come in the order of the seeds.
+    """
+    values: dict[str, Repeats] = {}
     for path in paths:
-        values |= {model: tasks for model, tasks in load_samples(path).items() if model in models}
+        for model, tasks in load_samples(path).items():
+            if model in models:
+                values[model] = [*values.get(model, ()), tasks]
     if missing := sorted(models - values.keys()):
         raise UserError(f"no samples of {', '.join(missing)}; give the samples.jsonl.gz of every evaluation")
     return values

@@ -25,9 +25,9 @@ COUNTS = ("no", "one", "two", "three", "four", "five")  # words for the number o
 def collect_facts(sources: Sources, settings: dict, claims: list[dict]) -> dict:
     """All facts in the text of the report, except checks and provenance.
 
-    `settings` needs scale, seed, bootstrap_draws and sample_tokens; the report lists all of its keys.
+    `settings` needs scale, seeds, bootstrap_draws and sample_tokens; the report lists all of its keys.
     """
-    needed = ("scale", "seed", "bootstrap_draws", "sample_tokens")
+    needed = ("scale", "seeds", "bootstrap_draws", "sample_tokens")
     if missing := [key for key in needed if settings.get(key) is None]:
         raise UserError(f"the report's settings lack {', '.join(missing)}; pass them from the configuration")
     tables = {n: build_table(n, sources) for n in (1, 2, 3, 4)}
@@ -37,7 +37,7 @@ def collect_facts(sources: Sources, settings: dict, claims: list[dict]) -> dict:
         "title": TITLE,
         "subtitle": f"Scale {settings['scale']}{size}",
         "paper": {**PAPER, "heading": heading(tables[1])},
-        "run": _run(sources, settings, claims) | {"stand_ins": stand_ins},
+        "run": _run(sources, settings, claims) | {"stand_ins": stand_ins, "repeated": len(settings["seeds"]) > 1},
         "groups": [{"title": TITLES[name], "tasks": str(len(tasks))} for name, tasks in GROUPS.items()],
         "families": [_family(sources, tables, family) for family in sources.families],
         "claims": [_claim(claim) for claim in claims],
@@ -93,7 +93,7 @@ def _run(sources: Sources, settings: dict, claims: list[dict]) -> dict[str, str]
     texts = {
         "id": sources.run,
         "scale": settings["scale"],
-        "seed": settings["seed"],
+        "seed": ", ".join(map(str, settings["seeds"])),
         "draws": settings["bootstrap_draws"],
         "sample_tokens": settings["sample_tokens"],
         "models": len(scores.entries),

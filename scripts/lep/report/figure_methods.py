@@ -1,4 +1,4 @@
-"""Figure S3, which is not in the paper: differences of the methods of propagation to Conversion."""
+"""Figure S3, which is not in the paper: differences of the methods of propagation, and controls, to Conversion."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,11 +7,11 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from lep.methods import METHODS
+from lep.methods import COMPARED, CONTROLS
 from lep.names import MICRO, VOCABULARIES, Family, parse_families
 from lep.report.figure_1_2 import used_vocabularies
 from lep.report.figure_style import GREY, SERIES, WIDTH, ScoreFormatter, figure_style, save
-from lep.report.methods_compared import Compared, read_compared
+from lep.report.methods_compared import Compared, read_compared, title_of
 
 _SPREAD = 0.6  # of the vocabularies of one method, in units of the distance of methods
 
@@ -20,7 +20,7 @@ def plot_methods(families: Sequence[dict], compared: Path, outputs: dict[str, Pa
     """Draw the paired differences of the Micro-Avg to Conversion, with 95 % intervals: one panel for each family."""
     parsed = parse_families(families)
     found = [row for row in read_compared(compared) if row.name == MICRO and row.difference]
-    methods = [method for method in METHODS if any(row.method == method for row in found)]
+    methods = [method for method in COMPARED if any(row.method == method for row in found)]
     with figure_style():
         height = 1.0 + 0.45 * max(1, len(methods))
         figure, axes = pyplot.subplots(
@@ -53,7 +53,9 @@ def _panel(axis: Axes, family: Family, methods: Sequence[str], rows: Sequence[Co
             color = SERIES[vocabulary]["color"]
             axis.errorbar(value, y, xerr=[[value - low], [high - value]], color=color, linewidth=1, capsize=2)
             axis.plot(value, y, linestyle="", **_mark(vocabulary))
-    axis.set_yticks(range(len(methods)), [METHODS[method].title for method in methods])
+    axis.set_yticks(range(len(methods)), [title_of(method) for method in methods])
+    if controls := [place for place, method in enumerate(methods) if method in CONTROLS]:
+        axis.axhline(controls[0] - 0.5, color=GREY, linewidth=0.8, linestyle=":")  # controls are below it
     axis.set_ylim(len(methods) - 0.5, -0.5)
     axis.xaxis.set_major_formatter(ScoreFormatter())
     axis.set_title(family.shown("instruct"))

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from lep.report.table import Row, Table, digits, heading
+from lep.report.table import NOT_ABOVE, Row, Table, digits, heading
 
 GAP = "–"
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "±": r"$\pm$", "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$", "−": "$-$",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "±": r"$\pm$", "°": r"$^\circ$",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "−": "$-$",
 }  # fmt: skip
 _TYPST = {character: f"\\{character}" for character in '\\#$*_`<>@[]~=-+/"'} | {"'": "’"}
 
@@ -115,6 +115,9 @@ def write_typst(table: Table) -> str:
             value, half, sign = _ours(table, row, column)
             value = f"*{_escape(value, _TYPST)}*" if table.best(row, column) else _escape(value, _TYPST)
             half = f"#pm[{half.removeprefix('±')}]" if half else ""
+            # A blank as wide as the mark, where only other rows of the column have one, for alignment.
+            blank = not _mark(row, column) and any(_mark(other, column) for other in table.rows)
+            value += f"#hide[{NOT_ABOVE}]" if blank else ""
             sign = _arrow(sign, any(other.change.get(column) for other in table.rows))
             cells.append(f"[{value}{half}{sign}]")
         for column in table.published_columns:
@@ -130,11 +133,17 @@ def write_typst(table: Table) -> str:
 
 
 def _ours(table: Table, row: Row, column: str) -> tuple[str, str, str]:
+    """Our value with its mark, half the width of its interval, and its arrow."""
     cell = row.cells.get(column)
     if cell is None:
         return GAP, "", ""
     half = "" if cell.half is None else f"±{number(cell.half, digits(column))}"
-    return number(cell.value, digits(column)), half, row.change.get(column, "")
+    return number(cell.value, digits(column)) + _mark(row, column), half, row.change.get(column, "")
+
+
+def _mark(row: Row, column: str) -> str:
+    cell = row.cells.get(column)
+    return NOT_ABOVE if cell and cell.above_chance is False else ""
 
 
 def _published(table: Table, row: Row, column: str) -> tuple[str, str, str]:

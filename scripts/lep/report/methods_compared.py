@@ -1,4 +1,4 @@
-"""Table S1 and its figure, which are not in the paper: all methods of propagation against Conversion, paired."""
+"""Table S1, which is not in the paper: all methods of propagation, and controls, against Conversion, paired."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from lep.config import UserError
 from lep.evaluation.paired import paired_difference
 from lep.files import write_csv, write_text
-from lep.methods import CALIBRATED_METHOD, METHODS, parse_methods
+from lep.methods import CALIBRATED_METHOD, COMPARED, CONTROLS, parse_controls, parse_methods
 from lep.names import COLUMNS, MICRO, TITLES, VOCABULARIES, Family, parse_families
 from lep.report.claims import load_needed
 from lep.report.engines import engine_note, letters_of
@@ -24,11 +24,11 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Compared:
-    """One score of a propagated model, and its paired difference to the model of Conversion."""
+    """One score of a propagated model or a control, and its paired difference to the model of Conversion."""
 
     family: str
     vocabulary: str
-    method: str
+    method: str  # or the name of a control
     name: str  # micro_avg or a group
     value: float
     low: float
@@ -52,17 +52,20 @@ def compare_methods(
     samples: Paths,
     outputs: Mapping[str, Path],
     methods: Sequence[str],
+    controls: Sequence[str] = (),
     draws: int = 1000,
     seed: int = 42,
     run: str = "",
 ) -> None:
     """Write the comparison as `csv`, with Micro-Avg and groups, and as `md`, with the Micro-Avg.
 
-    Arguments as in `lep.report.claims.write_claims`. Both models of a difference are scored on the same resampled
-    items. A difference whose interval holds 0 is undecided.
+    Arguments as in `lep.report.claims.write_claims`; `controls` are names of `lep.methods.CONTROLS`. Controls that are
+    made for a vocabulary are shown for a family's `control_vocabularies`. Both models of a difference are scored on the
+    same resampled items. A difference whose interval holds 0 is undecided.
     """
     table, parsed = read_scores(scores), parse_families(families)
-    rows = list(_compare(parsed, table, as_paths(samples), parse_methods(methods), draws, seed))
+    wanted = parse_methods(methods), parse_controls(controls)
+    rows = list(_compare(parsed, table, as_paths(samples), *wanted, draws, seed))
     write_csv(outputs["csv"], HEADER, ([*_line(row), run] for row in rows))
     write_text(outputs["md"], _markdown(parsed, [row for row in rows if row.name == MICRO], run))
 
@@ -84,13 +87,13 @@ def read_compared(path: Path) -> list[Compared]:
 
 
 def summarise(rows: Sequence[Compared]) -> list[dict[str, str]]:
-    """For each method, in how many vocabularies its Micro-Avg is better, worse or undecided against Conversion."""
+    """In how many vocabularies the Micro-Avg of each method and control is better or worse than that of Conversion."""
     found = []
-    for method in METHODS:
+    for method in COMPARED:
         verdicts = [row.verdict for row in rows if (row.method, row.name) == (method, MICRO) and row.verdict]
         if verdicts:
             counts = {verdict: str(verdicts.count(verdict)) for verdict in (BETTER, WORSE, UNDECIDED)}
-            found.append({"title": METHODS[method].title, "vocabularies": str(len(verdicts)), **counts})
+            found.append({"title": title_of(method), "vocabularies": str(len(verdicts)), **counts})
     return found
 
 
@@ -102,7 +105,7 @@ def shown(rows: Sequence[Compared], families: Sequence[Family]) -> list[dict[str
         {
             "family": titles[row.family],
             "vocabulary": VOCABULARIES[row.vocabulary].title,
-            "method": METHODS[row.method].title + (f" ({letters[row.engine]})" if len(letters) > 1 else ""),
+            "method": title_of(row.method) + (f" ({letters[row.engine]})" if len(letters) > 1 else ""),
             "value": number(row.value),
             "half": number((row.high - row.low) / 2),
             "difference": signed(row.difference[0]) if row.difference else "–",
@@ -114,14 +117,26 @@ def shown(rows: Sequence[Compared], families: Sequence[Family]) -> list[dict[str
     ]
 
 
+def title_of(method: str) -> str:
+    """Title of a method or, marked as such, of a control."""
+    return COMPARED[method].title + (" (control)" if method in CONTROLS else "")
+
+
 def _compare(
-    families: Sequence[Family], scores: Scores, samples: Sequence[Path], methods: Sequence[str], draws: int, seed: int
+    families: Sequence[Family],
+    scores: Scores,
+    samples: Sequence[Path],
+    methods: Sequence[str],
+    controls: Sequence[str],
+    draws: int,
+    seed: int,
 ) -> Iterator[Compared]:
     models = {
-        (family.name, vocabulary, method): family.propagated(vocabulary, method)
+        (family.name, vocabulary, name): family.propagated(vocabulary, name)
         for family in families
         for vocabulary in family.vocabularies
-        for method in methods
+        for name in (*methods, *controls)
+        if name in methods or not CONTROLS[name].is_made or vocabulary in family.control_vocabularies
     }
     values = load_needed(samples, set(models.values()))
     for (family, vocabulary, method), model in models.items():
@@ -158,6 +173,8 @@ def _markdown(families: Sequence[Family], rows: Sequence[Compared], run: str) ->
         f"{row['vocabularies']} vocabularies."
         for row in summarise(rows)
     ]
+    controls = dict.fromkeys(row.method for row in rows if row.method in CONTROLS)
+    notes += [f"{title_of(name)}: {CONTROLS[name].summary}." for name in controls]
     notes += [engine_note(engines)] if len(engines := _engines(rows)) > 1 else []
     notes += [f"Run `{run}`."] if run else []
     return "\n".join([*lines, "", *(f"{note}  " for note in notes)]).rstrip() + "\n"

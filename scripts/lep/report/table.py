@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 SYMBOLS, LAST = "symbols_per_token", "last_micro_avg"
+NOT_ABOVE = "°"  # mark of a score that is not above chance
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,12 @@ class Cell:
     low: float | None = None
     high: float | None = None
     engine: str = ""  # what computed the score; "" = not recorded
+    chance: float | None = None  # score without knowledge
+
+    @property
+    def above_chance(self) -> bool | None:
+        """Whether the whole interval lies above the score without knowledge; None if one of them is not known."""
+        return None if self.low is None or self.chance is None else self.low > self.chance
 
     @property
     def half(self) -> float | None:

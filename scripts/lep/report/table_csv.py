@@ -3,21 +3,22 @@
 from collections.abc import Iterator
 
 from lep.files import csv_text
-from lep.report.table import Row, Table, digits, heading
+from lep.report.table import SYMBOLS, Cell, Row, Table, digits, heading
 
 TIDY_COLUMNS = (
     "table", "group", "label", "model", "stand_in", "column", "source", "value", "low", "high", "delta", "best",
-    "arrow", "run",
+    "arrow", "above_chance", "run",
 )  # fmt: skip
 
 
 def write_csv(table: Table) -> str:
-    """The wide table: labels, model, our columns with intervals (`_low`, `_high`), the paper's columns (`paper_`)."""
+    """The wide table: labels, model, our columns with intervals (`_low`, `_high`) and whether they
+    are above chance (`_above_chance`), the paper's columns (`paper_`)."""
     deltas = [c for c in table.published_columns if any(table.delta(row, c) is not None for row in table.rows)]
     ours = list(table.columns) if table.ours else []
     labels = ["label" if title == "Model" else title.lower().replace(" ", "_") for title in table.label_titles]
     header = ["group", *labels, "model", "stand_in"]
-    header += [name for column in ours for name in (column, f"{column}_low", f"{column}_high")]
+    header += [name for column in ours for name in _names(column)]
     header += [f"paper_{column}" for column in table.published_columns]
     header += [f"delta_{column}" for column in deltas]
     engines = ["engine"] if len(table.engines) > 1 else []
@@ -27,6 +28,7 @@ def write_csv(table: Table) -> str:
         for column in ours:
             cell = row.cells.get(column)
             line += map(_number, (cell.value, cell.low, cell.high) if cell else (None, None, None))
+            line += [_above(cell)] if column != SYMBOLS else []
         line += [_number(row.published.get(column), digits(column)) for column in table.published_columns]
         line += [_number(table.delta(row, column)) for column in deltas]
         line += [" and ".join(row.engines) for _ in engines]
@@ -44,13 +46,22 @@ def _tidy_lines(table: Table, row: Row) -> Iterator[list[object]]:
     for column in table.columns if table.ours else ():
         if cell := row.cells.get(column):
             numbers = [_number(value) for value in (cell.value, cell.low, cell.high, table.delta(row, column))]
-            marks = ["yes" if table.best(row, column) else "no", row.change.get(column, "")]
+            marks = ["yes" if table.best(row, column) else "no", row.change.get(column, ""), _above(cell)]
             yield [*common, column, "this run", *numbers, *marks, table.run]
     for column in table.published_columns:
         if column in row.published:
             numbers = [_number(row.published[column], digits(column)), "", "", ""]
             best = "yes" if table.best(row, column, published=True) else "no"
-            yield [*common, column, heading(table), *numbers, best, row.published_change.get(column, ""), table.run]
+            yield [*common, column, heading(table), *numbers, best, row.published_change.get(column, ""), "", table.run]
+
+
+def _names(column: str) -> tuple[str, ...]:
+    names = (column, f"{column}_low", f"{column}_high")
+    return names if column == SYMBOLS else (*names, f"{column}_above_chance")
+
+
+def _above(cell: Cell | None) -> str:
+    return {True: "yes", False: "no", None: ""}[cell.above_chance if cell else None]
 
 
 def _number(value: float | None, places: int = 6) -> str:

@@ -25,7 +25,7 @@ from lep.report import markup, table_csv
 from lep.report.engines import mark_engines
 from lep.report.published import Published, find_published, read_published
 from lep.report.scores import Metrics, Score, Scores, read_metrics, read_scores
-from lep.report.table import LAST, SYMBOLS, Cell, Row, Table
+from lep.report.table import LAST, NOT_ABOVE, SYMBOLS, Cell, Row, Table
 
 ARROW_FROM = 0.005  # smallest change with an arrow in the paper's Table 1
 PAPERS_BEST = ("extended", "saiga_copy")  # vocabulary and calibration of the paper's best models in Table 1
@@ -96,6 +96,8 @@ def build_table(number: int, sources: Sources) -> Table:
         notes.insert(0, "Grey ±: half the width of the 95 % bootstrap interval. Bold: best value of a group of rows.")
         if any(table.delta(row, column) is not None for row in table.rows for column in table.columns):
             notes.append("+ and − at the paper's values: this run less the paper.")
+        if any(cell.above_chance is False for row in table.rows for cell in row.cells.values()):
+            notes.append(f"{NOT_ABOVE}: not above chance: the interval reaches the score of guessing, or is below it.")
         if missing := [row.model for row in table.rows if row.model and not set(COLUMNS) & row.cells.keys()]:
             notes.append(f"Not evaluated: {', '.join(missing)}.")
         if any(row.cells and not set(COLUMNS) <= row.cells.keys() for row in table.rows if row.model not in missing):
@@ -129,8 +131,12 @@ def _row(sources: Sources, family: Family, section: str, labels: tuple[str, ...]
 
 def _cells(sources: Sources, model: str) -> dict[str, Cell]:
     """Our values of a model by column; missing ones are left out."""
-    scores = sources.scores
-    return {n: Cell(s.value, s.low, s.high, s.engine) for n in COLUMNS if scores and (s := scores.get(model, n))}
+    found = {name: sources.scores.get(model, name) for name in COLUMNS} if sources.scores else {}
+    return {name: _cell(score) for name, score in found.items() if score}
+
+
+def _cell(score: Score) -> Cell:
+    return Cell(score.value, score.low, score.high, score.engine, score.chance)
 
 
 def _table1(sources: Sources) -> Table:
@@ -228,7 +234,7 @@ def _table2(sources: Sources) -> Table:
             labels = (title, label) if sources.scores else (title,)
             row = _row(sources, family, family.shown("base"), labels, model, table=2, vocabulary=vocabulary)
             if last:
-                row.cells[LAST] = Cell(last.value, last.low, last.high, last.engine)
+                row.cells[LAST] = _cell(last)
             symbols = sources.metrics and sources.metrics.get("vocabulary", f"{family.name}/{vocabulary}", SYMBOLS)
             if symbols is not None:
                 row.cells[SYMBOLS] = Cell(symbols)

@@ -16,6 +16,7 @@ from lep.config import UserError
 from lep.files import sha256_file
 from lep.log import logged, logger
 from lep.manifest import MANIFEST, read_manifest
+from lep.workflow.run import SEED_FOLDER
 
 STORES = ("models", "calibrated")
 SOURCES = "sources/models"
@@ -42,7 +43,8 @@ def clean_models(results: Path, named: set[Path]) -> list[Path]:
     if not any(results in folder.parents for folder in named):
         raise UserError(f"the graph has nothing in {results}: nothing is deleted; give the folder of its scale")
     needed = named | {target.parent for folder in named for target in _link_targets(folder)}
-    stored = [folder for store in STORES for folder in _artefacts(results / store)]
+    places = [results, *sorted(results.glob(f"{SEED_FOLDER}*"))]
+    stored = [folder for place in places for store in STORES for folder in _artefacts(place / store)]
     around = {parent for folder in needed for parent in folder.parents}  # a model may lie in another's folder
     doomed = [folder for folder in stored if folder not in needed | around]
     imported = {sha256 for folder in stored if folder in needed for sha256 in _parents(folder)}
@@ -53,8 +55,8 @@ def clean_models(results: Path, named: set[Path]) -> list[Path]:
     ]
     unfinished = [
         path
-        for place in (*STORES, SOURCES)
-        for path in sorted((results / place).rglob(".*"))
+        for folder in (results / SOURCES, *(place / store for place in places for store in STORES))
+        for path in sorted(folder.rglob(".*"))
         if path.is_dir() and path.suffix in _UNFINISHED
     ]
     freed = [*unfinished, *doomed, *fetched]

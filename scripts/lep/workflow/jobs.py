@@ -27,6 +27,7 @@ MODULES = {
     "train_stand_in": "lep.stand_ins.train",
     "adopt_donor": "lep.pretraining.adopt",
     "pretrain": "lep.pretraining.pretrain",
+    "pretrain_direct": "lep.pretraining.pretrain",
     "pretrain_sweep": "lep.pretraining.pretrain",
     "answer_prompts": "lep.calibration.answers",
     "grade_answers": "lep.calibration.grades",
@@ -52,14 +53,14 @@ def job_settings(run: Run, rule: str, *target: str) -> Settings:
 
 def forget_progress(run: Run, rule: str, written: str) -> None:
     """Delete what a job keeps of its progress, so that it begins anew; `written` is the file of its settings."""
-    target = Path(written).relative_to(f"{run.results}/jobs/{rule}").with_suffix("").parts
+    target = Path(written).relative_to(f"{run.trained}/jobs/{rule}").with_suffix("").parts
     if work := job_settings(run, rule, *target).get("work"):
         shutil.rmtree(run.root / str(work), ignore_errors=True)
 
 
 def _compute(run: Run) -> Settings:
     """Placement and seed, which most jobs take."""
-    return {key: run.config["compute"][key] for key in ("threads", "device", "dtype")} | {"seed": run.config["seed"]}
+    return {key: run.config["compute"][key] for key in ("threads", "device", "dtype")} | {"seed": run.seed}
 
 
 def _train_stand_in(run: Run, family: str, role: str) -> Settings:
@@ -83,10 +84,22 @@ def _train_stand_in(run: Run, family: str, role: str) -> Settings:
 def _pretrain(run: Run, family: str, vocabulary: str) -> Settings:
     rate = run.families[family]["learning_rate"]
     return _training(run, family, vocabulary, rate, share=1.0) | {
-        "models": f"{run.results}/models/{family}/{vocabulary}",
+        "models": f"{run.trained}/models/{family}/{vocabulary}",
         "work": run.work("pretrain", family, vocabulary),
-        "output": folder_of(run.manifest("pretraining", family, vocabulary)),
+        "output": folder_of(run.of_seed("pretraining", family, vocabulary)),
         "fractions": run.config["pretraining"]["fractions"],
+    }
+
+
+def _pretrain_direct(run: Run, family: str, vocabulary: str) -> Settings:
+    """The training of `pretrain` with the instruct model instead of the base; only its last checkpoint is kept."""
+    models = folder_of(run.model(family, vocabulary, "on_instruct", "cpt-100"))
+    return _pretrain(run, family, vocabulary) | {
+        "model": folder_of(run.model(family, vocabulary, "on_instruct", "init")),
+        "models": str(Path(models).parent),
+        "work": run.work("direct", family, vocabulary),
+        "output": folder_of(run.of_seed("direct", family, vocabulary)),
+        "fractions": [1.0],
     }
 
 
@@ -136,8 +149,8 @@ def _adopt_donor(run: Run, family: str, vocabulary: str) -> Settings:
         "model": folder_of(run.model(family, vocabulary, "init")),
         "base": folder_of(run.model(family, "base")),
         "donor": folder_of(published_donor(run, family, vocabulary)),
-        "models": f"{run.results}/models/{family}/{vocabulary}",
-        "output": folder_of(run.manifest("pretraining", family, vocabulary)),
+        "models": f"{run.trained}/models/{family}/{vocabulary}",
+        "output": folder_of(run.of_seed("pretraining", family, vocabulary)),
         "validation": run.documents("validation"),
         "validation_recipe": _validation_recipe(run),
         "steps": reference.get("steps", 0),
@@ -155,7 +168,7 @@ def _answer_prompts(run: Run, family: str) -> Settings:
             "model": folder_of(run.model(family, "instruct")),
             "instructions": folder_of(run.instructions),
             "work": run.work("answers", family),
-            "output": folder_of(run.manifest("answers", family)),
+            "output": folder_of(run.of_seed("answers", family)),
         }
     )
 
@@ -168,18 +181,18 @@ def judge_settings(run: Run) -> Settings:
 
 def _grade_answers(run: Run, family: str) -> Settings:
     return {
-        "answers": folder_of(run.manifest("answers", family)),
+        "answers": folder_of(run.of_seed("answers", family)),
         "judge": judge_settings(run),
         "work": run.work("grades", family),
-        "output": folder_of(run.manifest("grades", family)),
-        "seed": run.config["seed"],
+        "output": folder_of(run.of_seed("grades", family)),
+        "seed": run.seed,
         **{key: run.config["compute"][key] for key in ("threads", "device")},
     }
 
 
 def _calibrate(run: Run, family: str, vocabulary: str, parent: str, calibration: str) -> Settings:
     recipe = run.config["calibration"]["recipes"][CALIBRATIONS[calibration].recipe]
-    data = f"{run.results}/calibration_data/{family}/{calibration}"
+    data = f"{run.trained}/calibration_data/{family}/{calibration}"
     return _tuning(run, data, recipe) | {
         "parent": folder_of(calibration_parent(run, family, vocabulary, parent)),
         "work": run.work("calibrate", family, vocabulary, parent, calibration),
@@ -255,6 +268,7 @@ JOBS: dict[str, Callable[..., Settings]] = {
     "train_stand_in": _train_stand_in,
     "adopt_donor": _adopt_donor,
     "pretrain": _pretrain,
+    "pretrain_direct": _pretrain_direct,
     "pretrain_sweep": _pretrain_sweep,
     "answer_prompts": _answer_prompts,
     "grade_answers": _grade_answers,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from darumeru.specs import GROUPS
 
-from lep.methods import CALIBRATED_METHOD
+from lep.methods import CALIBRATED_METHOD, CONTROLS, parse_controls
 from lep.names import ORIGINAL, ROLES
 from lep.workflow.run import Run, folder_of
 
@@ -30,7 +30,7 @@ def vocabularies(run: Run) -> dict[str, str]:
 
 def pretraining_runs(run: Run) -> dict[str, str]:
     """{family/vocabulary: manifest} of every pre-training run."""
-    return {f"{family}/{v}": run.manifest("pretraining", family, v) for family, v in adapted(run)}
+    return {f"{family}/{v}": run.of_seed("pretraining", family, v) for family, v in adapted(run)}
 
 
 def sweep_runs(run: Run) -> dict[str, dict[str, str]]:
@@ -38,6 +38,13 @@ def sweep_runs(run: Run) -> dict[str, dict[str, str]]:
     sweep = run.config["pretraining"]["sweep"]
     rates = [f"{rate:g}" for rate in sweep["learning_rates"]]  # 0.0002 and 2e-4 are one run
     return {name: {rate: run.manifest("sweep", name, rate) for rate in rates} for name in sweep["runs"]}
+
+
+def controls(run: Run, family: str, vocabulary: str) -> list[str]:
+    """The controls of the propagation that are made for a vocabulary."""
+    wanted = parse_controls(run.config["propagation"]["controls"])
+    chosen = vocabulary in run.families[family].get("control_vocabularies", ())
+    return [name for name in wanted if CONTROLS[name].is_made and chosen]
 
 
 def calibrations(run: Run, family: str) -> list[tuple[str, str, str]]:
@@ -57,14 +64,31 @@ def calibration_parent(run: Run, family: str, vocabulary: str, parent: str) -> s
 
 
 def evaluations(run: Run) -> list[tuple[str, str, str]]:
-    """(family, vocabulary, stage) of every evaluation."""
+    """(family, vocabulary, stage) of every evaluation that this seed changes; of the first seed every one."""
+    every = not run.place_of_seed or run.config["evaluation"]["generation"]["do_sample"]
     found = []
     for family, settings in run.families.items():
-        found += [(family, ORIGINAL, "foundation"), (family, ORIGINAL, "instruct")]
+        found += [(family, ORIGINAL, stage) for stage in ("foundation", "instruct") if every]
         found += [(family, v, stage) for v in settings["vocabularies"] for stage in ("pretraining", "propagation")]
         tuned = dict.fromkeys(vocabulary for vocabulary, _, _ in calibrations(run, family))
         found += [(family, v, "calibration") for v in tuned]
-    return found + [(other, ORIGINAL, "instruct") for other in run.comparators]
+    return found + [(other, ORIGINAL, "instruct") for other in run.comparators if every]
+
+
+def evaluation_files(run: Run, name: str) -> list[str]:
+    """A file of every evaluation with every seed."""
+    return [repeat.evaluation(*place, name) for repeat in run.repeats for place in evaluations(repeat)]
+
+
+def compared_evaluations(run: Run) -> list[tuple[str, str, str]]:
+    """(family, vocabulary, stage) of the evaluations that the methods of propagation are compared by."""
+    stages = {"propagation"} | ({"instruct"} if "original" in run.config["propagation"]["controls"] else set())
+    return [place for place in evaluations(run) if place[2] in stages and place[0] in run.families]
+
+
+def compared_files(run: Run, name: str) -> list[str]:
+    """A file of each of these evaluations with every seed."""
+    return [repeat.evaluation(*place, name) for repeat in run.repeats for place in compared_evaluations(repeat)]
 
 
 def evaluated_models(run: Run, family: str, vocabulary: str, stage: str) -> dict[str, str]:
@@ -78,7 +102,7 @@ def evaluated_models(run: Run, family: str, vocabulary: str, stage: str) -> dict
             for calibration in calibrations(run, family)
             if calibration[0] == vocabulary
         }
-    steps = run.checkpoints if stage == "pretraining" else run.methods
+    steps = run.checkpoints if stage == "pretraining" else [*run.methods, *controls(run, family, vocabulary)]
     return {f"{family}/{vocabulary}/{step}": run.model(family, vocabulary, step) for step in steps}
 
 
@@ -101,7 +125,7 @@ def evaluated_input(run: Run, family: str, vocabulary: str, stage: str, key: str
 
 def evaluation_part(run: Run, family: str, vocabulary: str, stage: str, key: str, group: str) -> str:
     """The manifest of one part of an evaluation: one model on one group of tasks."""
-    return run.manifest("evaluation_parts", family, vocabulary, stage, key, group)
+    return run.of_seed("evaluation_parts", family, vocabulary, stage, key, group)
 
 
 def evaluation_parts(run: Run, family: str, vocabulary: str, stage: str) -> list[str]:
@@ -156,10 +180,12 @@ def all_manifests(run: Run) -> list[str]:
     sources = [run.model(family, role) for family in run.families for role in ROLES]
     sources += [run.model(other, "instruct") for other in run.comparators]
     steps = ("init", *run.checkpoints, "donor")
-    trained = [run.model(family, v, step) for family, v in adapted(run) for step in steps]
-    measured = [manifest for kind in measured_artefacts(run).values() for manifest in kind.values()]
-    scored = [run.evaluation(*place) for place in evaluations(run)]
-    return [run.manifest("corpus"), run.benchmark, *sources, *trained, *measured, *scored]
+    found = [run.manifest("corpus"), run.benchmark, *sources]
+    for repeat in run.repeats:
+        found += [repeat.model(f, v, step) for f, v in adapted(run) for step in (*steps, *controls(run, f, v))]
+        found += [manifest for kind in measured_artefacts(repeat).values() for manifest in kind.values()]
+        found += [repeat.evaluation(*place) for place in evaluations(repeat)]
+    return list(dict.fromkeys(found))
 
 
 def model_cards(run: Run) -> dict[str, str]:

@@ -92,7 +92,7 @@ def calibration_data(run: Run, calibration: str) -> Recipe:
         "kind": calibration,
         "copy_examples": copies,
         "minimum_grade": settings["judge"]["minimum_grade"],
-        "seed": run.config["seed"],
+        "seed": run.seed,
     }
 
 
@@ -140,7 +140,7 @@ def report(run: Run) -> Recipe:
     """What the report lists of the configuration."""
     return {
         "scale": run.config["scale"],
-        "seed": run.config["seed"],
+        "seeds": list(run.seeds.values()),
         "bootstrap_draws": run.config["evaluation"]["bootstrap_draws"],
         "sample_tokens": run.config["report"]["samples"]["max_new_tokens"],
         "compute": {key: run.config["compute"][key] for key in ("threads", "device", "dtype")},

@@ -5,21 +5,53 @@ manifest of an artefact stands for its folder.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from lep.corpus.documents import measured_split
 from lep.methods import split_own
-from lep.names import ORIGINAL
+from lep.names import ORIGINAL, ROLES
+
+SEED_FOLDER = "seed-"  # and the seed: place of what a further seed makes, below the results
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run, from the resolved configuration; `root` is the folder of the Snakefile."""
+    """A run, from the resolved configuration; `root` is the folder of the Snakefile.
+
+    What training makes has a place for each seed. That of the first one is the folder of the results itself, so that a
+    further seed only adds files. `at` gives the same run with another seed.
+    """
 
     config: Mapping
     root: Path = Path()
+    place_of_seed: str = ""
+    """folder of a further seed below the results, such as `seed-43/`; empty = the first seed"""
+
+    @cached_property
+    def seeds(self) -> dict[str, int]:
+        """The seeds of the trainings by their folders."""
+        first, *others = seeds_of(self.config)
+        return {"": first} | {f"{SEED_FOLDER}{seed}/": seed for seed in others}
+
+    @property
+    def seed(self) -> int:
+        """The seed of the trainings of this run."""
+        return self.seeds[self.place_of_seed]
+
+    def at(self, place_of_seed: str) -> "Run":
+        """This run with the seed of a folder."""
+        return replace(self, place_of_seed=place_of_seed)
+
+    @property
+    def repeats(self) -> list["Run"]:
+        """This run with each of its seeds."""
+        return [self.at(place) for place in self.seeds]
+
+    def place(self, wildcards: Mapping[str, str]) -> tuple["Run", str, str, str]:
+        """Run, family, vocabulary and stage of an evaluation, from the wildcards of its job."""
+        return self.at(wildcards["seed"]), wildcards["family"], wildcards["vocabulary"], wildcards["stage"]
 
     @cached_property
     def results(self) -> str:
@@ -85,17 +117,27 @@ class Run:
         """The held-out documents that vocabularies are measured on."""
         return self.documents(measured_split(self.config["corpus"]["benchmark_fraction"]))
 
+    @property
+    def trained(self) -> str:
+        """The folder of what this seed decides."""
+        return f"{self.results}/{self.place_of_seed}".rstrip("/")
+
+    def of_seed(self, *parts: str) -> str:
+        """The manifest of an artefact that depends on the seed of the trainings."""
+        return "/".join([self.trained, *parts, "manifest.json"])
+
     def model(self, family: str, *history: str) -> str:
-        """The manifest of a model in the store, by its name."""
-        return self.manifest("models", family, *history)
+        """The manifest of a model in the store, by its name. Source and initial models are the same for all seeds."""
+        untrained = history[0] in ROLES or history[-1] == "init"
+        return (self.manifest if untrained else self.of_seed)("models", family, *history)
 
     def calibrated(self, family: str, vocabulary: str, parent: str, calibration: str) -> str:
         """The manifest of a calibrated model."""
-        return self.manifest("calibrated", family, vocabulary, parent, calibration)
+        return self.of_seed("calibrated", family, vocabulary, parent, calibration)
 
     def merged(self, family: str, vocabulary: str, parent: str, calibration: str) -> str:
         """The ordinary model folder of a calibrated model; it exists while jobs need it."""
-        return "/".join([self.results, "merged", family, vocabulary, parent, calibration])
+        return "/".join([self.trained, "merged", family, vocabulary, parent, calibration])
 
     def vocabulary(self, family: str, name: str) -> str:
         """The manifest of a tokenizer folder; the original vocabulary comes from a package or with the base model."""
@@ -107,11 +149,11 @@ class Run:
 
     def evaluation(self, family: str, vocabulary: str, stage: str, name: str = "manifest.json") -> str:
         """A file of an evaluation."""
-        return f"{self.results}/evaluation/{family}/{vocabulary}/{stage}/{name}"
+        return f"{self.trained}/evaluation/{family}/{vocabulary}/{stage}/{name}"
 
     def work(self, *parts: str) -> str:
         """The folder in which a job keeps its progress. No rule declares it, so Snakemake never empties it."""
-        return "/".join([self.results, "work", *parts])
+        return "/".join([self.trained, "work", *parts])
 
     @cached_property
     def original_packages(self) -> dict[str, str]:
@@ -129,6 +171,12 @@ class Run:
         """The manifest of the instruction data set: made from the corpus, or fetched from the hub."""
         made = self.config["calibration"]["source"] == "made"
         return self.manifest("instructions") if made else self.manifest("sources", "datasets", "instructions")
+
+
+def seeds_of(config: Mapping) -> list[int]:
+    """The seeds of the trainings; a number of them is counted up from `seed`."""
+    seeds, first = config["seeds"], config["seed"]
+    return list(range(first, first + seeds)) if isinstance(seeds, int) else seeds
 
 
 def folder_of(manifest: str) -> str:

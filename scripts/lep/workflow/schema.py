@@ -10,6 +10,7 @@ from jsonschema.validators import extend
 
 from lep.config import UserError
 from lep.corpus.scripts import SCRIPTS
+from lep.methods import CONTROLS as PROPAGATION_CONTROLS
 from lep.methods import METHODS
 from lep.names import CALIBRATIONS, CONTROLS, NEW_VOCABULARIES
 from lep.workflow.values import type_hint
@@ -21,6 +22,7 @@ _NAMES = {
     "method": METHODS,
     "calibration": CALIBRATIONS,
     "control": CONTROLS,
+    "propagation_control": PROPAGATION_CONTROLS,
     "copying": [name for name, calibration in CALIBRATIONS.items() if calibration.copies],
     "script": SCRIPTS,
 }
@@ -63,6 +65,9 @@ def explain(fault: ValidationError) -> list[str]:
         return [f"{key}: {fault.instance!r} is not known; use one of {allowed}"]
     if fault.validator == "type":
         return [f"{key}: must be of type {fault.validator_value}, found {fault.instance!r}{type_hint(fault.instance)}"]
+    if fault.validator == "anyOf":
+        choices = " or ".join(choice["description"] for choice in fault.validator_value)
+        return [f"{key}: write {choices}, found {fault.instance!r}"]
     return [f"{key or 'top level'}: {fault.message}"]
 
 

@@ -36,6 +36,7 @@ def check_settings(config: dict, root: Path) -> None:
             title_faults,
             range_faults,
             _family_faults,
+            _control_faults,
             source_faults,
             language_faults,
             _schedule_faults,
@@ -77,7 +78,10 @@ def apply_subset(config: dict) -> dict:
             dropped = set(family["vocabularies"])
         else:
             calibrated = [row for row in family["calibrated"] if row["vocabulary"] not in dropped]
-            families.append(family | {"vocabularies": vocabularies, "calibrated": calibrated})
+            family = family | {"vocabularies": vocabularies, "calibrated": calibrated}
+            if "control_vocabularies" in family:
+                family["control_vocabularies"] = [v for v in family["control_vocabularies"] if v not in dropped]
+            families.append(family)
         left_out |= {f"{family['name']}/{v}" for v in dropped}
     sweep = config["pretraining"]["sweep"]
     sweep = sweep | {"runs": [run for run in sweep["runs"] if run not in left_out]}
@@ -116,6 +120,11 @@ def _family_faults(config: dict, root: Path) -> list[str]:
         for row in family["calibrated"]:
             if row["vocabulary"] not in family["vocabularies"]:
                 faults.append(f"{where}.calibrated: {row['vocabulary']} is not among this family's vocabularies")
+        faults += [
+            f"{where}.control_vocabularies: {vocabulary} is not among this family's vocabularies"
+            for vocabulary in family.get("control_vocabularies", ())
+            if vocabulary not in family["vocabularies"]
+        ]
         if family["calibrated"] and CALIBRATED_METHOD not in config["propagation"]["methods"]:
             faults.append(
                 f"{where}.calibrated: calibration starts from {CALIBRATED_METHOD}; add it to propagation.methods"
@@ -128,6 +137,16 @@ def _family_faults(config: dict, root: Path) -> list[str]:
         for role in ("base", "instruct"):
             faults += _model_faults(family[role], f"{where}.{role}.path", root, family, config)
     return faults
+
+
+def _control_faults(config: dict, root: Path) -> list[str]:
+    trains = any(family.get("control_vocabularies") for family in config["families"])
+    if "direct" in config["propagation"]["controls"] and config["donor"] == "published" and trains:
+        return [
+            "propagation.controls: direct trains as long as the donors of this run, but with `donor: published` none "
+            "is trained: it has no budget; leave direct out"
+        ]
+    return []
 
 
 def _donor_faults(config: dict, family: dict, where: str, root: Path) -> list[str]:

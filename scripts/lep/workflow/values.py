@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lep.names import COMPARATOR, STAND_IN
-from lep.workflow.run import is_local, is_packaged
+from lep.workflow.run import is_local, is_packaged, seeds_of
 
 # Values that are shown or written as a text of several lines.
 _LINES = ("calibration.copy_instruction", "plan.source")
@@ -170,6 +170,14 @@ def range_faults(config: Mapping, root: Path) -> list[str]:
     rates = [f"{rate:g}" for rate in config["pretraining"]["sweep"]["learning_rates"]]
     if len(set(rates)) < len(rates):
         faults.append(f"pretraining.sweep.learning_rates: two are equal to six digits: {', '.join(rates)}")
+    seeds = seeds_of(config)
+    if seeds[0] != config["seed"] or max(seeds) > _LARGEST_SEED:
+        faults.append(
+            f"seeds: the list must begin with `seed`, {config['seed']}, and have no seed above {_LARGEST_SEED}, found "
+            f"{seeds}"
+        )
+    if len(seeds) > 1 and config["corpus"]["languages"][0]["language"] != "ru":
+        faults.append("seeds: nothing scores these models (Darumeru asks in Russian), so nothing varies; write 1")
     if 0 < (longest := config["evaluation"]["max_model_tokens"]) < _SHORTEST:
         faults.append(
             f"evaluation.max_model_tokens: {longest} is too short for any prompt; use 0 or {_SHORTEST} or more"
@@ -178,6 +186,7 @@ def range_faults(config: Mapping, root: Path) -> list[str]:
 
 
 _SHORTEST = 16
+_LARGEST_SEED = 2**32 - 1
 
 
 def _split_faults(corpus: Mapping) -> Iterator[str]:

@@ -15,7 +15,7 @@ def task_values(*right: int) -> list[dict]:
 
 
 def test_paired_difference_by_hand() -> None:
-    a, b = {"rwsd": task_values(*[0] * 100)}, {"rwsd": task_values(*[1] * 30, *[0] * 70)}
+    a, b = [{"rwsd": task_values(*[0] * 100)}], [{"rwsd": task_values(*[1] * 30, *[0] * 70)}]
     difference, low, high = paired_difference(a, b, "rwsd", 2000, 1)
     assert difference == pytest.approx(0.3)
     assert low == pytest.approx(0.3 - 1.96 * 0.0458, abs=0.015)
@@ -25,7 +25,7 @@ def test_paired_difference_by_hand() -> None:
 
 def test_pairing_takes_the_items_out_of_the_difference() -> None:
     """Two models that fail on the same items differ by nothing, however hard the items are."""
-    rows = {"rwsd": task_values(*[0, 1] * 20)}
+    rows = [{"rwsd": task_values(*[0, 1] * 20)}]
     assert paired_difference(rows, rows, "rwsd", 200, 1) == (0.0, 0.0, 0.0)
 
 
@@ -37,16 +37,18 @@ def test_group_difference_is_the_mean_of_its_tasks(finished: EvaluateJob) -> Non
             scores[row["model"]][row["name"]] = float(row["value"])
     first, second = scores.values()
     for name in ("micro_avg", "daru_mera", "cp_sent_en"):
-        difference, low, high = paired_difference(a, b, name, 200, 42)
+        difference, low, high = paired_difference([a], [b], name, 200, 42)
         assert difference == pytest.approx(second[name] - first[name], abs=3e-6)
         assert low <= difference <= high
 
 
 def test_refused_comparisons() -> None:
-    a = {"rwsd": task_values(1, 0)}
+    a = [{"rwsd": task_values(1, 0)}]
     with pytest.raises(UserError, match="unknown metric 'rwds'; use one of micro_avg, daru_mmlu"):
         paired_difference(a, a, "rwds")
     with pytest.raises(UserError, match="different items"):
-        paired_difference(a, {"rwsd": task_values(1, 0, 1)}, "rwsd")
+        paired_difference(a, [{"rwsd": task_values(1, 0, 1)}], "rwsd")
     with pytest.raises(UserError, match="missing for one of the models"):
-        paired_difference(a, {}, "rwsd")
+        paired_difference(a, [{}], "rwsd")
+    with pytest.raises(UserError, match="the models have 2 and 3 seeds"):
+        paired_difference(a * 2, a * 3, "rwsd")

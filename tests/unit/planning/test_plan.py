@@ -78,6 +78,7 @@ def test_pretraining_costs_its_operations() -> None:
     found = load.cost("pretrain", {"family": "mistral", "vocabulary": "bpe"})
     assert found.seconds == pytest.approx(seconds + PAPER["plan"]["start_seconds"])
     assert found.gpus == 8
+    assert load.cost("pretrain_direct", {"family": "mistral", "vocabulary": "bpe"}) == found
     sweep = load.cost("pretrain_sweep", {"family": "mistral", "vocabulary": "bpe", "rate": "0.0001"})
     assert sweep.seconds == pytest.approx(0.2 * seconds + PAPER["plan"]["start_seconds"])
 
@@ -193,6 +194,21 @@ def test_plan_names_total_disk_and_cuts() -> None:
     ]
     assert shown.count("loses ") == 3
     assert render([], PAPER, ROOT, 8, 50) == "Nothing to do: all results exist.\n"
+
+
+def test_a_further_seed_is_planned_and_can_be_cut() -> None:
+    config = PAPER | {"seeds": 3}
+    one, three = (disk_parts(CostModel(each, ROOT)) for each in (PAPER, config))
+    assert three["calibrated models"] == 3 * one["calibrated models"]
+    assert three["fetched models"] == one["fetched models"]
+    costs = CostModel(config, ROOT)
+    first, further = (
+        costs.cost("pretrain", {"seed": seed, "family": "llama", "vocabulary": "bpe"}) for seed in ("", "seed-43/")
+    )
+    assert first == further
+    (cut,) = [cut for cut in cuts(config) if cut.overlay == "seeds: 1"]
+    assert [cut.keeps(work("pretrain", seed=seed)) for seed in ("", "seed-43/")] == [True, False]
+    assert not [cut for cut in cuts(PAPER) if cut.overlay == "seeds: 1"]
 
 
 def test_every_cut_is_an_overlay_that_says_what_the_plan_computed() -> None:

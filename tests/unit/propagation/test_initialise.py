@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures.models import HIDDEN, byte_level, extended, make_model, save
+from fixtures.models import HIDDEN, byte_level, extended, make_model, save, set_matrices
 from fixtures.operators import operator_of, random_matrix
 from lep.config import UserError
 from lep.manifest import read_manifest
-from lep.models.folder import load_tokenizer, read_embeddings
+from lep.models.folder import load_tokenizer, read_embeddings, read_matrix, tokenizer_sha256
 from lep.models.store import load_model
 from lep.propagation.averaging import make_operator, read_operator
 from lep.propagation.initialise import apply_operator, initialise_embeddings
@@ -84,4 +84,49 @@ def test_initialisation_refuses_another_vocabulary(tmp_path: Path) -> None:
     make_operator(base, vocabulary, tmp_path / "operator")
     with pytest.raises(UserError, match="another new vocabulary"):
         initialise_embeddings(base, tmp_path / "operator", other, tmp_path / "init")
+    assert not (tmp_path / "init").exists()
+
+
+def test_the_control_direct_starts_from_the_rows_of_the_instruct_model(tmp_path: Path) -> None:
+    """Its ids need not be the base's: rows are found by name; body and configuration are the instruct model's."""
+    base = make_model(byte_level(), tmp_path / "base", seed=1)
+    instruct = make_model(byte_level(specials=("<|turn|>", "<|eos|>", "<|bos|>")), tmp_path / "instruct", seed=2)
+    vocabulary = save(extended(), tmp_path / "vocabulary")
+    make_operator(base, vocabulary, tmp_path / "operator")
+    initialise_embeddings(base, tmp_path / "operator", vocabulary, tmp_path / "init", instruct=instruct)
+    tokens, theirs = (ByteView(load_tokenizer(folder)) for folder in (base, instruct))
+    ids = torch.tensor([theirs.ids[token] for token in tokens.tokens])
+    rows = read_embeddings(instruct).input[ids]
+    expected = apply_operator(read_operator(tmp_path / "operator"), rows)
+    assert torch.equal(read_embeddings(tmp_path / "init").input, expected)
+    manifests = [read_manifest(tmp_path / "init")["facts"]["tokenizer_sha256"], tokenizer_sha256(vocabulary)]
+    assert manifests[0] == manifests[1]
+    load = load_model(tmp_path / "init", "float32"), load_model(instruct, "float32")
+    body = [dict(model.named_parameters())["model.norm.weight"] for model in load]
+    layers = [dict(model.named_parameters())["model.layers.0.mlp.up_proj.weight"] for model in load]
+    assert torch.equal(*body)
+    assert torch.equal(*layers)
+
+
+def test_an_instruct_model_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
+    base = make_model(byte_level(), tmp_path / "base")
+    other = make_model(byte_level("ru"), tmp_path / "other")
+    vocabulary = save(extended(), tmp_path / "vocabulary")
+    make_operator(base, vocabulary, tmp_path / "operator")
+    with pytest.raises(UserError, match="the instruct model's vocabulary lacks"):
+        initialise_embeddings(base, tmp_path / "operator", vocabulary, tmp_path / "init", instruct=other)
+    assert not (tmp_path / "init").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("which", ["input", "head"])
+def test_a_broken_row_is_refused_before_it_spreads(which: str, value: float, tmp_path: Path) -> None:
+    base = make_model(byte_level(), tmp_path / "base")
+    vocabulary = save(extended(), tmp_path / "vocabulary")
+    make_operator(base, vocabulary, tmp_path / "operator")
+    matrix = read_matrix(base, which).clone()
+    matrix[7, 3] = value
+    set_matrices(base, **{which: matrix})
+    with pytest.raises(UserError, match=rf"the {which} matrix contains NaN or infinite numbers \(first in row 7\)"):
+        initialise_embeddings(base, tmp_path / "operator", vocabulary, tmp_path / "init")
     assert not (tmp_path / "init").exists()

@@ -392,3 +392,22 @@ def test_models_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="NaN or infinite"):
         family.propagate("conversion")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_control_donor_body_is_the_donor_under_the_instruct_model_s_template(tmp_path: Path) -> None:
+    """Rows as Swap has them, with the body of the donor, so of the base, instead of the instruct model's."""
+    family = Family(tmp_path, byte_level(), byte_level("ru"), instruct=openchat(byte_level()))
+    rows = family.propagate("swap")
+    folders = [tmp_path / role for role in ("base", "instruct", "donor")]
+    propagate(*folders, tmp_path / "operator", {"swap": tmp_path / "control"}, seed=0, body=tmp_path / "donor")
+    for name, matrix in family.matrices("control").items():
+        assert torch.equal(matrix, rows[name])
+    bodies = {
+        role: load_model(tmp_path / role, "float32").get_parameter("model.layers.0.mlp.up_proj.weight")
+        for role in ("base", "instruct", "control")
+    }
+    assert torch.equal(bodies["control"], bodies["base"])
+    assert not torch.equal(bodies["control"], bodies["instruct"])
+    templates = [load_tokenizer(tmp_path / role).chat_template for role in ("out", "control")]
+    assert templates[0] == templates[1] is not None
+    assert tokenizer_sha256(tmp_path / "out") == tokenizer_sha256(tmp_path / "control")

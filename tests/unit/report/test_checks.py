@@ -1,5 +1,6 @@
 """Integrity checks: each passes on good data and is the one that fails on its own planted defect."""
 
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,17 +15,23 @@ from fixtures.report import (
     Files,
     change_rows,
     files_of_methods,
+    make_evaluation,
     make_files,
     models_of,
+    publish_again,
     with_value,
     write_rows,
 )
 from fixtures.report import read_rows as read_table
 from lep.config import UserError
+from lep.corpus.overlap import find_overlap
+from lep.evaluation.samples import SAMPLES, read_lines
+from lep.files import write_json
 from lep.manifest import publish, staging
 from lep.names import parse_families, parse_model_name
 from lep.report import checks
 from lep.report.checks import CHECKS, junit, run_checks
+from lep.report.gather import gather_scores
 from lep.report.published import PUBLISHED_COLUMNS
 from lep.report.special_rows import differing_rows
 from safetensors.numpy import save_file
@@ -42,11 +49,10 @@ class Run:
     scores: Path
     metrics: Path
     published: Path
-    training: list[Path]
-    heldout: list[Path]
+    overlaps: list[Path]
     manifests: list[Path]
     propagated: dict[str, str]
-    donors: dict[str, str]
+    donors: dict[str, Path]
     tables: list[Path]
     families: list[dict]
     evaluations: list[Path] = field(default_factory=list)
@@ -69,17 +75,32 @@ def run(files: Files, tmp_path: Path) -> Run:
     artefact = staging(tmp_path / "artefact")
     (artefact / "data.bin").write_bytes(b"\x00\x01")
     publish(artefact, tmp_path / "artefact", recipe_version=1)
+    pretraining = change_rows(
+        files.scores,
+        tmp_path / "pretraining.csv",
+        lambda row: row if row["model"].startswith("llama/bpe/cpt-") else None,
+    )
     tables = [tmp_path / f"table{n}.md" for n in (1, 2)]
     for table in tables:
         table.write_text("Mistral-7B (stand-in)")
     return Run(
         [model for family in parse_families(FAMILIES) for model in models_of(family)],
         files.scores, files.metrics, PUBLISHED,
-        [documents(tmp_path / "train.jsonl", "a", ["Совсем другой текст, и нигде больше он не встречается.", SHORT])],
-        [documents(tmp_path / "test.jsonl", "b", [LONG, SHORT])],
+        overlaps(tmp_path, "a", ["Совсем другой текст, и нигде больше он не встречается.", SHORT]),
         [tmp_path / "artefact" / "manifest.json"], {str(model): str(instruct / "manifest.json")},
-        {"llama/bpe": donor(tmp_path / "donor", "cpt-100")}, tables, FAMILIES,
+        {donor(tmp_path / "donor", "cpt-100"): pretraining}, tables, FAMILIES,
     )  # fmt: skip
+
+
+def overlaps(folder: Path, group: str, texts: list[str]) -> list[Path]:
+    """What each half of a training text of two documents shares with held-out text."""
+    other = "Ничего общего с ним этот второй документ не имеет."
+    files = [documents(folder / "train-1.jsonl", group, texts), documents(folder / "train-2.jsonl", "z", [other])]
+    (folder / "train.jsonl").write_bytes(b"".join(file.read_bytes() for file in files))
+    heldout, found = documents(folder / "test.jsonl", "b", [LONG, SHORT]), [folder / f"{n}.json" for n in range(2)]
+    for part, target in enumerate(found):
+        find_overlap(folder / "train.jsonl", part, 2, [heldout], target)
+    return found
 
 
 def documents(path: Path, group: str, texts: list[str]) -> Path:
@@ -131,11 +152,41 @@ def score(change: Callable[[dict], dict | None]) -> Callable[[Run, Path], Run]:
     return lambda run, folder: replace(run, scores=change_rows(run.scores, folder / "changed.csv", change))
 
 
-def forged(change: Callable[[dict], dict]) -> Callable[[Run, Path], Run]:
-    """A scores.csv that is not what the evaluations gave, though no other check sees it."""
-    return lambda run, folder: replace(
-        run, scores=change_rows(run.scores, folder / "forged.csv", change), evaluations=[run.scores]
-    )
+def forged(change: Callable[[dict], dict], where: str, published: bool = False) -> Callable[[Run, Path], Run]:
+    """A forgery that no other check sees: in the scores of an evaluation, or in its answers."""
+
+    def forge(run: Run, folder: Path) -> Run:
+        scores = make_evaluation(folder / "evaluation")
+        if where == "answers":
+            lines = [change(line) for line in read_lines(scores.parent / SAMPLES)]
+            with gzip.open(scores.parent / SAMPLES, "wt", encoding="utf-8") as file:
+                file.writelines(json.dumps(line) + "\n" for line in lines)
+        else:
+            change_rows(scores, scores, change)
+        if published:
+            publish_again(scores.parent)
+        return evaluated(run, [scores], folder)
+
+    return forge
+
+
+def forged_joined(run: Run, folder: Path) -> Run:
+    found = evaluated(run, [make_evaluation(folder / "evaluation")], folder)
+    return replace(found, scores=change_rows(found.scores, folder / "forged.csv", higher))
+
+
+def evaluated(run: Run, scores: list[Path], folder: Path) -> Run:
+    """A run whose scores come from these evaluations alone."""
+    gather_scores(scores, folder / "joined.csv", [path.with_name(SAMPLES) for path in scores], draws=20)
+    return replace(run, scores=folder / "joined.csv", evaluations=scores, models=[], families=[], donors={})
+
+
+def higher(row: dict) -> dict:
+    return with_value(row, "llama/base", "rcb", high="0.999999")
+
+
+def more_right(line: dict) -> dict:
+    return line | {"value": line["value"] | {"pred": line["value"]["gold"]}} if line["task"] == "rcb" else line
 
 
 def with_metric(row: dict, model: str, value: str) -> dict:
@@ -156,11 +207,16 @@ def wrong_published(run: Run, folder: Path) -> Run:
 
 def repeated_paragraph(run: Run, folder: Path) -> Run:
     other_spelling = LONG.upper().replace(" ", "  ")
-    return replace(run, training=[*run.training, documents(folder / "more.jsonl", "c", [SHORT, other_spelling])])
+    return replace(run, overlaps=overlaps(folder, "c", [SHORT, other_spelling]))
 
 
 def repeated_group(run: Run, folder: Path) -> Run:
-    return replace(run, training=[*run.training, documents(folder / "more.jsonl", "b", [SHORT])])
+    return replace(run, overlaps=overlaps(folder, "b", [SHORT]))
+
+
+def nothing_compared(run: Run, folder: Path) -> Run:
+    write_json(folder / "0.json", {"documents": 0, "shared": 0, "first": []})
+    return replace(run, overlaps=[folder / "0.json"])
 
 
 def changed_artefact(run: Run, folder: Path) -> Run:
@@ -182,7 +238,8 @@ def no_gain(value: str) -> Callable[[Run, Path], Run]:
 
 
 def other_donor(run: Run, folder: Path) -> Run:
-    return replace(run, donors={"llama/bpe": donor(folder / "other", "cpt-050")})
+    (scores,) = run.donors.values()
+    return replace(run, donors={donor(folder / "other", "cpt-050"): scores})
 
 
 def special_row(matrix: str, row: int) -> Callable[[Run, Path], Run]:
@@ -214,7 +271,13 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
      "llama/bpe/cpt-025 has no rummlu, "),
     ("rows_complete", "comparator", lambda run, folder: replace(run, models=[*run.models, "other3/instruct"]),
      "other3/instruct has no rummlu, "),
-    ("scores_as_evaluated", "hash", forged(lambda r: with_value(r, SAIGA, "rcb", prompt_hash="0")), f"{SAIGA}, rcb,"),
+    ("scores_as_evaluated", "joined", forged_joined, "forged.csv is not what the evaluations gave: it has llama/base"),
+    ("scores_as_evaluated", "evaluation", forged(higher, "scores", published=True), "it has llama/base, rcb, score"),
+    ("scores_as_evaluated", "hash", forged(higher, "scores"), "scores.csv does not match"),
+    ("scores_as_evaluated", "answers", forged(more_right, "answers", published=True), "evaluate its models again"),
+    ("scores_as_evaluated", "answers hash", forged(more_right, "answers"), "samples.jsonl.gz does not match"),
+    ("scores_as_evaluated", "no answers", forged(lambda line: line | {"model": "x"}, "answers", published=True),
+     "give no scores (KeyError('llama/base')"),
     ("micro_formula", "micro", score(lambda r: with_value(r, SAIGA, "micro_avg", value="0.9", high="1")),
      f"{SAIGA}: micro_avg is 0.9, mean 0."),
     ("micro_formula", "group", score(lambda r: with_value(r, "llama/base", "daru_copy_ru", value="0", low="0")),
@@ -223,13 +286,14 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
     ("counts_and_chance", "chance", score(lambda r: with_value(r, SAIGA, "rcb", chance="1.5")), "chance of"),
     ("counts_and_chance", "low", score(lambda r: with_value(r, SAIGA, "rcb", chance="-0.1")), "chance of"),
     ("same_items", "", score(lambda r: with_value(r, SAIGA, "parus", n="7")), "parus (0 shots)"),
-    ("no_overlap", "paragraph", repeated_paragraph, "more/1 repeats held-out test/1"),
-    ("no_overlap", "group", repeated_group, "more/1: its group is in both"),
+    ("no_overlap", "paragraph", repeated_paragraph, "train-1/1 repeats held-out test/1"),
+    ("no_overlap", "group", repeated_group, "train-1/1: its group is in both"),
+    ("no_overlap", "nothing", nothing_compared, "no training document was compared"),
     ("manifests", "byte", changed_artefact, "does not match"),
     ("manifests", "missing", missing_file, "missing"),
     ("validation_improves", "equal", no_gain("4.21"), "llama/unigram/cpt-100: 4.21 bits"),
     ("validation_improves", "worse", no_gain("4.3"), "4.21 before training"),
-    ("donors", "", other_donor, "llama/bpe: LEP used cpt-050, the best of the scores is cpt-100"),
+    ("donors", "", other_donor, "/other: LEP used cpt-050, the best of "),
     ("special_rows", "input", special_row("model.embed_tokens.weight", 5), "<s> (model.embed_tokens.weight) differ"),
     ("special_rows", "head", special_row("lm_head.weight", 6), "</s> (lm_head.weight) differ"),
     ("stand_ins_declared", "title", unnamed_title, "llama: stand_in is True"),
@@ -238,9 +302,17 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
 
 
 def test_a_good_run_passes(run: Run, tmp_path: Path) -> None:
-    found = check(replace(run, evaluations=[run.scores]), tmp_path / "checks" / "checks.xml")
-    assert found == dict.fromkeys(CHECKS)
+    assert check(run, tmp_path / "checks" / "checks.xml") == dict.fromkeys(CHECKS)
+    assert not any(check(evaluated(run, [make_evaluation(tmp_path / "e")], tmp_path), tmp_path / "checks.xml").values())
     assert {name for name, *_ in DEFECTS} == set(CHECKS)
+
+
+def test_scores_of_two_seeds_are_computed_again(run: Run, tmp_path: Path) -> None:
+    scores = [make_evaluation(tmp_path / name, seed=seed) for name, seed in (("a", 42), ("b", 43))]
+    good = evaluated(run, scores, tmp_path)
+    assert not any(check(good, tmp_path / "checks.xml").values())
+    change_rows(good.scores, good.scores, higher)
+    assert "it has llama/base, rcb, score" in check(good, tmp_path / "checks.xml")["scores_as_evaluated"]
 
 
 @pytest.mark.parametrize(("name", "kind", "defect", "message"), DEFECTS, ids=[f"{d[0]}-{d[1]}" for d in DEFECTS])
@@ -282,7 +354,7 @@ def test_all_checks_run_after_one_failed(run: Run, tmp_path: Path) -> None:
 
 
 def test_damaged_data_stops_no_other_check(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    documents(run.heldout[0], "b", [LONG]).write_text('{"id": "x", "group": "b", "paragraphs": 3}\n')
+    run.overlaps[0].write_text('{"documents": 3')
     (tmp_path / "model" / "tokenizer.json").write_text("[]")
     (tmp_path / "artefact" / "manifest.json").write_text("{")
     found = check(run, tmp_path / "checks.xml")

@@ -216,7 +216,7 @@ def test_pairs_are_on_the_same_draws(files: Files, tmp_path: Path) -> None:
     assert row["verdict"] == HOLDS
     samples = load_samples(answers)
     worse = {task: [v | dict.fromkeys(COPY_KEYS, 0.0) for v in samples[EXTENDED][task]] for task in COPY}
-    _, low, high = paired_difference(worse, samples[EXTENDED], "daru_copy_ru", 100, 42)
+    _, low, high = paired_difference([worse], [samples[EXTENDED]], "daru_copy_ru", 100, 42)
     assert high - low > 0.15  # so wide is the score itself
 
 

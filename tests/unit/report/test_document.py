@@ -200,9 +200,10 @@ def test_every_row_of_every_table_is_in_the_text(text: str, files: Files, tmp_pa
             parts = []
             for column in COLUMNS:
                 half = (float(row[f"{column}_high"]) - float(row[f"{column}_low"])) / 2
-                parts.append(re.escape(f"{number(float(row[column]))}±{number(half)}") + "[↑↓]?")
+                mark = "°" if row[f"{column}_above_chance"] == "no" else ""
+                parts.append(re.escape(f"{number(float(row[column]))}{mark}±{number(half)}") + "[↑↓]?")
                 if (n, column) == (2, MICRO):
-                    parts.append(r"(?:\.\d+±\.\d+|–)")  # the column Last
+                    parts.append(r"(?:\.\d+°?±\.\d+|–)")  # the column Last
             parts.append(r"(?:\d\.\d\d)?" if n == 2 else "")
             parts += [re.escape(number(float(row[f"paper_{column}"]))) + "[↑↓]?" for column in COLUMNS]
             assert re.search("".join(parts), text), row
@@ -343,7 +344,7 @@ def test_missing_bits_stop_the_report(report: Report, tmp_path: Path) -> None:
         build_report(**report | {"metrics": path}, target=tmp_path / "paper.pdf")
 
 
-@pytest.mark.parametrize("key", ["scale", "seed", "bootstrap_draws", "sample_tokens"])
+@pytest.mark.parametrize("key", ["scale", "seeds", "bootstrap_draws", "sample_tokens"])
 def test_missing_settings_stop_the_report(report: Report, tmp_path: Path, key: str) -> None:
     for settings in ({k: v for k, v in SETTINGS.items() if k != key}, SETTINGS | {key: None}):
         with pytest.raises(UserError, match=f"settings lack {key};"):

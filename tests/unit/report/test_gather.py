@@ -1,10 +1,13 @@
 """scores.csv and metrics.csv of a run from the files of its steps; symbols per token of a vocabulary."""
 
+import csv
+import gzip
+import json
 from pathlib import Path
 
 import pytest
 from lep.config import UserError
-from lep.files import write_json
+from lep.files import write_csv, write_json
 from lep.manifest import publish, staging
 from lep.report.gather import gather_metrics, gather_scores
 from lep.report.scores import SCORE_COLUMNS, read_metrics
@@ -32,6 +35,35 @@ def test_scores_are_joined_in_order(tmp_path: Path) -> None:
     assert lines == [HEADER, row("b/base"), row("a/base")]
 
 
+def test_scores_of_several_seeds_are_their_mean(tmp_path: Path) -> None:
+    """The interval holds the scores of all seeds; a model that no seed changes stays as it was scored."""
+    scores, samples = [], []
+    for seed, right in (("42", 10), ("43", 30)):
+        model = {
+            "model": "a/bpe/swap",
+            "level": "task",
+            "name": "rwsd",
+            "metric": "score",
+            "value": f"{right / 40:.6f}",
+        }
+        row = dict.fromkeys(SCORE_COLUMNS, "") | model | {"low": "0", "high": "1", "n": "40", "chance": "0.5"}
+        rows = [row, *([row | {"model": "a/base"}] if seed == "42" else [])]
+        write_csv(tmp_path / f"{seed}.csv", SCORE_COLUMNS, ([row[key] for key in SCORE_COLUMNS] for row in rows))
+        lines = [{"model": "a/bpe/swap", "task": "rwsd", "item": str(n), "value": {"gold": 1, "pred": int(n < right)}}
+                 for n in range(40)]  # fmt: skip
+        with gzip.open(tmp_path / f"{seed}.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+        scores.append(tmp_path / f"{seed}.csv")
+        samples.append(tmp_path / f"{seed}.jsonl.gz")
+    gather_scores(scores, tmp_path / "scores.csv", samples, draws=500, seed=1)
+    swap, base = csv.DictReader((tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines())
+    assert (swap["value"], swap["n"], base["value"]) == ("0.500000", "40", "0.250000")
+    assert (base["low"], base["high"]) == ("0", "1")
+    low, high = float(swap["low"]), float(swap["high"])
+    assert 0.05 < low < 0.25
+    assert 0.75 < high < 0.95
+
+
 def test_scores_of_an_earlier_version_name_no_engine(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"{HEADER.removesuffix(',engine')}\n{row('a')[:-1]}\n", encoding="utf-8")
     gather_scores([tmp_path / "a.csv"], tmp_path / "scores.csv")
@@ -40,7 +72,7 @@ def test_scores_of_an_earlier_version_name_no_engine(tmp_path: Path) -> None:
 
 def test_scores_of_other_columns_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("model,score\nx,1\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"a\.csv must have the columns model,step"):
+    with pytest.raises(UserError, match=r"a\.csv lacks the columns step, .*its header must be model,step"):
         gather_scores([tmp_path / "a.csv"], tmp_path / "scores.csv")
     assert not (tmp_path / "scores.csv").exists()
 

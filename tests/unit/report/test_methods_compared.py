@@ -24,21 +24,31 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return make_files(tmp_path_factory.mktemp("files"), items=12, draws=20)
 
 
-def compare(files: Files, folder: Path, methods: tuple[str, ...] = PAPER_METHODS) -> dict[tuple, dict[str, str]]:
+def compare(
+    files: Files,
+    folder: Path,
+    methods: tuple[str, ...] = PAPER_METHODS,
+    controls: tuple[str, ...] = (),
+    families: list[dict] = FAMILIES,
+) -> dict[tuple, dict[str, str]]:
     places = {kind: folder / f"methods.{kind}" for kind in ("csv", "md")}
-    compare_methods(FAMILIES, files.scores, files.answers, places, methods, draws=50, seed=3, run="ci-1")
+    compare_methods(families, files.scores, files.answers, places, methods, controls, draws=50, seed=3, run="ci-1")
     return {tuple(row[key] for key in HEADER[:4]): row for row in read_rows(places["csv"])}
 
 
-def with_ridge(files: Files, folder: Path) -> Files:
+def with_ridge(files: Files, folder: Path, name: str = "ridge") -> Files:
     """The run with a further method, whose answers are those of Swap but for perfect copies."""
     rows = [*read_rows(files.scores)]
-    swaps = [row | {"model": row["model"].replace("/swap", "/ridge")} for row in rows if row["model"].endswith("/swap")]
+    swaps = [
+        row | {"model": row["model"].replace("/swap", f"/{name}")} for row in rows if row["model"].endswith("/swap")
+    ]
     scores = write_rows(folder / "scores.csv", tuple(rows[0]), rows + swaps)
     with gzip.open(files.answers, "rt", encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
     copies = [
-        line | {"model": line["model"].replace("/swap", "/ridge")} for line in lines if line["model"].endswith("/swap")
+        line | {"model": line["model"].replace("/swap", f"/{name}")}
+        for line in lines
+        if line["model"].endswith("/swap")
     ]
     perfect = {"length_ratio": 1.0, "copied": 1.0}
     copies = [line | {"value": line["value"] | perfect} if line["task"] in COPY else line for line in copies]
@@ -53,7 +63,9 @@ def test_differences_are_paired_and_against_conversion(files: Files, tmp_path: P
     samples = load_samples(files.answers)
     for name in COLUMNS:
         row = found["llama", "bpe", "swap", name]
-        expected = paired_difference(samples["llama/bpe/conversion"], samples["llama/bpe/swap"], name, draws=50, seed=3)
+        expected = paired_difference(
+            [samples["llama/bpe/conversion"]], [samples["llama/bpe/swap"]], name, draws=50, seed=3
+        )
         assert [float(row[key]) for key in HEADER[7:10]] == pytest.approx(expected, abs=1e-6)
         low, high = expected[1:]
         assert row["verdict"] == ("better" if low > 0 else "worse" if high < 0 else "undecided")
@@ -100,6 +112,32 @@ def test_figure_has_the_data_of_the_table(files: Files, tmp_path: Path) -> None:
     first = places["png"].read_bytes()
     plot_methods(FAMILIES, tmp_path / "methods.csv", places, run="ci-1")
     assert places["png"].read_bytes() == first
+
+
+def test_controls_are_rows_of_table_and_figure(files: Files, tmp_path: Path) -> None:
+    """The original for every vocabulary, as scored once; those that are made, for the chosen vocabularies alone."""
+    families = [FAMILIES[0], FAMILIES[1] | {"control_vocabularies": ["bpe"]}]
+    made = with_ridge(files, tmp_path, "direct")
+    found = compare(made, tmp_path, controls=("direct", "original"), families=families)
+    assert len(found) == (7 * 3 + 7 + 1) * len(COLUMNS)
+    samples = load_samples(made.answers)
+    for vocabulary in FAMILIES[1]["vocabularies"]:
+        row = found["llama", vocabulary, "original", MICRO]
+        pair = [samples[f"llama/{vocabulary}/conversion"]], [samples["llama/instruct"]]
+        assert [float(row[key]) for key in HEADER[7:10]] == pytest.approx(
+            paired_difference(*pair, MICRO, draws=50, seed=3), abs=1e-6
+        )
+    assert found["llama", "bpe", "direct", "daru_copy_ru"]["verdict"] == "better"
+    assert ("llama", "extended", "direct", MICRO) not in found
+    text = (tmp_path / "methods.md").read_text(encoding="utf-8")
+    assert "Direct (control): the instruct model with embeddings that were trained on it" in text
+    assert "Original (control): better in" in text
+    places = outputs(tmp_path, "with_controls", "pdf", "png", "csv")
+    plot_methods(families, tmp_path / "methods.csv", places)
+    drawn = [row["method"] for row in csv.DictReader(places["csv"].read_text().splitlines())]
+    assert (drawn.count("original"), drawn.count("direct")) == (7, 1)
+    with pytest.raises(UserError, match=r"unknown control directly; use original, donor_body, direct"):
+        compare(made, tmp_path, controls=("directly",))
 
 
 def test_missing_model_and_foreign_file(files: Files, tmp_path: Path) -> None:

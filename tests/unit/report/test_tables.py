@@ -35,7 +35,7 @@ from lep.report.document import compile_document
 from lep.report.markup import number, signed
 from lep.report.scores import Score
 from lep.report.table import Cell, Table
-from lep.report.tables import arrow, build_table, read_sources, write_table
+from lep.report.tables import WRITERS, arrow, build_table, read_sources, write_table
 
 KINDS = ("csv", "tidy", "md", "tex", "typ")
 TABLES = (1, 2, 3, 4)
@@ -159,6 +159,32 @@ def test_values_of_ours_are_those_of_the_scores(tmp_path: Path, files: Files) ->
         family, vocabulary = row["model"].split("/")[:2]
         key = f"{family}/original" if vocabulary == "base" else f"{family}/{vocabulary}"
         assert float(row["symbols_per_token"]) == float(symbols[key])
+
+
+def test_scores_that_are_not_above_chance_are_marked_in_every_format(tmp_path: Path, files: Files) -> None:
+    model, other = "llama/bpe/swap", "llama/bpe/overlap"
+    levels = {model: {"low": "0.2", "chance": "0.2"}, other: {"low": "0.2001", "chance": "0.2"}}
+
+    def change(row: dict) -> dict:
+        values = {"value": "0.3", "high": "0.4", **levels.get(row["model"], {})}
+        return row | values if row["model"] in levels and row["name"] == MICRO else row
+
+    scores = change_rows(files.scores, tmp_path / "scores.csv", change)
+    outputs = {kind: tmp_path / f"table3.{kind}" for kind in WRITERS}
+    write_table(3, sources_of(files, scores=scores), outputs)
+    texts = {kind: path.read_text(encoding="utf-8") for kind, path in outputs.items()}
+    for kind, marked, plain in (
+        ("md", ".300° ±.100", ".300 ±.100"),
+        ("tex", r".300$^\circ$", r".300\,"),
+        ("typ", "[.300°#pm[.100]", "[.300#hide[°]#pm[.100]"),
+    ):
+        assert texts[kind].count(marked) == texts[kind].count(plain) == 1, kind
+        assert "not above chance: the interval reaches the score of guessing" in texts[kind]
+    wide = {row["model"]: row["micro_avg_above_chance"] for row in read_rows(outputs["csv"])}
+    assert (wide[model], wide[other]) == ("no", "yes")
+    tidy = {row["model"]: row["above_chance"] for row in read_rows(outputs["tidy"])
+            if (row["column"], row["source"]) == (MICRO, "this run")}  # fmt: skip
+    assert (tidy[model], tidy[other]) == ("no", "yes")
 
 
 @pytest.mark.parametrize("n", TABLES)

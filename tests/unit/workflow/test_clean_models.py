@@ -46,6 +46,14 @@ def test_nothing_that_the_graph_names_is_deleted(results: Path) -> None:
     assert stored(results) == {"base", "instruct", "bpe/swap", "bpe/conversion"}
 
 
+def test_models_of_further_seeds_are_of_the_graph_too(results: Path) -> None:
+    further = results / "seed-43/models/llama/bpe"
+    for method in ("swap", "conversion"):
+        derive(results / "models/llama/instruct", further / method)
+    wanted = named(results, *stored(results)) | {further / "swap"}
+    assert clean_models(results, wanted) == [further / "conversion"]
+
+
 def test_a_deleted_model_harms_neither_parent_nor_sibling(results: Path) -> None:
     assert clean_models(results, named(results, "base", "instruct", "bpe/conversion")) == [
         results / "models/llama/bpe/swap"

@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from lep.workflow.models import (
     adapted,
     all_manifests,
     calibrations,
+    controls,
     evaluated_models,
     evaluations,
     path_key,
@@ -35,6 +37,7 @@ CLASSES = {
     "train_stand_in": StandInJob,
     "adopt_donor": AdoptJob,
     "pretrain": PretrainJob,
+    "pretrain_direct": PretrainJob,
     "pretrain_sweep": PretrainJob,
     "answer_prompts": AnswerJob,
     "grade_answers": GradeJob,
@@ -60,6 +63,8 @@ def targets(run: Run) -> Iterator[tuple[str, ...]]:
             yield from (("train_stand_in", family, role) for role in ("base", "instruct"))
     for family, vocabulary in adapted(run):
         yield "adopt_donor" if run.adopts_donors else "pretrain", family, vocabulary
+        if "direct" in controls(run, family, vocabulary):
+            yield "pretrain_direct", family, vocabulary
     for name, rates in sweep_runs(run).items():
         yield from (("pretrain_sweep", *name.split("/"), rate) for rate in rates)
     yield from (("tune_instruct", family) for family in run.families if run.tunes_instruct(family))
@@ -94,6 +99,25 @@ def test_an_unknown_key_is_refused() -> None:
     settings = job_settings(configured(), "calibrate", "llama", "extended", "conversion", "self")
     with pytest.raises(UserError, match="  rnak: "):
         parse_job(CalibrateJob, settings | {"rnak": 8}, "here")
+
+
+@scales
+def test_a_further_seed_writes_into_its_folder_and_names_its_seed(scale: str) -> None:
+    run = replace(run_of(scale), config=run_of(scale).config | {"seeds": 2})
+    _, further = run.repeats
+    shared = {"train_stand_in", "tune_instruct", "pretrain_sweep", "sample_answers"}
+    of_sources = [
+        target for target in targets(run) if "evaluate" in target[0] and target[3] in ("foundation", "instruct")
+    ]
+    repeated = [target for target in targets(run) if target[0] not in shared and target not in of_sources]
+    assert {rule for rule, *_ in repeated} & {"pretrain", "adopt_donor"}
+    for target in repeated:
+        settings = job_settings(further, *target)
+        assert settings["seed"] == 43
+        for key in ("output", "models", "work"):
+            given = settings.get(key, [])
+            for path in [given] if isinstance(given, str) else [model["path"] for model in given]:
+                assert path.startswith(f"{run.results}/seed-43/"), (target, key)
 
 
 @scales
@@ -148,6 +172,16 @@ def test_the_sweep_is_a_shorter_training() -> None:
     }  # fmt: skip
     assert tried["optimisation"] == whole["optimisation"] | {"learning_rate": 0.00002, "share": 0.2}
     assert tried["fractions"] == [1.0]
+
+
+def test_the_control_direct_is_the_donor_s_training_on_the_instruct_model() -> None:
+    """The same data, steps, rate and seed: nothing but the model and its places differs, and one checkpoint is kept."""
+    run = configured()
+    donor, direct = (job_settings(run, rule, "llama", "extended") for rule in ("pretrain", "pretrain_direct"))
+    differing = {key for key in donor if donor[key] != direct[key]}
+    assert differing == {"model", "models", "work", "output", "fractions"}
+    assert direct["model"] == "results/mini/models/llama/extended/on_instruct/init"
+    assert direct["fractions"] == [1.0]
 
 
 def test_zero_is_not_set() -> None:

@@ -9,6 +9,8 @@ from lep.workflow.models import (
     all_manifests,
     calibration_parent,
     calibrations,
+    compared_evaluations,
+    controls,
     evaluated_input,
     evaluated_models,
     evaluation_parts,
@@ -90,6 +92,32 @@ def test_controls_come_first_and_start_from_the_instruct_model() -> None:
         run.model("llama", "instruct"),
         run.model("llama", "optimized", "conversion"),
     ]
+
+
+def test_controls_of_the_propagation_are_scored_beside_its_methods() -> None:
+    run = configured()
+    assert controls(run, "llama", "extended") == ["donor_body", "direct"]
+    assert controls(run, "llama", "bpe") == controls(run, "mistral", "extended") == []
+    scored = evaluated_models(run, "llama", "extended", "propagation")
+    steps = ["swap", "overlap", "conversion", "donor_body", "direct"]
+    assert list(scored) == [f"llama/extended/{step}" for step in steps]
+    assert not [name for name in model_cards(run) if name.endswith(("donor_body", "direct"))]
+    compared = compared_evaluations(run)
+    assert [place for place in compared if place[2] == "instruct"] == [
+        ("mistral", "original", "instruct"), ("llama", "original", "instruct"),
+    ]  # fmt: skip
+    assert len(compared) == 2 + len(adapted(run))
+
+
+def test_controls_of_the_propagation_are_off_at_paper_scale() -> None:
+    run = configured("paper")
+    assert not [name for name in scored_models(run) if name.endswith(("donor_body", "direct"))]
+    assert {place[2] for place in compared_evaluations(run)} == {"propagation"}
+    families = [run.families["llama"] | {"control_vocabularies": ["bpe"]}]
+    asked = configured("paper", families=families, propagation={"controls": ["original", "direct"]})
+    assert "llama/bpe/direct" in scored_models(asked)
+    others = {place[0] for place in compared_evaluations(asked)}
+    assert others == {"llama"}  # comparators have no propagation
 
 
 def test_comparators_are_scored_as_instruct_models() -> None:

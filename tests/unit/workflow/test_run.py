@@ -27,6 +27,19 @@ def test_places_of_artefacts() -> None:
     assert folder_of(run.model("llama", "base")) == "results/mini/models/llama/base"
 
 
+def test_a_further_seed_has_a_folder_of_what_it_changes() -> None:
+    run = configured(seeds=3)
+    assert run.seeds == {"": 42, "seed-43/": 43, "seed-44/": 44}
+    assert configured(seeds=[42, 7]).seeds == {"": 42, "seed-7/": 7}
+    first, second, _ = run.repeats
+    assert (first, second.seed) == (run, 43)
+    assert second.model("llama", "bpe", "cpt-050") == "results/mini/seed-43/models/llama/bpe/cpt-050/manifest.json"
+    assert second.work("pretrain", "llama", "bpe") == "results/mini/seed-43/work/pretrain/llama/bpe"
+    for shared in (("llama", "base"), ("llama", "bpe", "init")):
+        assert second.model(*shared) == first.model(*shared)
+    assert second.vocabulary("llama", "bpe") == first.vocabulary("llama", "bpe")
+
+
 def test_original_vocabularies_come_with_the_model_or_from_a_package() -> None:
     assert configured().vocabulary("llama", "original") == "results/mini/models/llama/base/manifest.json"
     run = configured("tokenizers")

@@ -70,6 +70,7 @@ def test_a_subset_keeps_what_belongs_to_it() -> None:
     ]
     assert [row["vocabulary"] for row in found["families"][0]["calibrated"]] == ["extended"]
     assert found["pretraining"]["sweep"]["runs"] == ["llama/extended"]
+    assert found["families"][0]["control_vocabularies"] == ["extended"]
     for subset, message in (
         (
             {"families": ["lama"], "vocabularies": []},
@@ -80,6 +81,42 @@ def test_a_subset_keeps_what_belongs_to_it() -> None:
     ):
         with pytest.raises(UserError, match=message):
             check_settings(config | {"subset": subset}, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("controls", "vocabularies", "donor", "message"),
+    [
+        (
+            ["directly"],
+            ["extended"],
+            "trained",
+            r"propagation\.controls\.0: 'directly' is not known; use one of original",
+        ),
+        (["direct"], ["wordpiece"], "trained", "control_vocabularies"),
+        (["direct"], ["unigram"], "trained", r"families\.llama\.control_vocabularies: unigram is not among"),
+        (
+            ["direct"],
+            ["extended"],
+            "published",
+            r"propagation\.controls: direct trains as long .* has no budget; leave",
+        ),
+    ],
+)
+def test_faults_of_the_controls_are_named(controls: list, vocabularies: list, donor: str, message: str) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config |= {"donor": donor}
+    for family in config["families"]:
+        family["published_donors"] = dict.fromkeys(family["vocabularies"], family["base"])
+    llama = config["families"][1]
+    llama |= {"vocabularies": ["bpe", "extended"], "control_vocabularies": vocabularies}
+    llama["calibrated"] = llama["calibrated"][:1]
+    config["propagation"]["controls"] = controls
+    with pytest.raises(UserError, match=message) as caught:
+        check_settings(config, ROOT)
+    assert len(str(caught.value).splitlines()) == 2
+    config["propagation"]["controls"] = ["donor_body"]
+    llama["control_vocabularies"] = ["extended"]
+    check_settings(config, ROOT)
 
 
 @pytest.mark.parametrize(
