@@ -119,10 +119,11 @@ def check_devices(config: Mapping, root: Path, cluster: bool) -> Iterator[Findin
         listed = ""
     found = sum(line.startswith("GPU ") for line in listed.splitlines())
     if found < wanted:
-        remedy = "run this on the login node of a cluster or on a machine with GPUs, or set compute.gpus_per_job " + (
-            f"to {found}" if found else "to 0 and compute.device to cpu"
+        remedy = (
+            "start on a cluster with `--profile slurm`, or on a machine with GPUs, or set compute.gpus_per_job "
+            + (f"to {found}" if found else "to 0 and compute.device to cpu")
         )
-        yield Finding(FAILED, f"GPUs: a training job asks for {wanted}, this machine has {found} and no SLURM", remedy)
+        yield Finding(FAILED, f"GPUs: a training job asks for {wanted}, this machine has {found}", remedy)
     else:
         yield Finding(OK, f"GPUs: {found} here, a training job asks for {wanted}")
 
