@@ -73,6 +73,33 @@ rule evaluate_part:
         " lep.evaluation.evaluate --config {input.job:q} > {log:q} 2>&1"
 
 
+rule measure_language:
+    input:
+        job="<results>/jobs/measure_language/{family}/{vocabulary}.json",
+        models=lambda wildcards: list(
+            models.models_of_vocabulary(RUN, **wildcards).values()
+        ),
+        validation="<results>/corpus/validation.jsonl",
+    output:
+        manifest="<results>/language/{family}/{vocabulary}/manifest.json",
+    log:
+        "<logs>/measure_language/{family}/{vocabulary}.log",
+    benchmark:
+        "<benchmarks>/measure_language/{family}/{vocabulary}.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    threads: COMPUTE["threads"]
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=COMPUTE["memory_mb"],
+        runtime=LIMITS.of("measure_language"),
+    message:
+        "Measuring the languages of {wildcards.family}/{wildcards.vocabulary}"
+    shell:
+        "exec python -m lep.compute.place --gpus {resources.gpu:q}"
+        " lep.evaluation.language --config {input.job:q} > {log:q} 2>&1"
+
+
 rule sample_answers:
     input:
         job="<results>/jobs/sample_answers/samples.json",

@@ -462,6 +462,36 @@ rule build_report:
         "../scripts/build_report.py"
 
 
+LANGUAGES = models.measured_languages(RUN)
+
+
+rule make_language_table:
+    input:
+        manifests=LANGUAGES,
+    output:
+        csv="<results>/tables/language.csv",
+        md=report(
+            "<results>/tables/language.md",
+            caption="report/language.rst",
+            category="Tables",
+            labels={"table": "languages"},
+        ),
+        **(
+            {"speed": "<results>/tables/speed.csv"}
+            if config["evaluation"]["language"]["speed_tokens"]
+            else {}
+        ),
+    log:
+        "<logs>/make_language_table.log",
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    message:
+        "Making the table of the languages"
+    script:
+        "../scripts/make_language_table.py"
+
+
 # Everything that a run with a benchmark makes.
 FINAL = [
     *ADAPTED,
@@ -476,6 +506,7 @@ FINAL = [
         format=["pdf", "png", "csv"],
     ),
     *(rules.make_sweep_table.output if SWEEP else []),
+    *(rules.make_language_table.output if LANGUAGES else []),
     rules.gather_scores.output.scores,
     rules.gather_metrics.output.metrics,
     rules.identify_run.output.run,

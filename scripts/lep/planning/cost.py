@@ -16,7 +16,7 @@ from lep.names import CALIBRATIONS, ORIGINAL, VOCABULARIES
 from lep.planning.shape import Model, read_shape
 from lep.planning.text_cost import TEXT_SECONDS
 from lep.pretraining.memory import POSITIONS_ON_CPU, POSITIONS_ON_GPU, Load
-from lep.workflow.models import evaluated_models
+from lep.workflow.models import evaluated_models, models_of_vocabulary
 from lep.workflow.run import Run, local_folder
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -248,6 +248,16 @@ class CostModel:
         items = settings["items_per_task"].get(task, settings["items"]) if made else SPECS[task].published_items
         return min(items, settings["limit"]) if settings["limit"] else items
 
+    def _language(self, family: str, vocabulary: str) -> Cost:
+        # Two languages at three characters per token; a question has four texts of about 80 tokens; 1 and 16 prompts.
+        settings = self.config["evaluation"]["language"]
+        parameters = self.models[family].parameters(self.rows(family, vocabulary))
+        read = len(self.run.languages) * (settings["characters"] / 3 + settings["rankings"] * 4 * 80)
+        seconds = self.prompt_seconds(parameters, read)
+        seconds += 2 * self.generation_seconds(parameters, 1, settings["speed_tokens"], batch=1)
+        models = len(models_of_vocabulary(self.run, family, vocabulary))
+        return Cost(models * seconds, min(1, self.gpus), self._weights(parameters))
+
     def _samples(self) -> Cost:
         wanted, seconds = self.config["report"]["samples"], 0.0
         for family in self.families:
@@ -283,6 +293,7 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "merge_instruct": lambda model, family: model._copied(family),
     "evaluate_part": CostModel._evaluate_part,
     "evaluate": CostModel._evaluate,
+    "measure_language": CostModel._language,
     "sample_answers": CostModel._samples,
 }
 # Rules whose processes load torch and a model.
@@ -290,5 +301,5 @@ _HEAVY = {
     "unpack_model", "tune_instruct", "merge_instruct",
     "import_model", "initialise_embeddings", "initialise_direct", "pretrain", "pretrain_direct", "pretrain_sweep",
     "adopt_donor", "propagate_embeddings", "make_control", "answer_prompts", "calibrate", "merge_calibrated",
-    "evaluate_part", "evaluate", "sample_answers",
+    "evaluate_part", "evaluate", "measure_language", "sample_answers",
 }  # fmt: skip

@@ -16,6 +16,7 @@ from lep.workflow.models import (
     evaluated_input,
     evaluated_models,
     evaluation_part,
+    models_of_vocabulary,
     path_key,
     sampled_models,
 )
@@ -35,6 +36,7 @@ MODULES = {
     "tune_instruct": "lep.calibration.calibrate",
     "evaluate": "lep.evaluation.evaluate",
     "evaluate_part": "lep.evaluation.evaluate",
+    "measure_language": "lep.evaluation.language",
     "sample_answers": "lep.evaluation.sample_answers",
 }
 Settings = dict[str, object]
@@ -252,6 +254,19 @@ def _evaluate_part(run: Run, family: str, vocabulary: str, stage: str, key: str,
     }
 
 
+def _measure_language(run: Run, family: str, vocabulary: str) -> Settings:
+    settings = run.config["evaluation"]["language"]
+    found = models_of_vocabulary(run, family, vocabulary)
+    return _compute(run) | {
+        "models": [{"name": name, "path": folder_of(manifest)} for name, manifest in found.items()],
+        "validation": run.documents("validation"),
+        "recipe": _validation_recipe(run) | {"characters": settings["characters"]},
+        **{key: settings[key] for key in ("rankings", "speed_tokens")},
+        "work": run.work("language", family, vocabulary),
+        "output": folder_of(run.of_seed("language", family, vocabulary)),
+    }
+
+
 def _sample_answers(run: Run, name: str) -> Settings:
     """The same prompts for the original model, after LEP, and after calibration (Figure 3)."""
     settings = run.config["report"]["samples"]
@@ -276,5 +291,6 @@ JOBS: dict[str, Callable[..., Settings]] = {
     "tune_instruct": _tune_instruct,
     "evaluate": _evaluate,
     "evaluate_part": _evaluate_part,
+    "measure_language": _measure_language,
     "sample_answers": _sample_answers,
 }

@@ -106,6 +106,25 @@ def evaluated_models(run: Run, family: str, vocabulary: str, stage: str) -> dict
     return {f"{family}/{vocabulary}/{step}": run.model(family, vocabulary, step) for step in steps}
 
 
+def models_of_vocabulary(run: Run, family: str, vocabulary: str) -> dict[str, str]:
+    """{name: manifest} of the models with one vocabulary: source models or initial, donor, after LEP; calibrated."""
+    steps = ROLES if vocabulary == ORIGINAL else ("init", "donor", *run.methods, *controls(run, family, vocabulary))
+    place = (family,) if vocabulary == ORIGINAL else (family, vocabulary)
+    found = {"/".join((*place, step)): run.model(*place, step) for step in steps}
+    return found | evaluated_models(run, family, vocabulary, "calibration")
+
+
+def measured_languages(run: Run) -> list[str]:
+    """The manifests of the measures of languages, one for each vocabulary; none where they are not asked for."""
+    if not run.config["evaluation"]["language"]["characters"]:
+        return []
+    return [
+        run.of_seed("language", family, vocabulary)
+        for family, settings in run.families.items()
+        for vocabulary in (ORIGINAL, *settings["vocabularies"])
+    ]
+
+
 def scored_models(run: Run) -> list[str]:
     """Names of all models that this run evaluates."""
     return [name for place in evaluations(run) for name in evaluated_models(run, *place)]

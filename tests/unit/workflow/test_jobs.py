@@ -15,6 +15,7 @@ from lep.calibration.calibrate import CalibrateJob
 from lep.calibration.grades import GradeJob
 from lep.config import UserError, parse_job
 from lep.evaluation.harness import EvaluateJob
+from lep.evaluation.language import LanguageJob
 from lep.evaluation.sample_answers import SampleJob
 from lep.pretraining.adopt import AdoptJob
 from lep.pretraining.pretrain import PretrainJob
@@ -45,6 +46,7 @@ CLASSES = {
     "tune_instruct": CalibrateJob,
     "evaluate": EvaluateJob,
     "evaluate_part": EvaluateJob,
+    "measure_language": LanguageJob,
     "sample_answers": SampleJob,
 }
 WITH_PUBLISHED_DONORS = "paper, published donors"
@@ -73,6 +75,10 @@ def targets(run: Run) -> Iterator[tuple[str, ...]]:
         if run.config["evaluation"]["jobs"] == "group":
             for name in evaluated_models(run, *place):
                 yield from (("evaluate_part", *place, path_key(name), group) for group in GROUPS)
+    if run.config["evaluation"]["language"]["characters"]:
+        yield from (
+            ("measure_language", family, v) for family, v in [*adapted(run), *((f, "original") for f in run.families)]
+        )
     yield "sample_answers", "samples"
 
 
@@ -105,7 +111,7 @@ def test_an_unknown_key_is_refused() -> None:
 def test_a_further_seed_writes_into_its_folder_and_names_its_seed(scale: str) -> None:
     run = replace(run_of(scale), config=run_of(scale).config | {"seeds": 2})
     _, further = run.repeats
-    shared = {"train_stand_in", "tune_instruct", "pretrain_sweep", "sample_answers"}
+    shared = {"train_stand_in", "tune_instruct", "measure_language", "pretrain_sweep", "sample_answers"}
     of_sources = [
         target for target in targets(run) if "evaluate" in target[0] and target[3] in ("foundation", "instruct")
     ]
