@@ -469,17 +469,17 @@ rule make_language_table:
     input:
         manifests=LANGUAGES,
     output:
+        **(
+            {"speed": "<results>/tables/speed.csv"}
+            if config["evaluation"]["language"]["speed_tokens"]
+            else {}
+        ),
         csv="<results>/tables/language.csv",
         md=report(
             "<results>/tables/language.md",
             caption="report/language.rst",
             category="Tables",
             labels={"table": "languages"},
-        ),
-        **(
-            {"speed": "<results>/tables/speed.csv"}
-            if config["evaluation"]["language"]["speed_tokens"]
-            else {}
         ),
     log:
         "<logs>/make_language_table.log",
