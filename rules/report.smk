@@ -315,7 +315,7 @@ rule plot_claims:
         "<logs>/plot_claims.log",
     localrule: True
     conda:
-        "../envs/evaluate.yaml"
+        "../envs/report.yaml"
     params:
         figures=CLAIM_FIGURES,
     message:
