@@ -1,7 +1,8 @@
 """The one reader of tokenizer folders: training, adaptation and scoring see the same tokens.
 
 It reads what transformers reads: `tokenizer.json` in every form (older files write a merge as one string), and the
-added tokens that only `tokenizer_config.json` names. Dropout of merges is off: the same text has the same ids.
+added tokens that only `tokenizer_config.json` names. What a training leaves in the file is off: dropout of merges, for
+the same text has the same ids, truncation and padding, for a text has all its tokens and no others.
 """
 
 import functools
@@ -45,9 +46,13 @@ def read_state(folder: Path) -> dict:
 
 
 def read_settings(folder: Path) -> dict:
-    """`tokenizer_config.json` of a folder; {} if it has none."""
+    """`tokenizer_config.json` of a folder; {} if it has none.
+
+    Some files write a role as an object without its type, which transformers refuses: it is the token's name here.
+    """
     path = Path(folder) / SETTINGS
-    return read_object(path, "save the tokenizer again (save_pretrained)") if path.is_file() else {}
+    settings = read_object(path, "save the tokenizer again (save_pretrained)") if path.is_file() else {}
+    return {key: value["content"] if _is_object_of_role(key, value) else value for key, value in settings.items()}
 
 
 def rows_of(tokenizer: "Tokenizer | PreTrainedTokenizerFast") -> int:
@@ -85,7 +90,8 @@ def write_tokenizer(source: Path, target: Path) -> None:
     tokenizer = load_tokenizer(source).backend_tokenizer
     path = tokenizer_file(source)
     state = read_object(path, "")
-    if Tokenizer.from_file(str(path)).get_vocab() == tokenizer.get_vocab() and not state["model"].get("dropout"):
+    of_a_run = state["model"].get("dropout") or state.get("truncation") or state.get("padding")
+    if Tokenizer.from_file(str(path)).get_vocab() == tokenizer.get_vocab() and not of_a_run:
         shutil.copyfile(path, target / TOKENIZER)  # saving again would round the scores of Unigram
     else:
         tokenizer.save(str(target / TOKENIZER))
@@ -127,8 +133,9 @@ def _sha256(folder: Path, state: tuple) -> str:
 
 @functools.lru_cache(maxsize=_OPEN)
 def _load(folder: Path, state: tuple) -> "PreTrainedTokenizerFast":
-    # Some files write a role as an object without its type, which transformers refuses.
-    roles = {k: v["content"] for k, v in read_settings(folder).items() if _is_object_of_role(k, v)}
+    roles = {
+        key: name for key, name in read_settings(folder).items() if key.endswith("_token") and isinstance(name, str)
+    }
     plain = _open(folder / TOKENIZER)
     # Not AutoTokenizer: it imports model code (seconds), and may rebuild the tokenizer instead of reading the file.
     from transformers import PreTrainedTokenizerFast
@@ -144,6 +151,9 @@ def _load(folder: Path, state: tuple) -> "PreTrainedTokenizerFast":
         if getattr(model, "dropout", None):
             logging.getLogger("lep").warning("%s drops merges at random (model.dropout); it is off here", folder)
             model.dropout = None
+    for found in (backend, plain):
+        found.no_truncation()
+        found.no_padding()
     _check_agreement(plain, backend, folder)
     return tokenizer
 
