@@ -189,9 +189,8 @@ class CostModel:
         return Cost(asked * JUDGE_SECONDS / settings["judge"]["parallel"])
 
     def _tune(self, family: str) -> Cost:
-        settings = self.config["instruct_tuning"]
-        tokens = settings["instructions"] * self.plan["conversations"]["tokens"]
-        return self._tuning(family, ORIGINAL, settings["recipe"], tokens)
+        given, tokens = self.config["instruct_tuning"], self.plan["conversations"]["tokens"]
+        return self._tuning(family, ORIGINAL, given["recipe"], given["instructions"] * tokens)
 
     def _calibrate(self, family: str, vocabulary: str, parent: str, calibration: str) -> Cost:
         settings = self.config["calibration"]
@@ -253,10 +252,11 @@ class CostModel:
         settings = self.config["evaluation"]["language"]
         parameters = self.models[family].parameters(self.rows(family, vocabulary))
         read = len(self.run.languages) * (settings["characters"] / 3 + settings["rankings"] * 4 * 80)
-        seconds = self.prompt_seconds(parameters, read)
-        seconds += 2 * self.generation_seconds(parameters, 1, settings["speed_tokens"], batch=1)
-        models = len(models_of_vocabulary(self.run, family, vocabulary))
-        return Cost(models * seconds, min(1, self.gpus), self._weights(parameters))
+        seconds = 2 * self.generation_seconds(parameters, 1, settings["speed_tokens"], batch=1)
+        seconds = len(models_of_vocabulary(self.run, family, vocabulary)) * (
+            seconds + self.prompt_seconds(parameters, read)
+        )
+        return Cost(seconds, min(1, self.gpus), self._weights(parameters))
 
     def _samples(self) -> Cost:
         wanted, seconds = self.config["report"]["samples"], 0.0
@@ -275,7 +275,7 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "fetch_model": CostModel._fetched,
     "fetch_donor": lambda model, family, vocabulary: model._fetched(family),
     "fetch_dataset": lambda model, name: CostModel._fetched(model) if name != "instructions" else Cost(10.0),
-    "import_model": lambda model, family, role: model._copied(family),
+    **dict.fromkeys(("unpack_model", "import_model"), lambda model, family, role: model._copied(family)),
     "initialise_embeddings": CostModel._copied,
     "initialise_direct": CostModel._copied,
     "pretrain": CostModel._pretrain,
@@ -287,10 +287,8 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "answer_prompts": CostModel._answers,
     "grade_answers": CostModel._grades,
     "calibrate": CostModel._calibrate,
-    "merge_calibrated": lambda model, family, **_: model._copied(family),
-    "unpack_model": lambda model, family, role: model._copied(family),
+    **dict.fromkeys(("merge_calibrated", "merge_instruct"), lambda model, family, **_: model._copied(family)),
     "tune_instruct": CostModel._tune,
-    "merge_instruct": lambda model, family: model._copied(family),
     "evaluate_part": CostModel._evaluate_part,
     "evaluate": CostModel._evaluate,
     "measure_language": CostModel._language,
@@ -298,8 +296,8 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
 }
 # Rules whose processes load torch and a model.
 _HEAVY = {
-    "unpack_model", "tune_instruct", "merge_instruct",
-    "import_model", "initialise_embeddings", "initialise_direct", "pretrain", "pretrain_direct", "pretrain_sweep",
-    "adopt_donor", "propagate_embeddings", "make_control", "answer_prompts", "calibrate", "merge_calibrated",
-    "evaluate_part", "evaluate", "measure_language", "sample_answers",
+    "unpack_model", "tune_instruct", "merge_instruct", "import_model", "initialise_embeddings", "initialise_direct",
+    "pretrain", "pretrain_direct", "pretrain_sweep", "adopt_donor", "propagate_embeddings", "make_control",
+    "answer_prompts", "calibrate", "merge_calibrated", "evaluate_part", "evaluate", "measure_language",
+    "sample_answers",
 }  # fmt: skip
