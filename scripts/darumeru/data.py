@@ -5,10 +5,11 @@ from the hub. `load` is the `custom_dataset` of every task. It returns items (`p
 """
 
 import os
+from collections import Counter
 from pathlib import Path
 
 from darumeru.prompts import make_items, make_shot
-from darumeru.records import check, unified
+from darumeru.records import DataError, check, unified
 from darumeru.sources import HUB, Hub, folder_records, hub_records
 from darumeru.specs import SPECS, Spec
 
@@ -47,6 +48,8 @@ def load(
     if darumeru_limit:
         test = _first(spec, test, int(darumeru_limit))
     splits = {"test": [item for row, record in enumerate(test) for item in make_items(spec, record, row)]}
+    if spec.subset == "parus":  # two items are scored as one pair by this id
+        _check_own_ids([item["id"] for item in splits["test"]])
     if spec.kind != "rank":
         shots = read_records(spec.subset, spec.shots, place, hub)
         splits["shots"] = [make_shot(spec, record, row) for row, record in enumerate(shots)]
@@ -65,6 +68,15 @@ def read_records(subset: str, split: str, place: str | Path | None, hub: Hub = H
     if subset == "use" and split == "test":
         records.sort(key=lambda record: record["meta"]["variant"])
     return records
+
+
+def _check_own_ids(ids: list[str]) -> None:
+    repeated = sorted({name.partition("/")[0] for name, count in Counter(ids).items() if count > 1})
+    if repeated:
+        raise DataError(
+            f"parus: several records have the `meta.id` {', '.join(repeated[:3])}, and would be scored as one pair; "
+            "give each record its own id, or null"
+        )
 
 
 def _first(spec: Spec, records: list[dict], limit: int) -> list[dict]:

@@ -72,6 +72,9 @@ def check(subset: str, record: dict, where: str) -> None:
             if not isinstance(value, dict) or part not in value:
                 raise DataError(f"{where} has no field {field!r}; found the columns {', '.join(_columns(record))}")
             value = value[part]
+        # What belongs together in a score: all nulls would be one variant, or one kind of task.
+        if value is None and field.startswith("meta.") and field != "meta.id":
+            raise DataError(f"{where}: the field {field!r} is null; state it, or leave the record out")
     if subset == "treeway":
         _check_indices(record["extractive_summary"], len(record["src_sents"]), where)
     if subset == "nlpcore_mmlu" and not record.get("category") and record["subject"] not in CATEGORIES:
