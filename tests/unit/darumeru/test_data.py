@@ -69,5 +69,5 @@ def test_pairs_that_would_be_one_are_refused(benchmark: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("key", ["variant", "id_task", "type"])
 def test_a_group_of_null_is_refused(key: str, benchmark: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=rf"record 1: the field 'meta.{key}' is null"):
+    with pytest.raises(DataError, match=rf"record 1: `meta.{key}` is None; write its name or number"):
         data.load("use", darumeru_data=changed(benchmark, tmp_path / "b", "use", key, [None]))

@@ -42,6 +42,7 @@ CLASSES = {
     "answer_prompts": AnswerJob,
     "grade_answers": GradeJob,
     "calibrate": CalibrateJob,
+    "tune_instruct": CalibrateJob,
     "evaluate": EvaluateJob,
     "evaluate_part": EvaluateJob,
     "sample_answers": SampleJob,
@@ -66,6 +67,7 @@ def targets(run: Run) -> Iterator[tuple[str, ...]]:
             yield "pretrain_direct", family, vocabulary
     for name, rates in sweep_runs(run).items():
         yield from (("pretrain_sweep", *name.split("/"), rate) for rate in rates)
+    yield from (("tune_instruct", family) for family in run.families if run.tunes_instruct(family))
     for place in evaluations(run):
         yield "evaluate", *place
         if run.config["evaluation"]["jobs"] == "group":
@@ -89,7 +91,7 @@ def test_every_job_is_one_of_its_module(scale: str) -> None:
 
 
 def test_every_rule_was_asked() -> None:
-    runs = [run_of(scale) for scale in ("mini", "ci", "paper", WITH_PUBLISHED_DONORS)]
+    runs = [run_of(scale) for scale in ("mini", "ci", "laptop", "paper", WITH_PUBLISHED_DONORS)]
     assert {rule for run in runs for rule, *_ in targets(run)} == JOBS.keys() == MODULES.keys() == CLASSES.keys()
 
 
@@ -103,7 +105,7 @@ def test_an_unknown_key_is_refused() -> None:
 def test_a_further_seed_writes_into_its_folder_and_names_its_seed(scale: str) -> None:
     run = replace(run_of(scale), config=run_of(scale).config | {"seeds": 2})
     _, further = run.repeats
-    shared = {"train_stand_in", "pretrain_sweep", "sample_answers"}
+    shared = {"train_stand_in", "tune_instruct", "pretrain_sweep", "sample_answers"}
     of_sources = [
         target for target in targets(run) if "evaluate" in target[0] and target[3] in ("foundation", "instruct")
     ]
