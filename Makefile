@@ -27,7 +27,7 @@ SNAKEMAKE = .venv/bin/python -m lep.workflow.command_line $(OVERLAY) --cores $(C
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
-	@echo 'Variables: SCALE=mini|ci|small|paper, CONFIG="files on top of it", SEEDS=1, CORES=all, PYTHON=python3,'
+	@echo 'Variables: SCALE=mini|ci|laptop|small|paper, CONFIG="files on top of it", SEEDS=1, CORES=all, PYTHON=python3,'
 	@echo '           ARGS="more options of Snakemake or pytest"'
 
 paper: .venv/.installed  ## build every table, every figure and the PDF into results/SCALE/

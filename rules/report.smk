@@ -394,6 +394,7 @@ rule run_checks:
         overlaps=expand("<results>/parts/overlap/{part}.json", part=PARTS),
         tables=expand("<results>/tables/table{number}.md", number=TABLES),
         evaluations=rules.gather_scores.input.scores,
+        answers=models.evaluation_files(RUN, "samples.jsonl.gz"),
         run=rules.identify_run.output.run,
     output:
         checks="<results>/checks/checks.xml",

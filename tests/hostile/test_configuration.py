@@ -1,11 +1,9 @@
 """The border of the configuration: what cannot work is refused at the start, with the key and what to write instead."""
 
-import copy
-
 import pytest
 from fixtures.checkout import ROOT
 from fixtures.configuration import configuration
-from fixtures.hostile import WEIRD, held
+from fixtures.hostile import WEIRD, changed, held, leaves
 from hypothesis import given
 from hypothesis import strategies as some
 from lep.config import UserError
@@ -142,30 +140,11 @@ ROWS = [
 ]  # fmt: skip
 
 
-def changed(config: dict, key: str, value: object) -> dict:
-    """A copy of the configuration with another value at a dotted key."""
-    found = copy.deepcopy(config)
-    *above, last = [int(part) if part.isdigit() else part for part in key.split(".")]
-    place = found
-    for part in above:
-        place = place[part]
-    place[last] = value
-    return found
-
-
 @pytest.mark.parametrize(("key", "value", "words"), ROWS, ids=range(len(ROWS)))
 def test_what_cannot_work_is_refused(key: str, value: object, words: str) -> None:
     with pytest.raises(UserError) as caught:
         check_settings(changed(CONFIG, key, value), ROOT)
     assert words in str(caught.value)
-
-
-def leaves(value: object, key: str = "") -> list[str]:
-    """The dotted keys of all values, those of whole sections too."""
-    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [f"{key}.{name}".lstrip(".") for name, _ in parts] + [
-        found for name, below in parts for found in leaves(below, f"{key}.{name}".lstrip("."))
-    ]
 
 
 KEYS = leaves(CONFIG)

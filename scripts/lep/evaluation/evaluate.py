@@ -10,24 +10,21 @@
 import argparse
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from darumeru import metrics
-from darumeru.specs import GROUPS, PREFIX, SPECS
+from darumeru.specs import PREFIX, SPECS
 
 from lep.config import UserError, load_job
 from lep.evaluation.harness import EvaluateJob, Model, engine, load_lm, load_tasks, ordinary_folder
 from lep.evaluation.samples import SAMPLES, read_lines
+from lep.evaluation.scores import COLUMNS, Scoring, score_rows
 from lep.files import sha256_file, sha256_json, write_csv, written_by_rename
 from lep.log import logged, logger
 from lep.manifest import MANIFEST, publish, read_manifest, staging, verify, with_manifest
 
 RECIPE_VERSION = 2
-COLUMNS = (
-    "model", "step", "shots", "level", "name", "metric", "value", "low", "high", "n", "chance", "task_version",
-    "prompt_hash", "engine",
-)  # fmt: skip
 # Facts of a model by task: shots per prompt, task version, number of shots left out and of prompts cut to fit.
 BY_TASK = ("shots", "versions", "dropped_shots", "cut_prompts")
 # All facts of a model; the chat template has one hash for all tasks, the engine is the backend with its versions.
@@ -43,7 +40,12 @@ def evaluate(job: EvaluateJob, parts: Sequence[Path] = ()) -> None:
     # Answers: read from parts, or generated.
     results = _join(job, parts) if parts else [_answers(job, model) for model in job.models]
     folder = staging(job.output)
-    rows = [row for model, r in zip(job.models, results, strict=True) for row in score_rows(job, model, r)]
+    scoring = Scoring(tuple(job.tasks), job.shots, job.bootstrap_draws, job.seed)
+    rows = [
+        {"model": model.name, "step": _step(model)} | row
+        for model, result in zip(job.models, results, strict=True)
+        for row in score_rows(scoring, result)
+    ]
     write_csv(folder / "scores.csv", COLUMNS, ([row.get(column) for column in COLUMNS] for row in rows))
     lines = (
         json.dumps({"model": model.name, **line}, ensure_ascii=False, sort_keys=True)
@@ -103,55 +105,11 @@ def _join(job: EvaluateJob, parts: Sequence[Path]) -> list[dict]:
     return list(joined.values())
 
 
-def score_rows(job: EvaluateJob, model: Model, result: dict) -> Iterator[dict]:
-    """Rows of `scores.csv`: all metrics of each task, each complete group, and the Micro-Avg if all 17 tasks are there.
-
-    Groups and Micro-Avg are plain means over their tasks, so the groups weigh 3, 8, 2, 2 and 2 of 17 in the Micro-Avg.
-    """
-    scores: dict[str, float] = {}
-    draws: dict = {}
-    counts: dict[str, int] = {}
-    chances: dict[str, float] = {}
-    common = {"model": model.name, "step": _step(model), "engine": result.get("engine", "")}
-    # Tasks: one row per metric. Score, draws, items and chance level are kept for the means below.
-    for task in job.tasks:
-        lines = result["samples"][task]
-        values = [line["value"] | {"item": line["item"]} for line in lines]
-        counts[task], chances[task] = metrics.count(task, values), metrics.chance(task, values)
-        resampled = metrics.bootstrap(task, values, job.bootstrap_draws, job.seed)
-        asked = {"shots": result["shots"][task], "task_version": result["versions"][task]}
-        # Equal hashes mean equal prompts and targets: scores of different runs may be compared.
-        asked["prompt_hash"] = sha256_json([[line["prompt"], line["target"]] for line in lines])[:16]
-        found = metrics.aggregate(task, values)
-        for metric, value in found.items():
-            chance = chances[task] if metric == metrics.SCORE else None  # defined for the headline score alone
-            entry = _entry("task", task, metric, value, resampled[metric], counts[task], chance)
-            yield common | asked | entry
-        scores[task] = found[metrics.SCORE]
-        draws[task] = resampled[metrics.SCORE]
-    # Groups and Micro-Avg: the mean of the tasks, draw by draw, gives the interval; tasks on the same data share draws.
-    for level, name in [*(("group", group) for group in GROUPS), ("micro", metrics.MICRO)]:
-        tasks = metrics.tasks_of(name)
-        if all(task in scores for task in tasks):
-            value, chance = (sum(x[task] for task in tasks) / len(tasks) for x in (scores, chances))
-            mean = sum(draws[task] for task in tasks) / len(tasks)
-            entry = _entry(level, name, metrics.SCORE, value, mean, sum(counts[task] for task in tasks), chance)
-            yield common | {"shots": job.shots} | entry
-
-
 def _step(model: Model) -> int | str:
     """Training step of a checkpoint, from the job or the model's manifest; "" for other models."""
     if model.step is None and (Path(model.path) / MANIFEST).is_file():
         return read_manifest(model.path)["facts"].get("step", "")
     return "" if model.step is None else model.step
-
-
-def _entry(level: str, name: str, metric: str, value: float, draws, n: int, chance: float | None) -> dict:
-    """The columns of a row that belong to the metric; numbers with six decimal places, "" for None."""
-    low, high = metrics.interval(draws)
-    numbers = {"value": value, "low": low, "high": high, "chance": chance}
-    written = {key: "" if number is None else f"{number:.6f}" for key, number in numbers.items()}
-    return {"level": level, "name": name, "metric": metric, "n": n, **written}
 
 
 def _check(job: EvaluateJob) -> None:

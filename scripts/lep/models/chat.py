@@ -39,7 +39,7 @@ def _answer(
     """Where the answer of a turn begins and ends in the rendered conversation `text`, the end of the turn included."""
     before = render(tokenizer, messages[:index], add_generation_prompt=True)
     after = render(tokenizer, messages[: index + 1])
-    if text.startswith(after):
+    if text.startswith(after) and len(after) > len(before):
         return len(before), len(after)
     # Templates of thinking models write a turn in another way once another one follows: find its content.
     start, end = _content(tokenizer, messages, index, text)
@@ -100,9 +100,19 @@ def one_bos(
 
 
 def end_of_turn_ids(tokenizer: "PreTrainedTokenizerFast") -> list[int]:
-    """Sorted ids that end an answer: EOS and the added tokens that the template writes after an answer's content."""
+    """Sorted ids that end an answer: EOS and the control tokens that the template writes after an answer's content.
+
+    Control tokens are special, or added and neither white space nor ordinary pieces too: Gemma lists its line breaks as
+    added tokens, and writes one behind each turn.
+    """
     text = render(tokenizer, [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}])
     ids = tokenizer(text.rpartition(_MARK)[2], add_special_tokens=False)["input_ids"]
-    special = {i for i in ids if i in tokenizer.added_tokens_decoder}
-    ends = special | ({tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set())
-    return sorted(ends - {tokenizer.bos_token_id})
+    pieces = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False)
+    control = {
+        index
+        for index, token in tokenizer.added_tokens_decoder.items()
+        if token.special or (token.content.strip() and token.content not in pieces)
+    }
+    ends = control.intersection(ids) - {tokenizer.bos_token_id}
+    # EOS may be the BOS too (`<|endoftext|>`).
+    return sorted(ends | ({tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set()))

@@ -109,6 +109,17 @@ def all_finite(matrix: torch.Tensor) -> bool:
     return not matrix.numel() or all(bool(torch.isfinite(number)) for number in torch.aminmax(matrix))
 
 
+def check_numbers(folder: Path) -> None:
+    """Raise `UserError`, with the tensor, if weights of a model hold NaN or infinite numbers."""
+    for name, file in sorted(weight_map(folder).items()):
+        with open_weights(folder / file) as weights:  # opened for each tensor, so that earlier ones leave the memory
+            tensor = weights.get_tensor(name)
+        if tensor.is_floating_point() and not all_finite(tensor):
+            raise UserError(
+                f"{folder}: {name} holds NaN or infinite numbers; fetch the model again, or use an intact one"
+            )
+
+
 def short(error: BaseException) -> str:
     """The message of an error of another library, on one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__

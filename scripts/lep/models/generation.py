@@ -1,5 +1,6 @@
 """Greedy answers to encoded prompts, batch by batch: with transformers, or with vLLM if it is installed."""
 
+import itertools
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +62,9 @@ def greedy_answers(
         eos_token_id=ends,
         pad_token_id=ends[0],
     )
-    texts = tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
+    # The end of a turn may be an added token that is not special, which decoding would leave in the text.
+    answers = [list(itertools.takewhile(lambda token: token not in ends, row)) for row in output[:, width:].tolist()]
+    texts = tokenizer.batch_decode(answers, skip_special_tokens=True)
     return [text.strip() for text in texts]
 
 

@@ -19,6 +19,7 @@ from lep.manifest import MANIFEST, publish, read_manifest, staging, with_manifes
 from lep.models.folder import (
     Embeddings,
     check_ids,
+    check_numbers,
     check_shapes,
     copy_tensors,
     load_tokenizer,
@@ -45,8 +46,8 @@ def import_model(source: Path, target: Path, dtype: str | None = None) -> None:
     """Split an ordinary Hugging Face folder into body and embeddings and publish it as a store folder.
 
     `source` has one or several safetensors files. `dtype` (for example "float32") converts every floating-point weight;
-    None keeps them. Raises `UserError` for a folder without safetensors or tokenizer, and for a tokenizer with ids
-    beyond the matrices.
+    None keeps them. Raises `UserError` for a folder without safetensors or tokenizer, for a tokenizer with ids beyond
+    the matrices, and for weights with NaN.
     """
     source = Path(source)
     wanted = parse_dtype(dtype) if dtype else None
@@ -57,13 +58,11 @@ def import_model(source: Path, target: Path, dtype: str | None = None) -> None:
     check_ids(tokenizer, matrices.input.shape[0], source)
     check_body(source)
     if tokenizer.eos_token is None:
-        raise UserError(
-            f"{source / SETTINGS} names no eos_token, which ends a document in training; add it (a model without BOS "
-            "needs no bos_token)"
-        )
+        raise UserError(f"{source / SETTINGS} names no eos_token, which ends a document in training; add it")
     _check_config(source, tokenizer)
-    for path in _files(source, (*TOKENIZER_FILES, *_LEGAL)):
+    for path in _files(source, (CONFIG, GENERATION, "*.safetensors", *TOKENIZER_FILES, *_LEGAL)):
         _check_inside(path, source)
+    check_numbers(source)
     folder = staging(target)
     placed, hashes = _place_body(source, folder, wanted, linked=False)
     if wanted:

@@ -188,6 +188,11 @@ class CostModel:
         asked = settings["answers"]["prompts"] if settings["judge"]["backend"] == "openai" else 0
         return Cost(asked * JUDGE_SECONDS / settings["judge"]["parallel"])
 
+    def _tune(self, family: str) -> Cost:
+        settings = self.config["instruct_tuning"]
+        tokens = settings["instructions"] * self.plan["conversations"]["tokens"]
+        return self._tuning(family, ORIGINAL, settings["recipe"], tokens)
+
     def _calibrate(self, family: str, vocabulary: str, parent: str, calibration: str) -> Cost:
         settings = self.config["calibration"]
         recipe = settings["recipes"][CALIBRATIONS[calibration].recipe]
@@ -198,7 +203,11 @@ class CostModel:
             number = given["number"] if settings["source"] == "hub" else settings["instructions"]
         # A copied text is in the question and in the answer; mean length, three characters per token.
         copied = copies * 2 * sum(settings["copy_characters"]) / 2 / 3
-        tokens = recipe["epochs"] * (number * given["tokens"] + copied)
+        return self._tuning(family, vocabulary, recipe, number * given["tokens"] + copied)
+
+    def _tuning(self, family: str, vocabulary: str, recipe: Mapping, epoch: float) -> Cost:
+        """Cost of fine-tuning with LoRA and matrices in full, on `epoch` tokens per epoch."""
+        tokens = recipe["epochs"] * epoch
         checkpointing = recipe.get("activation_checkpointing", False)
         seconds = self.training_seconds(
             family, vocabulary, tokens, self.plan["utilisation"]["calibration"], checkpointing
@@ -269,12 +278,16 @@ _FORMULAS: dict[str, Callable[..., Cost]] = {
     "grade_answers": CostModel._grades,
     "calibrate": CostModel._calibrate,
     "merge_calibrated": lambda model, family, **_: model._copied(family),
+    "unpack_model": lambda model, family, role: model._copied(family),
+    "tune_instruct": CostModel._tune,
+    "merge_instruct": lambda model, family: model._copied(family),
     "evaluate_part": CostModel._evaluate_part,
     "evaluate": CostModel._evaluate,
     "sample_answers": CostModel._samples,
 }
 # Rules whose processes load torch and a model.
 _HEAVY = {
+    "unpack_model", "tune_instruct", "merge_instruct",
     "import_model", "initialise_embeddings", "initialise_direct", "pretrain", "pretrain_direct", "pretrain_sweep",
     "adopt_donor", "propagate_embeddings", "make_control", "answer_prompts", "calibrate", "merge_calibrated",
     "evaluate_part", "evaluate", "sample_answers",

@@ -16,6 +16,8 @@ def disk_parts(costs: CostModel) -> dict[str, int]:
         # Base and instruct model: as fetched, and once more in the model store.
         parts["fetched models"] += 0 if is_local(settings["base"]) else 2 * costs.full_bytes(family)
         parts["models"] += 2 * costs.full_bytes(family)
+        # Of an instruct model that is fine-tuned here: two restart points, and what they train twice.
+        parts["restart points"] += 3 * costs.full_bytes(family) if run.tunes_instruct(family) else 0
         for vocabulary in settings["vocabularies"]:
             derived = shape.derived_bytes(costs.rows(family, vocabulary))
             made = controls(run, family, vocabulary)

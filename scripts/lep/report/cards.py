@@ -28,8 +28,11 @@ class Source:
     revision: str
     licence: str  # as its own card states it
     subfolder: str = ""  # of the model in its repository
+    package: str = ""  # that brings the model as the file `path`
 
     def __str__(self) -> str:
+        if self.package:
+            return f"`{self.path}` of the package {self.package} (de-quantised; licence {self.licence})"
         place = f"folder {self.subfolder}, " if self.subfolder else ""
         return f"`{self.path}` ({place}revision {self.revision}; licence {self.licence})"
 
@@ -42,6 +45,7 @@ class Origin:
     instruct: Source
     corpus: list[str]  # text sources of the embedding pre-training
     instructions: str  # instruction data of the calibrations
+    tuned_instruct: bool = False  # whether the instruct model was fine-tuned from the base in the same run
     donors: dict[str, Source] = field(
         default_factory=dict
     )  # published models that stand for trained ones, by vocabulary
@@ -81,7 +85,7 @@ def card(
     scored = replace(name, step=manifest["facts"]["checkpoint"]) if is_donor else name
     parents = _parents(name, origin)
     front = {
-        "base_model": [source.path for source in parents],
+        "base_model": list(dict.fromkeys(source.path for source in parents)),
         "language": list(languages),
         "library_name": "peft" if name.calibration else "transformers",
         "license": _licence(parents),
@@ -98,7 +102,7 @@ def card(
         _loading(folder, name),
         "## Licence",
         "The weights derive from these models, whose licences hold for them too:\n\n"
-        + "\n".join(f"- {source}" for source in parents),
+        + "\n".join(f"- {source}" for source in dict.fromkeys(parents)),
         f"The method is that of {PAPER}.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -132,6 +136,8 @@ def _summary(name: ModelName, family: Family, languages: Sequence[str]) -> str:
 
 def _method(name: ModelName, manifest: Mapping, origin: Origin) -> str:
     facts, lines = manifest["facts"], []
+    if origin.tuned_instruct and name.step != "donor":
+        lines.append("The instruct model was fine-tuned from the base in the same run, on English instructions.")
     published = origin.donors.get(name.vocabulary)
     if published:
         lines.append(f"Embeddings and head after continued pre-training are those of {published}.")

@@ -5,19 +5,23 @@ A check is a function that raises `CheckError` with a message. Unlike a claim, a
 
 import json
 import re
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from lep.config import UserError
+from lep.evaluation.samples import SAMPLES
+from lep.evaluation.scores import scores_again
 from lep.files import write_text
 from lep.log import logger
 from lep.manifest import read_manifest, verify
 from lep.names import COLUMNS, GROUPS, MICRO, STAND_IN, TASKS, Family, micro_average, parse_families
-from lep.report.gather import mean_row, scored_rows
+from lep.report.gather import gather_scores
 from lep.report.published import Published, read_published
-from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_scores
+from lep.report.scores import SCORE_COLUMNS, Metrics, Paths, Scores, as_paths, read_metrics, read_rows, read_scores
 from lep.report.special_rows import differing_rows
 
 ROUNDING = 0.001  # the paper's values have three decimal places
@@ -42,7 +46,7 @@ class Facts:
     propagated: dict[Path, Path]  # folder of a LEP model -> folder of its instruct model
     donors: dict[Path, Path]  # folder of a donor -> scores.csv of the checkpoints that it was chosen from
     tables: list[Path]  # tables as Markdown
-    evaluations: list[Path]  # scores.csv of every evaluation, covered by its manifest
+    evaluations: list[Path]  # scores.csv of every evaluation, beside its answers and its manifest
     joined: Path  # the file of `scores`
 
 
@@ -104,21 +108,32 @@ def check_rows_complete(facts: Facts) -> None:
 
 
 def check_scores_as_evaluated(facts: Facts) -> None:
-    """Each row of `scores.csv` is that of an evaluation, whose files have the hashes of their manifests.
-
-    Of a model with several seeds the value is their mean; the interval is of all seeds, and no evaluation has it.
-    """
+    """The answers of each evaluation give the scores that it wrote, and these, gathered again, give `scores.csv`."""
     if not facts.evaluations:
         return
-    wanted = scored_rows(facts.evaluations)
-    found = {key: rows[0] for key, rows in scored_rows([facts.joined]).items()}
-    for key in dict.fromkeys([*found, *wanted]):
-        row, evaluated = found.get(key), wanted.get(key)
-        free = {"low", "high"} if evaluated and len(evaluated) > 1 else set()
-        expected = mean_row(evaluated) if evaluated else None
-        same = row and expected and all(row[name] == value for name, value in expected.items() if name not in free)
-        what = ", ".join((row or expected)[name] for name in ("model", "name", "metric", "value"))
-        _require(bool(same), f"{facts.joined} is not what the evaluations gave: {what}; gather the scores again")
+    for path in facts.evaluations:
+        _compare(path, _rows(path), scores_again(path.parent), "evaluate its models again", leave_out="step")
+    first = read_manifest(facts.evaluations[0].parent)
+    answers = [path.with_name(SAMPLES) for path in facts.evaluations]
+    with tempfile.TemporaryDirectory() as scratch:
+        again = Path(scratch) / "scores.csv"
+        gather_scores(facts.evaluations, again, answers, first["config"]["bootstrap_draws"], first["seed"])
+        _compare(facts.joined, _rows(facts.joined), _rows(again), "gather the scores again")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Scores as they are written; those of earlier versions name no engine."""
+    return [{"engine": ""} | row for _, row in read_rows(path, SCORE_COLUMNS[:-1])]
+
+
+def _compare(path: Path, rows: list[dict], wanted: list[dict], remedy: str, leave_out: str = "") -> None:
+    """Raise `CheckError` with the first row of a table that is not as it should be, or that it lacks."""
+    keys = [key for key in SCORE_COLUMNS if key != leave_out]
+    found, given = (Counter(tuple(row[key] for key in keys) for row in table) for table in (rows, wanted))
+    for values, what in [*((row, "has") for row in found - given), *((row, "lacks") for row in given - found)]:
+        row = dict(zip(keys, values, strict=True))
+        shown = ", ".join(row[key] for key in ("model", "name", "metric", "value"))
+        raise CheckError(f"{path} is not what the evaluations gave: it {what} {shown}; {remedy}")
 
 
 def check_micro_formula(facts: Facts) -> None:

@@ -207,6 +207,12 @@ def _kind(backend: Tokenizer) -> str:
         raise UserError(
             f"tokenizers of type {type(backend.model).__name__} are not supported; use a BPE or Unigram tokenizer"
         )
+    for mark in ("end_of_word_suffix", "continuing_subword_prefix"):
+        if found := getattr(backend.model, mark, None):
+            raise UserError(
+                f"the tokenizer marks its pieces with {found!r} ({mark}, as CLIP's), which is no text, and has no byte "
+                "view; use a tokenizer that is byte-level or SentencePiece-type"
+            )
     parts = "".join(_state(part) for part in (backend.normalizer, backend.pre_tokenizer, backend.decoder))
     if '"ByteLevel"' in parts:
         return BYTE_LEVEL

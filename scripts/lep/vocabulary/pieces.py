@@ -68,6 +68,9 @@ def count_scripts(pieces: Iterable[Piece], scripts: Iterable[str]) -> dict[str, 
 
 def _read(model: Path) -> sentencepiece_model_pb2.ModelProto:
     try:
-        return sentencepiece_model_pb2.ModelProto.FromString(Path(model).read_bytes())
+        found = sentencepiece_model_pb2.ModelProto.FromString(Path(model).read_bytes())
     except DecodeError:
-        raise UserError(f"{model} is not a SentencePiece model") from None
+        found = None
+    if not found or not found.pieces:
+        raise UserError(f"{model} is not a SentencePiece model, or has no pieces; train or fetch it again")
+    return found

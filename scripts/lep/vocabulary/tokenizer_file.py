@@ -1,7 +1,8 @@
 """The one reader of tokenizer folders: training, adaptation and scoring see the same tokens.
 
 It reads what transformers reads: `tokenizer.json` in every form (older files write a merge as one string), and the
-added tokens that only `tokenizer_config.json` names. Dropout of merges is off: the same text has the same ids.
+added tokens that only `tokenizer_config.json` names. What a training leaves in the file is off: dropout of merges, for
+the same text has the same ids, truncation and padding, for a text has all its tokens and no others.
 """
 
 import functools
@@ -45,9 +46,13 @@ def read_state(folder: Path) -> dict:
 
 
 def read_settings(folder: Path) -> dict:
-    """`tokenizer_config.json` of a folder; {} if it has none."""
+    """`tokenizer_config.json` of a folder; {} if it has none.
+
+    Some files write a role as an object without its type, which transformers refuses: it is the token's name here.
+    """
     path = Path(folder) / SETTINGS
-    return read_object(path, "save the tokenizer again (save_pretrained)") if path.is_file() else {}
+    settings = read_object(path, "save the tokenizer again (save_pretrained)") if path.is_file() else {}
+    return {key: value["content"] if _is_object_of_role(key, value) else value for key, value in settings.items()}
 
 
 def rows_of(tokenizer: "Tokenizer | PreTrainedTokenizerFast") -> int:
@@ -89,7 +94,7 @@ def write_tokenizer(source: Path, target: Path) -> None:
 
 
 def says_all(folder: Path) -> bool:
-    """Whether the folder's `tokenizer.json` says all that its tokenizer does: all tokens, and no dropout."""
+    """Whether the folder's `tokenizer.json` says what its tokenizer does: all tokens, and nothing of a run."""
     return _read(*_state(folder))[1]
 
 
@@ -134,8 +139,9 @@ def _load(folder: Path, state: tuple) -> "PreTrainedTokenizerFast":
 @functools.lru_cache(maxsize=_OPEN)
 def _read(folder: Path, state: tuple) -> tuple["PreTrainedTokenizerFast", bool]:
     """The tokenizer, and whether `tokenizer.json` says all of it."""
-    # Some files write a role as an object without its type, which transformers refuses.
-    roles = {k: v["content"] for k, v in read_settings(folder).items() if _is_object_of_role(k, v)}
+    roles = {
+        key: name for key, name in read_settings(folder).items() if key.endswith("_token") and isinstance(name, str)
+    }
     plain = _open(folder / TOKENIZER)
     # Not AutoTokenizer: it imports model code (seconds), and may rebuild the tokenizer instead of reading the file.
     from transformers import PreTrainedTokenizerFast
@@ -148,14 +154,17 @@ def _read(folder: Path, state: tuple) -> tuple["PreTrainedTokenizerFast", bool]:
     _check_sizes(backend, folder)
     ids = backend.get_vocab()
     _check_ids(ids, folder / TOKENIZER)
-    drops = False
+    of_a_run = bool(plain.truncation or plain.padding)
     for model in (backend.model, plain.model):
         if getattr(model, "dropout", None):
             logging.getLogger("lep").warning("%s drops merges at random (model.dropout); it is off here", folder)
-            model.dropout, drops = None, True
+            model.dropout, of_a_run = None, True
+    for found in (backend, plain):
+        found.no_truncation()
+        found.no_padding()
     named = plain.get_vocab()
     _check_agreement(plain, named, backend, ids, folder)
-    return tokenizer, len(named) == len(ids) and not drops
+    return tokenizer, len(named) == len(ids) and not of_a_run
 
 
 def _is_object_of_role(key: str, value: object) -> bool:

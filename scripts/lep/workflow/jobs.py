@@ -5,7 +5,7 @@
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from darumeru.specs import GROUPS, SPECS
@@ -32,6 +32,7 @@ MODULES = {
     "answer_prompts": "lep.calibration.answers",
     "grade_answers": "lep.calibration.grades",
     "calibrate": "lep.calibration.calibrate",
+    "tune_instruct": "lep.calibration.calibrate",
     "evaluate": "lep.evaluation.evaluate",
     "evaluate_part": "lep.evaluation.evaluate",
     "sample_answers": "lep.evaluation.sample_answers",
@@ -83,7 +84,7 @@ def _train_stand_in(run: Run, family: str, role: str) -> Settings:
 def _pretrain(run: Run, family: str, vocabulary: str) -> Settings:
     rate = run.families[family]["learning_rate"]
     return _training(run, family, vocabulary, rate, share=1.0) | {
-        "models": f"{run.results}/models/{family}/{vocabulary}",
+        "models": f"{run.trained}/models/{family}/{vocabulary}",
         "work": run.work("pretrain", family, vocabulary),
         "output": folder_of(run.of_seed("pretraining", family, vocabulary)),
         "fractions": run.config["pretraining"]["fractions"],
@@ -148,7 +149,7 @@ def _adopt_donor(run: Run, family: str, vocabulary: str) -> Settings:
         "model": folder_of(run.model(family, vocabulary, "init")),
         "base": folder_of(run.model(family, "base")),
         "donor": folder_of(published_donor(run, family, vocabulary)),
-        "models": f"{run.results}/models/{family}/{vocabulary}",
+        "models": f"{run.trained}/models/{family}/{vocabulary}",
         "output": folder_of(run.of_seed("pretraining", family, vocabulary)),
         "validation": run.documents("validation"),
         "validation_recipe": _validation_recipe(run),
@@ -192,13 +193,27 @@ def _grade_answers(run: Run, family: str) -> Settings:
 def _calibrate(run: Run, family: str, vocabulary: str, parent: str, calibration: str) -> Settings:
     recipe = run.config["calibration"]["recipes"][CALIBRATIONS[calibration].recipe]
     data = f"{run.trained}/calibration_data/{family}/{calibration}"
-    lora = ("rank", "alpha", "layers", "targets", "full")
-    return _compute(run) | {
+    return _tuning(run, data, recipe) | {
         "parent": folder_of(calibration_parent(run, family, vocabulary, parent)),
-        "data": f"{data}/train.jsonl",
-        "validation": f"{data}/validation.jsonl",
         "work": run.work("calibrate", family, vocabulary, parent, calibration),
         "output": folder_of(run.calibrated(family, vocabulary, parent, calibration)),
+    }
+
+
+def _tune_instruct(run: Run, family: str) -> Settings:
+    data = folder_of(run.manifest("instruct", "data"))
+    return _tuning(run, data, run.config["instruct_tuning"]["recipe"]) | {
+        "parent": folder_of(run.model(family, "base")),
+        "work": run.work("instruct", family),
+        "output": folder_of(run.manifest("instruct", family, "tuned")),
+    }
+
+
+def _tuning(run: Run, data: str, recipe: Mapping) -> Settings:
+    lora = ("rank", "alpha", "layers", "targets", "full")
+    return _compute(run) | {
+        "data": f"{data}/train.jsonl",
+        "validation": f"{data}/validation.jsonl",
         "lora": {key: recipe[key] for key in lora},
         "tuning": {key: value for key, value in recipe.items() if key not in lora},
     }
@@ -258,6 +273,7 @@ JOBS: dict[str, Callable[..., Settings]] = {
     "answer_prompts": _answer_prompts,
     "grade_answers": _grade_answers,
     "calibrate": _calibrate,
+    "tune_instruct": _tune_instruct,
     "evaluate": _evaluate,
     "evaluate_part": _evaluate_part,
     "sample_answers": _sample_answers,

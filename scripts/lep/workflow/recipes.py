@@ -96,6 +96,19 @@ def calibration_data(run: Run, calibration: str) -> Recipe:
     }
 
 
+def tuning_instructions(run: Run) -> Recipe:
+    """The instructions that an instruct model is fine-tuned on: English, and all of them good."""
+    spoilt = ("russian_share", "regex_bad_share", "low_score_share", "unscored_share")
+    return {"records": run.config["instruct_tuning"]["instructions"], "seed": run.config["seed"]} | dict.fromkeys(
+        spoilt, 0.0
+    )
+
+
+def tuning_data(run: Run) -> Recipe:
+    """What the data of that fine-tuning are made of: the instructions alone."""
+    return calibration_data(run, "saiga") | {"copy_examples": 0}
+
+
 def copy_texts(run: Run) -> Recipe:
     """Which texts the copy task of the calibrations takes."""
     return {
@@ -144,6 +157,7 @@ def card_origins(run: Run) -> dict[str, Recipe]:
     return {
         name: {
             **{role: {"licence": "unknown", **family[role]} for role in ROLES},
+            "tuned_instruct": run.tunes_instruct(name),
             "corpus": [source["name"] for source in run.config["corpus"]["sources"]],
             "instructions": instructions,
             "donors": {v: {"licence": "unknown", **d} for v, d in family.get("published_donors", {}).items()}

@@ -73,6 +73,10 @@ class Run:
         """Scripts by language; the first language is the one that models are adapted to."""
         return {row["language"]: row["script"] for row in self.config["corpus"]["languages"]}
 
+    def tunes_instruct(self, family: str) -> bool:
+        """Whether the instruct model of a family is fine-tuned here, from its base."""
+        return family in self.families and self.families[family].get("tuned_instruct", False)
+
     @property
     def is_benchmarked(self) -> bool:
         """Whether the benchmark can score the models: Darumeru asks in Russian."""
@@ -185,6 +189,13 @@ def local_folder(reference: Mapping) -> str:
     return "/".join(filter(None, [reference["path"], reference.get("subfolder")]))
 
 
+def is_packaged(reference: Mapping) -> bool:
+    """Whether a reference to a model names a file of a package."""
+    return "package" in reference
+
+
 def is_local(reference: Mapping) -> bool:
-    """Whether a reference to a model names a folder, else an id of the hub."""
-    return Path(reference["path"]).is_absolute() or reference["path"].startswith((".", "data/"))
+    """Whether a reference to a model names a folder, else an id of the hub or a file of a package."""
+    return not is_packaged(reference) and (
+        Path(reference["path"]).is_absolute() or reference["path"].startswith((".", "data/"))
+    )

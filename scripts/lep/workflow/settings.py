@@ -10,9 +10,10 @@ from darumeru.specs import SPECS
 
 from lep.config import UserError
 from lep.fetch.endpoint import address_fault
+from lep.fetch.sources import read_sources
 from lep.methods import CALIBRATED_METHOD, own_map_faults
 from lep.workflow.corpus_checks import language_faults, source_faults
-from lep.workflow.run import is_local, local_folder
+from lep.workflow.run import is_local, is_packaged, local_folder
 from lep.workflow.schema import explain, validator
 from lep.workflow.values import path_faults, plain_faults, range_faults, title_faults
 from lep.workflow.vocabulary_checks import model_faults, original_faults
@@ -129,6 +130,10 @@ def _family_faults(config: dict, root: Path) -> list[str]:
                 f"{where}.calibrated: calibration starts from {CALIBRATED_METHOD}; add it to propagation.methods"
             )
         faults += _donor_faults(config, family, where, root)
+        if family.get("tuned_instruct") and family["instruct"] != family["base"]:
+            faults.append(
+                f"{where}.instruct: with tuned_instruct it is fine-tuned from the base; repeat the values of `base`"
+            )
         for role in ("base", "instruct"):
             faults += _model_faults(family[role], f"{where}.{role}.path", root, family, config)
     return faults
@@ -158,6 +163,9 @@ def _donor_faults(config: dict, family: dict, where: str, root: Path) -> list[st
 
 
 def _model_faults(reference: dict, key: str, root: Path, family: dict, config: dict) -> list[str]:
+    if is_packaged(reference) and reference["package"] not in (known := read_sources(root / "data/sources.csv")):
+        where = key.removesuffix(".path")
+        return [f"{where}.package: {reference['package']} is not in data/sources.csv, which lists {', '.join(known)}"]
     path = local_folder(reference)
     if not is_local(reference) or (family["stand_in"] and config["stand_ins"] == "trained"):
         return []

@@ -11,7 +11,7 @@ from darumeru.sources import Place
 from lep.fetch.sources import UNPINNED, read_lock, read_sources
 from lep.names import ROLES
 from lep.workflow.models import adapted
-from lep.workflow.run import Run, folder_of, is_local, local_folder
+from lep.workflow.run import Run, folder_of, is_local, is_packaged, local_folder
 
 TABLE, LOCK = "data/sources.csv", "data/sources.lock"
 INSTRUCTIONS = "instructions"  # folder of the instruction data set among the fetched ones
@@ -121,11 +121,34 @@ def dataset_reference(run: Run, name: str) -> dict[str, str]:
     return {**reference, "revision": pinned(run, "dataset", **reference)}
 
 
+def packaged_references(run: Run) -> list[dict]:
+    """References to the source models that packages bring."""
+    references = (model_reference(run, *place) for place in source_models(run))
+    return [reference for reference in references if is_packaged(reference)]
+
+
+def packaged_model(run: Run, family: str, role: str) -> dict[str, str]:
+    """`wheel` (the fetched package) and `member` (its file in GGUF) of a source model that a package brings."""
+    reference = model_reference(run, family, role)
+    return {"wheel": source_path(run, reference), "member": reference["path"]}
+
+
+def source_models(run: Run) -> list[tuple[str, str]]:
+    """(family, role) of every model that comes from outside; an instruct model that is fine-tuned here does not."""
+    roles = [(family, role) for family in run.families for role in ROLES]
+    roles = [(family, role) for family, role in roles if role == "base" or not run.tunes_instruct(family)]
+    return roles + [(other, "instruct") for other in run.comparators]
+
+
 def source_model(run: Run, family: str, role: str) -> str:
     """The file that stands for the folder that the model store imports a source model from."""
     if family in run.families and run.families[family]["stand_in"] and run.config["stand_ins"] == "trained":
         return run.manifest("stand_ins", family, role)
+    if role == "instruct" and run.tunes_instruct(family):
+        return run.manifest("instruct", family, "merged")
     reference = model_reference(run, family, role)
+    if is_packaged(reference):
+        return run.manifest("sources", "packaged", family, role)
     if is_local(reference):
         return f"{local_folder(reference)}/config.json"
     return run.manifest("sources", "models", family, role)
@@ -168,9 +191,7 @@ class HubSource:
 
 def hub_sources(run: Run) -> list[HubSource]:
     """All that this configuration takes from the hub, pinned where a commit is known."""
-    roles = [(family, role) for family in run.families for role in ROLES]
-    roles += [(other, "instruct") for other in run.comparators]
-    models = [(model_reference(run, *place), ("models", *place)) for place in roles]
+    models = [(model_reference(run, *place), ("models", *place)) for place in source_models(run)]
     if run.adopts_donors:
         models += [(donor_reference(run, *place), ("donors", *place)) for place in adapted(run)]
     found = [
@@ -183,7 +204,7 @@ def hub_sources(run: Run) -> list[HubSource]:
             seen=reference.get("seen", True),
         )
         for reference, place in models
-        if not is_local(reference)
+        if not (is_local(reference) or is_packaged(reference))
     ]
     names = [source["name"] for source in run.config["corpus"]["sources"] if "dataset" in source]
     names += [INSTRUCTIONS] if run.config["calibration"]["source"] == "hub" else []
@@ -256,4 +277,5 @@ def fetched(run: Run) -> list[str]:
     """Every file that comes over the network."""
     sources = run.config["corpus"]["sources"]
     packed = [source_path(run, source) for source in sources if "package" in source or "debian" in source]
-    return packed + list(dict.fromkeys(source.manifest for source in hub_sources(run)))
+    packed += [source_path(run, reference) for reference in packaged_references(run)]
+    return list(dict.fromkeys(packed)) + list(dict.fromkeys(source.manifest for source in hub_sources(run)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lep.names import COMPARATOR, STAND_IN
-from lep.workflow.run import is_local, seeds_of
+from lep.workflow.run import is_local, is_packaged, seeds_of
 
 # Values that are shown or written as a text of several lines.
 _LINES = ("calibration.copy_instruction", "plan.source")
@@ -64,6 +64,13 @@ def path_faults(config: Mapping, root: Path) -> list[str]:
             faults.append(f"{key}: {place!r} begins or ends with a space; leave it out")
     for key, reference in _references(config):
         name, revision = reference.get("path", reference.get("repository")), reference["revision"]
+        if is_packaged(reference):
+            if revision != "packaged" or not name.endswith(".gguf"):
+                faults.append(
+                    f"{key}: a model of a package is a file .gguf of it with `revision: packaged`, found {name} with "
+                    f"{revision}"
+                )
+            continue
         local = "path" in reference and is_local(reference)
         if not local and not _REPOSITORY.fullmatch(name):
             faults.append(f"{key}: {name!r} is no id of the hub; write owner/name, or ./{name} for a folder of yours")
@@ -71,6 +78,8 @@ def path_faults(config: Mapping, root: Path) -> list[str]:
             faults.append(
                 f"{key}: {name} is not a folder, so its revision cannot be `shipped`; write a commit or unpinned"
             )
+        if revision == "packaged":
+            faults.append(f"{key}: revision `packaged` needs the name of the package; write `package: NAME`")
         if not _REVISION.fullmatch(revision):
             faults.append(f"{key}: the revision {revision!r} cannot be one; write a commit or unpinned")
     return faults

@@ -1,6 +1,7 @@
 """Conversations as token ids: one BOS, labels on the answers alone, the prompt is the start of the training text."""
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from fixtures.training import LLAMA3, OPENCHAT, byte_tokenizer, sentencepiece_to
 from lep.config import UserError
 from lep.models.chat import IGNORED, encode_conversation, encode_prompt, end_of_turn_ids
 from lep.models.folder import load_tokenizer
+from tokenizers import AddedToken
 
 
 def load(folder: Path, tokenizer, template: str | None):
@@ -78,3 +80,62 @@ def test_the_stand_ins_are_taught_to_answer_and_to_stop(family: str) -> None:
     prompt = encode_prompt(tokenizer, TALK[:3])
     assert ids[: len(prompt)] == prompt
     assert prompt.count(tokenizer.bos_token_id) == 1
+
+
+# Qwen3's form: a finished turn begins with an empty thought as long as no other turn of the user follows.
+THINKING = (
+    "{%- set ns = namespace(last=0) -%}{%- for m in messages -%}{%- if m.role == 'user' -%}"
+    "{%- set ns.last = loop.index0 -%}{%- endif -%}{%- endfor -%}{%- for m in messages -%}"
+    "{{ '<|im_start|>' + m.role + '\n' }}{%- if m.role == 'assistant' and loop.index0 > ns.last -%}"
+    "{{ '<think>\n\n</think>\n\n' }}{%- endif -%}{{ m.content + '<|im_end|>\n' }}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}"
+)
+
+
+def chat_ml(*added: AddedToken):
+    tokenizer = byte_tokenizer(LINES)
+    tokenizer.add_tokens(list(added) or [AddedToken(n, special=True) for n in ("<|im_start|>", "<|im_end|>")])
+    return tokenizer
+
+
+def test_thoughts_neither_end_an_answer_nor_hinder_a_second_turn(tmp_path: Path) -> None:
+    made = chat_ml()
+    made.add_tokens([AddedToken("<think>"), AddedToken("</think>")])
+    tokenizer = load(tmp_path / "t", made, THINKING)
+    assert tokenizer.convert_ids_to_tokens(end_of_turn_ids(tokenizer)) == ["</s>", "<|im_end|>"]
+    ids, labels = encode_conversation(tokenizer, TALK)
+    assert len(ids) == len(labels)
+    runs = [[*run] for said, run in itertools.groupby(labels, lambda label: label != IGNORED) if said]
+    texts = [tokenizer.decode(run) for run in runs]
+    assert texts == ["В начале<|im_end|>\n", "<think>\n\n</think>\n\nнебо и землю<|im_end|>\n"]
+
+
+def test_line_breaks_that_are_added_tokens_end_no_answer(tmp_path: Path) -> None:
+    """Gemma lists runs of line breaks as added tokens, and its template writes one behind each turn."""
+    made = byte_tokenizer(LINES)
+    made.add_tokens([AddedToken("<|im_start|>"), AddedToken("<|im_end|>"), AddedToken("\n", normalized=False)])
+    tokenizer = load(tmp_path / "t", made, THINKING)
+    assert tokenizer.convert_ids_to_tokens(end_of_turn_ids(tokenizer)) == ["</s>", "<|im_end|>"]
+
+
+def test_one_token_for_begin_and_end_ends_an_answer(tmp_path: Path) -> None:
+    """GPT-2's `<|endoftext|>` and its descendants."""
+    folder = tmp_path / "t"
+    load(folder, chat_ml(), THINKING)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"bos_token": "</s>", "eos_token": "</s>"}))
+    tokenizer = load_tokenizer(folder)
+    assert tokenizer.convert_ids_to_tokens(end_of_turn_ids(tokenizer)) == ["</s>", "<|im_end|>"]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_role_that_the_template_refuses_is_named_with_the_remedy(index: int, tmp_path: Path) -> None:
+    refusing = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}"
+        "{% endif %}{{ m.content }}</s>{% endfor %}"
+    )
+    tokenizer = load(tmp_path / "t", byte_tokenizer(LINES), refusing)
+    talk = [*TALK[:index], {"role": "system", "content": "Кратко."}, *TALK[index:]]
+    with pytest.raises(UserError, match=r"roles .*system.* \(TemplateError: System role not supported\); change"):
+        encode_conversation(tokenizer, talk)
+    assert encode_conversation(tokenizer, TALK)[0]

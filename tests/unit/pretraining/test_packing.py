@@ -87,6 +87,19 @@ def test_pack_corpus_round_trip(tmp_path: Path) -> None:
     assert encoder.token_to_id(".Ċ") in special.newline
 
 
+def test_ids_beyond_the_number_of_tokens_fit_the_files(tmp_path: Path) -> None:
+    """Few tokens, but one of them has an id that two bytes cannot hold."""
+    tokenizer = toy_tokenizer(tmp_path / "tokenizer")
+    path = tokenizer / "tokenizer.json"
+    state = json.loads(path.read_text())
+    state["model"]["vocab"][".Ċ"] = 70_000
+    path.write_text(json.dumps(state))
+    documents = write_documents(tmp_path / "corpus", [("en", ["a.", "b", "c."] * 4)])
+    pack_corpus(documents, tokenizer, tmp_path / "packed", PackingRecipe(block_size=2, seed=1, reserve=0))
+    blocks = open_blocks(tmp_path / "packed")
+    assert 70_000 in blocks.take(range(len(blocks)))
+
+
 def test_sentencepiece_newline_byte_counts() -> None:
     tokenizer = Tokenizer(models.BPE({"<unk>": 0, "<0x0A>": 1, "a": 2}, [], byte_fallback=True, unk_token="<unk>"))
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])

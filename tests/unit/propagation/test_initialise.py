@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures.models import HIDDEN, byte_level, extended, make_model, save
+from fixtures.models import HIDDEN, byte_level, extended, make_model, save, set_matrices
 from fixtures.operators import operator_of, random_matrix
 from lep.config import UserError
 from lep.manifest import read_manifest
-from lep.models.folder import load_tokenizer, read_embeddings, tokenizer_sha256
+from lep.models.folder import load_tokenizer, read_embeddings, read_matrix, tokenizer_sha256
 from lep.models.store import load_model
 from lep.propagation.averaging import make_operator, read_operator
 from lep.propagation.initialise import apply_operator, initialise_embeddings
@@ -115,4 +115,18 @@ def test_an_instruct_model_of_another_vocabulary_is_refused(tmp_path: Path) -> N
     make_operator(base, vocabulary, tmp_path / "operator")
     with pytest.raises(UserError, match="the instruct model's vocabulary lacks"):
         initialise_embeddings(base, tmp_path / "operator", vocabulary, tmp_path / "init", instruct=other)
+    assert not (tmp_path / "init").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("which", ["input", "head"])
+def test_a_broken_row_is_refused_before_it_spreads(which: str, value: float, tmp_path: Path) -> None:
+    base = make_model(byte_level(), tmp_path / "base")
+    vocabulary = save(extended(), tmp_path / "vocabulary")
+    make_operator(base, vocabulary, tmp_path / "operator")
+    matrix = read_matrix(base, which).clone()
+    matrix[7, 3] = value
+    set_matrices(base, **{which: matrix})
+    with pytest.raises(UserError, match=rf"the {which} matrix contains NaN or infinite numbers \(first in row 7\)"):
+        initialise_embeddings(base, tmp_path / "operator", vocabulary, tmp_path / "init")
     assert not (tmp_path / "init").exists()

@@ -1,5 +1,6 @@
 """Integrity checks: each passes on good data and is the one that fails on its own planted defect."""
 
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,19 +15,23 @@ from fixtures.report import (
     Files,
     change_rows,
     files_of_methods,
+    make_evaluation,
     make_files,
     models_of,
+    publish_again,
     with_value,
     write_rows,
 )
 from fixtures.report import read_rows as read_table
 from lep.config import UserError
 from lep.corpus.overlap import find_overlap
+from lep.evaluation.samples import SAMPLES, read_lines
 from lep.files import write_json
 from lep.manifest import publish, staging
 from lep.names import parse_families, parse_model_name
 from lep.report import checks
 from lep.report.checks import CHECKS, junit, run_checks
+from lep.report.gather import gather_scores
 from lep.report.published import PUBLISHED_COLUMNS
 from lep.report.special_rows import differing_rows
 from safetensors.numpy import save_file
@@ -147,11 +152,41 @@ def score(change: Callable[[dict], dict | None]) -> Callable[[Run, Path], Run]:
     return lambda run, folder: replace(run, scores=change_rows(run.scores, folder / "changed.csv", change))
 
 
-def forged(change: Callable[[dict], dict]) -> Callable[[Run, Path], Run]:
-    """A scores.csv that is not what the evaluations gave, though no other check sees it."""
-    return lambda run, folder: replace(
-        run, scores=change_rows(run.scores, folder / "forged.csv", change), evaluations=[run.scores]
-    )
+def forged(change: Callable[[dict], dict], where: str, published: bool = False) -> Callable[[Run, Path], Run]:
+    """A forgery that no other check sees: in the scores of an evaluation, or in its answers."""
+
+    def forge(run: Run, folder: Path) -> Run:
+        scores = make_evaluation(folder / "evaluation")
+        if where == "answers":
+            lines = [change(line) for line in read_lines(scores.parent / SAMPLES)]
+            with gzip.open(scores.parent / SAMPLES, "wt", encoding="utf-8") as file:
+                file.writelines(json.dumps(line) + "\n" for line in lines)
+        else:
+            change_rows(scores, scores, change)
+        if published:
+            publish_again(scores.parent)
+        return evaluated(run, [scores], folder)
+
+    return forge
+
+
+def forged_joined(run: Run, folder: Path) -> Run:
+    found = evaluated(run, [make_evaluation(folder / "evaluation")], folder)
+    return replace(found, scores=change_rows(found.scores, folder / "forged.csv", higher))
+
+
+def evaluated(run: Run, scores: list[Path], folder: Path) -> Run:
+    """A run whose scores come from these evaluations alone."""
+    gather_scores(scores, folder / "joined.csv", [path.with_name(SAMPLES) for path in scores], draws=20)
+    return replace(run, scores=folder / "joined.csv", evaluations=scores, models=[], families=[], donors={})
+
+
+def higher(row: dict) -> dict:
+    return with_value(row, "llama/base", "rcb", high="0.999999")
+
+
+def more_right(line: dict) -> dict:
+    return line | {"value": line["value"] | {"pred": line["value"]["gold"]}} if line["task"] == "rcb" else line
 
 
 def with_metric(row: dict, model: str, value: str) -> dict:
@@ -236,7 +271,13 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
      "llama/bpe/cpt-025 has no rummlu, "),
     ("rows_complete", "comparator", lambda run, folder: replace(run, models=[*run.models, "other3/instruct"]),
      "other3/instruct has no rummlu, "),
-    ("scores_as_evaluated", "hash", forged(lambda r: with_value(r, SAIGA, "rcb", prompt_hash="0")), f"{SAIGA}, rcb,"),
+    ("scores_as_evaluated", "joined", forged_joined, "forged.csv is not what the evaluations gave: it has llama/base"),
+    ("scores_as_evaluated", "evaluation", forged(higher, "scores", published=True), "it has llama/base, rcb, score"),
+    ("scores_as_evaluated", "hash", forged(higher, "scores"), "scores.csv does not match"),
+    ("scores_as_evaluated", "answers", forged(more_right, "answers", published=True), "evaluate its models again"),
+    ("scores_as_evaluated", "answers hash", forged(more_right, "answers"), "samples.jsonl.gz does not match"),
+    ("scores_as_evaluated", "no answers", forged(lambda line: line | {"model": "x"}, "answers", published=True),
+     "give no scores (KeyError('llama/base')"),
     ("micro_formula", "micro", score(lambda r: with_value(r, SAIGA, "micro_avg", value="0.9", high="1")),
      f"{SAIGA}: micro_avg is 0.9, mean 0."),
     ("micro_formula", "group", score(lambda r: with_value(r, "llama/base", "daru_copy_ru", value="0", low="0")),
@@ -261,9 +302,17 @@ DEFECTS: list[tuple[str, str, Callable[[Run, Path], Run], str]] = [
 
 
 def test_a_good_run_passes(run: Run, tmp_path: Path) -> None:
-    found = check(replace(run, evaluations=[run.scores]), tmp_path / "checks" / "checks.xml")
-    assert found == dict.fromkeys(CHECKS)
+    assert check(run, tmp_path / "checks" / "checks.xml") == dict.fromkeys(CHECKS)
+    assert not any(check(evaluated(run, [make_evaluation(tmp_path / "e")], tmp_path), tmp_path / "checks.xml").values())
     assert {name for name, *_ in DEFECTS} == set(CHECKS)
+
+
+def test_scores_of_two_seeds_are_computed_again(run: Run, tmp_path: Path) -> None:
+    scores = [make_evaluation(tmp_path / name, seed=seed) for name, seed in (("a", 42), ("b", 43))]
+    good = evaluated(run, scores, tmp_path)
+    assert not any(check(good, tmp_path / "checks.xml").values())
+    change_rows(good.scores, good.scores, higher)
+    assert "it has llama/base, rcb, score" in check(good, tmp_path / "checks.xml")["scores_as_evaluated"]
 
 
 @pytest.mark.parametrize(("name", "kind", "defect", "message"), DEFECTS, ids=[f"{d[0]}-{d[1]}" for d in DEFECTS])

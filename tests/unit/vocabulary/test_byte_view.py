@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lep.config import UserError
 from lep.vocabulary.byte_view import BYTE_ALPHABET, ByteView, overlap, readable_overlap
-from tokenizers import AddedToken, Tokenizer, decoders, models
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 MAKERS = {
     "byte-level": byte_level,
@@ -176,3 +176,15 @@ def test_kinds_without_byte_view_are_refused() -> None:
         ByteView(Tokenizer(models.WordPiece({"a": 0, "[UNK]": 1}, unk_token="[UNK]")))
     with pytest.raises(UserError, match="no byte view"):
         ByteView(Tokenizer(models.BPE({"a": 0}, [])))
+
+
+@pytest.mark.parametrize("mark", ["end_of_word_suffix", "continuing_subword_prefix"])
+def test_pieces_with_marks_that_are_no_text_are_refused(mark: str) -> None:
+    """CLIP's `</w>` would be counted as bytes of the text."""
+    tokenizer = Tokenizer(models.BPE({"a": 0, "b</w>": 1}, [], **{mark: "</w>"}))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel()
+    with pytest.raises(UserError, match=f"'</w>' \\({mark}"):
+        ByteView(tokenizer)
+    plain = Tokenizer(models.BPE({"a": 0}, [], **{mark: ""}))  # as GPT-2's file has it
+    plain.pre_tokenizer = pre_tokenizers.ByteLevel()
+    assert ByteView(plain).data == [b"a"]

@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ CLASSES = {
     "answer_prompts": AnswerJob,
     "grade_answers": GradeJob,
     "calibrate": CalibrateJob,
+    "tune_instruct": CalibrateJob,
     "evaluate": EvaluateJob,
     "evaluate_part": EvaluateJob,
     "sample_answers": SampleJob,
@@ -65,6 +67,7 @@ def targets(run: Run) -> Iterator[tuple[str, ...]]:
             yield "pretrain_direct", family, vocabulary
     for name, rates in sweep_runs(run).items():
         yield from (("pretrain_sweep", *name.split("/"), rate) for rate in rates)
+    yield from (("tune_instruct", family) for family in run.families if run.tunes_instruct(family))
     for place in evaluations(run):
         yield "evaluate", *place
         if run.config["evaluation"]["jobs"] == "group":
@@ -88,7 +91,7 @@ def test_every_job_is_one_of_its_module(scale: str) -> None:
 
 
 def test_every_rule_was_asked() -> None:
-    runs = [run_of(scale) for scale in ("mini", "ci", "paper", WITH_PUBLISHED_DONORS)]
+    runs = [run_of(scale) for scale in ("mini", "ci", "laptop", "paper", WITH_PUBLISHED_DONORS)]
     assert {rule for run in runs for rule, *_ in targets(run)} == JOBS.keys() == MODULES.keys() == CLASSES.keys()
 
 
@@ -96,6 +99,25 @@ def test_an_unknown_key_is_refused() -> None:
     settings = job_settings(configured(), "calibrate", "llama", "extended", "conversion", "self")
     with pytest.raises(UserError, match="  rnak: "):
         parse_job(CalibrateJob, settings | {"rnak": 8}, "here")
+
+
+@scales
+def test_a_further_seed_writes_into_its_folder_and_names_its_seed(scale: str) -> None:
+    run = replace(run_of(scale), config=run_of(scale).config | {"seeds": 2})
+    _, further = run.repeats
+    shared = {"train_stand_in", "tune_instruct", "pretrain_sweep", "sample_answers"}
+    of_sources = [
+        target for target in targets(run) if "evaluate" in target[0] and target[3] in ("foundation", "instruct")
+    ]
+    repeated = [target for target in targets(run) if target[0] not in shared and target not in of_sources]
+    assert {rule for rule, *_ in repeated} & {"pretrain", "adopt_donor"}
+    for target in repeated:
+        settings = job_settings(further, *target)
+        assert settings["seed"] == 43
+        for key in ("output", "models", "work"):
+            given = settings.get(key, [])
+            for path in [given] if isinstance(given, str) else [model["path"] for model in given]:
+                assert path.startswith(f"{run.results}/seed-43/"), (target, key)
 
 
 @scales

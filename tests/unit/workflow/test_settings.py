@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fixtures.configuration import configuration
 from fixtures.measured import write_model
 from lep.config import UserError
 from lep.workflow.settings import apply_subset, check_settings
@@ -27,6 +28,33 @@ def test_faults_of_the_pretraining_are_named(change: dict, message: str) -> None
     check_settings(config, ROOT)
     config["pretraining"] |= change
     with pytest.raises(UserError, match=message):
+        check_settings(config, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"package": "smollm"}, r"families.smollm2.base.package: smollm is not in data/sources.csv, which lists sono"),
+        (
+            {"path": "model.bin"},
+            "a model of a package is a file .gguf of it with `revision: packaged`, found model.bin",
+        ),
+        ({"revision": "unpinned"}, "with `revision: packaged`, found .* with unpinned"),
+        ({"licence": "mit"}, "families.smollm2.instruct: with tuned_instruct .* repeat the values of `base`"),
+    ],
+)
+def test_faults_of_a_packaged_model_are_named(change: dict, message: str) -> None:
+    config = configuration("laptop")
+    check_settings(config, ROOT)
+    config["families"][0]["base"] |= change
+    with pytest.raises(UserError, match=message):
+        check_settings(config, ROOT)
+
+
+def test_the_revision_packaged_needs_a_package() -> None:
+    config = configuration("small")
+    config["families"][0]["base"]["revision"] = "packaged"
+    with pytest.raises(UserError, match="revision `packaged` needs the name of the package; write `package: NAME`"):
         check_settings(config, ROOT)
 
 

