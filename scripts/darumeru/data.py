@@ -4,11 +4,13 @@ The folder is the task metadata `darumeru_data` or the environment variable DARU
 from the hub. `load` is the `custom_dataset` of every task. It returns items (`prompts.make_items`), not records.
 """
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from darumeru.prompts import make_items, make_shot
-from darumeru.records import check, unified
+from darumeru.records import DataError, check, unified
 from darumeru.sources import HUB, Hub, folder_records, hub_records
 from darumeru.specs import SPECS, Spec
 
@@ -46,11 +48,27 @@ def load(
         test = test[:TREEWAY_ITEMS]
     if darumeru_limit:
         test = _first(spec, test, int(darumeru_limit))
-    splits = {"test": [item for row, record in enumerate(test) for item in make_items(spec, record, row)]}
+    splits = {"test": _made(make_items, spec, test, spec.test)}
     if spec.kind != "rank":
         shots = read_records(spec.subset, spec.shots, place, hub)
-        splits["shots"] = [make_shot(spec, record, row) for row, record in enumerate(shots)]
+        splits["shots"] = _made(lambda *given: [make_shot(*given)], spec, shots, spec.shots)
     return {split: Dataset.from_list(items) for split, items in splits.items() if items}
+
+
+def _made(make: Callable[..., list[dict]], spec: Spec, records: list[dict], split: str) -> list[dict]:
+    """Items of all records; `DataError` with the record for one that makes none, such as for braces in its text."""
+    items = []
+    for row, record in enumerate(records):
+        try:
+            found = make(spec, record, row)
+            json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair cannot be written
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"{spec.subset}, {split}, record {row + 1} makes no question of {spec.name} ({error!r:.120}); correct "
+                "the record or leave it out"
+            ) from None
+        items += found
+    return items
 
 
 def read_records(subset: str, split: str, place: str | Path | None, hub: Hub = HUB) -> list[dict]:
@@ -63,7 +81,12 @@ def read_records(subset: str, split: str, place: str | Path | None, hub: Hub = H
     for number, record in enumerate(records, 1):
         check(subset, record, f"{where}, record {number}")
     if subset == "use" and split == "test":
-        records.sort(key=lambda record: record["meta"]["variant"])
+        try:
+            records.sort(key=lambda record: record["meta"]["variant"])
+        except TypeError:
+            raise DataError(
+                f"{where}: `meta.variant` is a number in some records and text in others; write one"
+            ) from None
     return records
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from darumeru.mmlu_subjects import CATEGORIES
-from darumeru.specs import SPECS
+from darumeru.specs import LETTERS, SPECS
 
 _OPTIONS = [f"inputs.option_{letter}" for letter in "abcd"]
 _COMMON = ["instruction", "inputs", "outputs"]
@@ -60,22 +60,61 @@ def _turns(messages: list, inputs: Mapping, answer: object) -> dict[str, str]:
     contents = [message.get("content") for message in messages if isinstance(message, Mapping)]
     if not contents or not all(isinstance(content, str) for content in contents):
         return {}
-    said = contents[1].format(**inputs).strip() if len(contents) > 1 else ""
+    try:
+        said = contents[1].format(**inputs).strip() if len(contents) > 1 else ""
+    except (LookupError, ValueError, AttributeError):  # braces that name nothing of the inputs
+        return {}
     return {"instruction": contents[0], "lead": said.removesuffix(str(answer)).rstrip()}
 
 
 def check(subset: str, record: dict, where: str) -> None:
-    """Raise `DataError` if a record lacks a field; the message names the field and the columns found."""
+    """Raise `DataError` if a record lacks a field, or has one of another type; the message names the field."""
     for field in FIELDS[subset]:
         value: object = record
         for part in field.split("."):
             if not isinstance(value, dict) or part not in value:
                 raise DataError(f"{where} has no field {field!r}; found the columns {', '.join(_columns(record))}")
             value = value[part]
+        if fault := _type_fault(subset, field, value):
+            raise DataError(f"{where}: `{field}` is {ascii(value)[:60]}; {fault}")
     if subset == "treeway":
         _check_indices(record["extractive_summary"], len(record["src_sents"]), where)
     if subset == "nlpcore_mmlu" and not record.get("category") and record["subject"] not in CATEGORIES:
         raise DataError(f"{where}: subject {record['subject']!r} is not one of MMLU's; add a field `category`")
+
+
+def _type_fault(subset: str, field: str, value: object) -> str:
+    """What to write in a field instead of its value; "" if the value can be used."""
+    name = "inputs.*" if field.startswith("inputs.") else field
+    kind, wanted = _KINDS.get(f"{subset}.{field}") or _KINDS.get(name, _ANY)
+    return "" if kind(value) else f"write {wanted}"
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is text that can be written: JSON may hold half of a surrogate pair."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_TEXT, _TEXTS, _ANY = (_is_text, "text"), (_are_texts, "a list of texts"), (lambda value: True, "anything")
+_CHOICES = (lambda value: _are_texts(value) and len(value) == len(LETTERS), f"a list of {len(LETTERS)} texts")
+_KINDS = {
+    **dict.fromkeys(("instruction", "outputs", "subject", "question_ru", "question_en", "sentence"), _TEXT),
+    "inputs.*": _TEXT,
+    "multiq.outputs": (lambda value: _is_text(value) or _are_texts(value), "text, or a list of texts"),
+    **dict.fromkeys(("src_sents", "summary_sents"), _TEXTS),
+    **dict.fromkeys(("choices_ru", "choices_en"), _CHOICES),
+    "answer": (lambda value: _is_whole(value) and 0 <= value < len(LETTERS), f"a number from 0 to {len(LETTERS) - 1}"),
+    "acceptable": (lambda value: _is_whole(value) and value in (0, 1), "0 or 1"),
+    "extractive_summary": (lambda value: isinstance(value, list) and all(map(_is_whole, value)), "a list of indices"),
+}
 
 
 def _check_indices(indices: list[int], sentences: int, where: str) -> None:

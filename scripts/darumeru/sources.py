@@ -113,12 +113,12 @@ def _read(path: Path) -> list[dict]:
 
 
 def _read_parquet(path: Path) -> list[dict]:
-    from pyarrow import ArrowInvalid
+    from pyarrow import ArrowException
     from pyarrow.parquet import read_table
 
     try:
         return read_table(path).to_pylist()
-    except ArrowInvalid as error:
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a Parquet file: {error}") from None
 
 

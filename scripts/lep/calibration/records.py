@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lep.config import UserError
-from lep.files import numbered_jsonl
+from lep.files import is_text, numbered_jsonl
 
 ROLES = {"bot": "assistant", "assistant": "assistant", "user": "user", "system": "system"}
 
@@ -21,7 +21,7 @@ def read_conversations(source: Path) -> Iterator[dict]:
     """
     for place, record in _placed(source):
         score = record.get("opus_score")
-        if score is not None and (not isinstance(score, int | float) or score != score):
+        if score is not None and (isinstance(score, bool) or not isinstance(score, int | float) or score != score):
             raise UserError(f"{place}: `opus_score` is {score!r}; write a number, or leave it out")
         yield {**record, "messages": _messages(record.get("messages"), place)}
 
@@ -45,7 +45,7 @@ def _rows(path: Path) -> Iterator[dict]:
     try:
         for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
             yield from batch.to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} is not a complete Parquet file ({reason}); fetch or write it again") from None
 
@@ -54,7 +54,7 @@ def _messages(given: object, place: str) -> list[dict]:
     if not isinstance(given, list) or not given:
         raise UserError(f"{place}: `messages` is {given!r:.60}; write a list of {{role, content}}")
     for message in given:
-        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
+        if not isinstance(message, dict) or not is_text(message.get("content")):
             raise UserError(f"{place}: {message!r:.60} is no message; write {{role, content}}, both text")
         if not isinstance(role := message.get("role"), str) or role not in ROLES:
             raise UserError(f"{place}: a message has the unknown role {role!r}; use one of {', '.join(sorted(ROLES))}")

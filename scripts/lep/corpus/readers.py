@@ -20,7 +20,7 @@ from lep.corpus.debian_docs import read_debian
 from lep.corpus.languages import RUSSIAN, guess
 from lep.corpus.package_readers import read_bible, read_home_assistant, read_wordnet
 from lep.corpus.records import SUFFIXES, Broken, Place, read_records
-from lep.files import sha256_file
+from lep.files import is_text, sha256_file
 from lep.log import logger
 from lep.manifest import MANIFEST, verify
 
@@ -190,14 +190,9 @@ def _label(record: Mapping, key: str) -> str:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if not _is_text(value):
+    if not is_text(value):
         raise _WrongTypeError(f"`{key}` is {_shown(value)}; write text or a whole number, or leave it out")
     return value
-
-
-def _is_text(value: object) -> bool:
-    """Whether a value is a string that can be written: JSON may hold half of a surrogate pair."""
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _shown(value: object) -> str:
@@ -224,14 +219,14 @@ def _document_fault(document: object) -> Broken | None:
     if missing := [key for key in _DOCUMENT if key not in document]:
         return Broken("no_text", f"no {', '.join(missing)}; {known}")
     for key in _DOCUMENT[:-1]:
-        if not _is_text(document[key]) or not (document[key] or key == "title"):
+        if not is_text(document[key]) or not (document[key] or key == "title"):
             return Broken("wrong_type", f"`{key}` is {_shown(document[key])}; write text")
     paragraphs = document["paragraphs"]
     if not isinstance(paragraphs, list):
         return Broken("wrong_type", f"`paragraphs` is {_shown(paragraphs)}; write a list of {{id, text}}")
     for number, paragraph in enumerate(paragraphs, 1):
         values = [paragraph.get(key) for key in ("id", "text")] if isinstance(paragraph, dict) else [None]
-        if not all(isinstance(value, str) for value in values):
+        if not all(map(is_text, values)):
             return Broken("wrong_type", f"paragraph {number} is {_shown(paragraph)}; write {{id, text}}, both text")
     return None
 

@@ -187,7 +187,7 @@ def _parquet_rows(path: Path, start: int, stop: int, longest: int) -> Iterator[t
                         longer = any(isinstance(v, str) and len(v) > longest for v in record.values())
                         yield Place("row", place, lambda n=place: n + 1), _TOO_LONG if longer else record
                 row += rows
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"{path} is not a complete Parquet file (row {row + 1}: {reason}); delete it and fetch it again"
