@@ -248,15 +248,12 @@ class CostModel:
         return min(items, settings["limit"]) if settings["limit"] else items
 
     def _language(self, family: str, vocabulary: str) -> Cost:
-        # Two languages at three characters per token; a question has four texts of about 80 tokens; 1 and 16 prompts.
-        settings = self.config["evaluation"]["language"]
-        parameters = self.models[family].parameters(self.rows(family, vocabulary))
-        read = len(self.run.languages) * (settings["characters"] / 3 + settings["rankings"] * 4 * 80)
-        seconds = 2 * self.generation_seconds(parameters, 1, settings["speed_tokens"], batch=1)
-        seconds = len(models_of_vocabulary(self.run, family, vocabulary)) * (
-            seconds + self.prompt_seconds(parameters, read)
-        )
-        return Cost(seconds, min(1, self.gpus), self._weights(parameters))
+        # Three characters per token; four texts of about 80 tokens per question; 1 and 16 prompts.
+        given, models = self.config["evaluation"]["language"], models_of_vocabulary(self.run, family, vocabulary)
+        size = self.models[family].parameters(self.rows(family, vocabulary))
+        read = len(self.run.languages) * (given["characters"] / 3 + given["rankings"] * 4 * 80)
+        seconds = self.prompt_seconds(size, read) + 2 * self.generation_seconds(size, 1, given["speed_tokens"], 1)
+        return Cost(len(models) * seconds, min(1, self.gpus), self._weights(size))
 
     def _samples(self) -> Cost:
         wanted, seconds = self.config["report"]["samples"], 0.0
