@@ -1,8 +1,9 @@
 """Speed and memory of Learned Embedding Propagation, as ratios measured in one run.
 
-    python benchmarks/lep.py                 both parts; needs 20 GB of disk in --work and 12 GB of memory
+    python benchmarks/lep.py                 all parts; needs 20 GB of disk in --work and 12 GB of memory
     python benchmarks/lep.py --part loop     against the straightforward algorithm: 32k -> 48k tokens, d = 1024
     python benchmarks/lep.py --part scale    the shape of Llama-3-8B: 128,256 -> 174,817 rows, d = 4096, bfloat16
+    python benchmarks/lep.py --part methods  all methods against Conversion alone, in the shape of `loop`
     python benchmarks/lep.py --small         a test of the script, with a hundredth of the work
 
 Models have random weights in sharded folders; tokenizers have random merges.
@@ -30,6 +31,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SPECIALS = 256
 LONGEST_PART = 6  # letters of the longest token that merges into others
 ROLES = ("base", "instruct", "donor")
+METHODS = ("overlap", "conversion", "ridge", "procrustes", "scaled_procrustes", "delta", "delta_ridge", "swap")
+COUNTERS = ("peak_gb", "read_gb", "written_gb", "process_seconds")
 INPUT, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
@@ -48,6 +51,7 @@ PARTS = {
     "loop": (Shape(32000, 48000, 12000, 1024, torch.float32), Shape(3200, 4800, 1200, 256, torch.float32)),
     "scale": (Shape(128256, 174817, 128256, 4096, torch.bfloat16), Shape(12826, 17482, 12826, 1024, torch.bfloat16)),
 }
+PARTS["methods"] = PARTS["loop"]
 
 
 def random_vocabulary(size: int, seed: int, merges: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -165,6 +169,28 @@ def straightforward(folder: Path) -> None:
     save_file(results, target / "model.safetensors")
 
 
+def fits(folder: Path) -> dict[str, float]:
+    """Seconds of the sums that all maps share, of Conversion's map, and of the further ones, for the input matrix."""
+    from lep.propagation.averaging import build_operator
+    from lep.propagation.fit import MAPS, MapSettings, fit_map
+    from lep.propagation.inputs import align
+    from lep.propagation.moments import Pairs, read_problem
+
+    base, instruct, donor = (folder / role for role in ROLES)
+    weights = build_operator(base, donor, published=False).matrix
+    weights = weights[weights.getnnz(axis=1) > 0]
+    pairs = Pairs(read_rows(base, INPUT), read_rows(instruct, INPUT), align(base, instruct))
+    start = time.perf_counter()
+    problem = read_problem(weights, pairs, 0, "benchmark")
+    found = {"sums": time.perf_counter() - start}
+    for name in MAPS:
+        if name != "own":
+            start = time.perf_counter()
+            fit_map(name, problem, MapSettings())
+            found[name] = time.perf_counter() - start
+    return found
+
+
 def worker(task: str, folder: Path, threads: int) -> None:
     """Run one measured task in this process; prints a JSON object."""
     torch.set_num_threads(threads)
@@ -172,11 +198,15 @@ def worker(task: str, folder: Path, threads: int) -> None:
     from transformers import PreTrainedTokenizerFast  # noqa: F401 (the imports are not measured)
 
     start = time.perf_counter()
+    parts = {}
     if task == "straightforward":
         straightforward(folder)
+    elif task == "fits":
+        parts = fits(folder)
     else:
         roles = [folder / role for role in ROLES]
-        propagate(*roles, None, {"conversion": folder / "out"}, seed=0, threads=threads)
+        methods = METHODS if task == "methods" else ["conversion"]
+        propagate(*roles, None, {method: folder / "out" / method for method in methods}, seed=0, threads=threads)
     seconds = time.perf_counter() - start
     counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
@@ -184,6 +214,7 @@ def worker(task: str, folder: Path, threads: int) -> None:
         json.dumps(
             {
                 "seconds": seconds,
+                **parts,
                 # Not ru_maxrss, which starts from the peak of the parent process.
                 "peak_gb": int(status["VmHWM"].split()[0]) * 1024 / 1e9,
                 "read_gb": int(counters["read_bytes"]) / 1e9,
@@ -234,9 +265,26 @@ def loop_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, s
     yield "**ratio** (wanted: at least 10)", f"**{theirs['seconds'] / ours['seconds']:.1f}**"
     for name in (INPUT, HEAD):
         rows = shape.new - SPECIALS  # rows of special tokens are copied from the instruct model, so not compared
-        mine, reference = read_rows(folder / "out", name)[:rows].double(), results[name][:rows].double()
+        mine, reference = read_rows(folder / "out" / "conversion", name)[:rows].double(), results[name][:rows].double()
         error = float((mine - reference).norm() / reference.norm())
         yield f"relative difference of {name} (wanted: at most 1e-6)", f"{error:.1e}"
+
+
+def methods_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, str]]:
+    """Table rows: all methods that share the averaged rows, in one job, against Conversion alone."""
+    make_models(shape, folder)
+    alone, every = (measure(task, folder, threads)["seconds"] for task in ("propagate", "methods"))
+    each = measure("fits", folder, threads)
+    maps = [name for name in each if name not in ("sums", "seconds", *COUNTERS)]
+    one = each["sums"] + each["least_squares"]
+    together = each["sums"] + sum(each[name] for name in maps)
+    yield "sums of one matrix, which all maps share", f"{each['sums']:.1f} s"
+    for name in maps:
+        yield f"the map {name} from the sums", f"{each[name]:.2f} s"
+    yield "**ratio: all maps / Conversion's map, with the sums** (wanted: at most 1.3)", f"**{together / one:.2f}**"
+    yield "lep.propagate with Conversion alone", f"{alone:.1f} s"
+    yield f"lep.propagate with {len(METHODS)} methods, a model of {shape.new:,} rows written for each", f"{every:.1f} s"
+    yield "ratio", f"{every / alone:.2f}"
 
 
 def scale_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, str]]:
@@ -260,11 +308,11 @@ def scale_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, 
 def main() -> None:
     """Command line of the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=PARTS, action="append", help="default: both")
+    parser.add_argument("--part", choices=PARTS, action="append", help="default: all")
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--work", type=Path, help="folder for the models (default: a temporary one)")
-    parser.add_argument("--worker", choices=["propagate", "straightforward"], help=argparse.SUPPRESS)
+    parser.add_argument("--worker", choices=["propagate", "methods", "fits", "straightforward"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
         worker(given.worker, given.work, given.threads)
@@ -275,7 +323,9 @@ def main() -> None:
         print("|---|---|")
         folder = Path(tempfile.mkdtemp(dir=given.work, prefix=f"lep-{part}-"))
         try:
-            for row in {"loop": loop_part, "scale": scale_part}[part](shape, folder, given.threads):
+            for row in {"loop": loop_part, "scale": scale_part, "methods": methods_part}[part](
+                shape, folder, given.threads
+            ):
                 print(f"| {row[0]} | {row[1]} |", flush=True)
         finally:
             shutil.rmtree(folder)

@@ -1,8 +1,18 @@
 """Tables, figures, claims, checks and the PDF (paper section 3); only here tables and figures have numbers."""
 
+from lep.report.claim_list import KINDS
+
 TABLES = [1, 2, 3, 4]
 SAMPLED = config["report"]["samples"]["vocabulary"]
 FIGURES = ["figure1", "figure2", "figure3", "symbols_per_token", "methods"]
+# {kind of claims: {format: path}}
+CLAIM_FIGURES = {
+    kind: {
+        format: f"{RUN.results}/figures/claims_{kind}.{format}"
+        for format in ("pdf", "png", "csv")
+    }
+    for kind in KINDS
+}
 
 
 rule gather_scores:
@@ -288,6 +298,32 @@ rule compute_claims:
         "../scripts/compute_claims.py"
 
 
+rule plot_claims:
+    input:
+        claims=rules.compute_claims.output.claims,
+        run=rules.identify_run.output.run,
+    output:
+        png=report(
+            [files["png"] for files in CLAIM_FIGURES.values()],
+            caption="report/claim_figures.rst",
+            category="Claims",
+        ),
+        others=[
+            files[kind] for files in CLAIM_FIGURES.values() for kind in ("pdf", "csv")
+        ],
+    log:
+        "<logs>/plot_claims.log",
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    params:
+        figures=CLAIM_FIGURES,
+    message:
+        "Drawing the differences behind the claims"
+    script:
+        "../scripts/plot_claims.py"
+
+
 rule compare_methods:
     input:
         scores=rules.gather_scores.output.scores,
@@ -432,6 +468,7 @@ rule build_report:
         tables=expand("<results>/tables/table{number}.typ", number=TABLES),
         figures=[
             *expand("<results>/figures/{figure}.pdf", figure=FIGURES),
+            *(files["pdf"] for files in CLAIM_FIGURES.values()),
             CURVES["all"]["pdf"],
         ],
         sweep=rules.make_sweep_table.output.csv if SWEEP else [],
@@ -475,6 +512,7 @@ FINAL = [
         figure=FIGURES,
         format=["pdf", "png", "csv"],
     ),
+    *rules.plot_claims.output,
     *(rules.make_sweep_table.output if SWEEP else []),
     rules.gather_scores.output.scores,
     rules.gather_metrics.output.metrics,

@@ -6,6 +6,7 @@ from the hub. `load` is the `custom_dataset` of every task. It returns items (`p
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def load(
     if darumeru_limit:
         test = _first(spec, test, int(darumeru_limit))
     splits = {"test": _made(make_items, spec, test, spec.test)}
+    if spec.subset == "parus":  # two items are scored as one pair by this id
+        _check_own_ids([item["id"] for item in splits["test"]])
     if spec.kind != "rank":
         shots = read_records(spec.subset, spec.shots, place, hub)
         splits["shots"] = _made(lambda *given: [make_shot(*given)], spec, shots, spec.shots)
@@ -88,6 +91,15 @@ def read_records(subset: str, split: str, place: str | Path | None, hub: Hub = H
                 f"{where}: `meta.variant` is a number in some records and text in others; write one"
             ) from None
     return records
+
+
+def _check_own_ids(ids: list[str]) -> None:
+    repeated = sorted({name.partition("/")[0] for name, count in Counter(ids).items() if count > 1})
+    if repeated:
+        raise DataError(
+            f"parus: several records have the `meta.id` {', '.join(repeated[:3])}, and would be scored as one pair; "
+            "give each record its own id, or null"
+        )
 
 
 def _first(spec: Spec, records: list[dict], limit: int) -> list[dict]:

@@ -42,7 +42,7 @@ def make_shot(spec: Spec, record: dict, row: int) -> dict:
 
 def _plain(spec: Spec, record: dict, row: int) -> list[dict]:
     outputs, meta = record["outputs"], record.get("meta") or {}
-    number, user = meta.get("id", row), record["instruction"].format(**record["inputs"])
+    number, user = _number(meta, row), record["instruction"].format(**record["inputs"])
     if spec.name == "multiq":
         answers = [outputs] if isinstance(outputs, str) else list(outputs)
         return [_item(number, user, answers[0], meta={"answers": answers})]
@@ -50,6 +50,12 @@ def _plain(spec: Spec, record: dict, row: int) -> list[dict]:
         keys = {"variant": meta["variant"], "task": str(meta["id_task"]), "type": meta["type"]}
         return [_item(number, user, outputs, meta=keys)]
     return [_item(number, user, outputs, spec.options)]
+
+
+def _number(record: dict, row: int) -> object:
+    """The record's own id; its row if it has none, or null."""
+    number = record.get("id")
+    return row if number is None else number
 
 
 def _item(
@@ -68,7 +74,7 @@ def _item(
 
 def _parus(spec: Spec, record: dict, row: int) -> list[dict]:
     """Both orders of the options: a pair is right only if the model finds the answer in both."""
-    inputs, number = record["inputs"], record["meta"]["id"]
+    inputs, number = record["inputs"], _number(record["meta"], row)
     swapped = {**inputs, "choice1": inputs["choice2"], "choice2": inputs["choice1"]}
     other = {"1": "2", "2": "1"}[record["outputs"]]
     return [
@@ -88,7 +94,7 @@ def _mmlu(spec: Spec, record: dict, row: int) -> list[dict]:
 
 
 def _rucola(spec: Spec, record: dict, row: int) -> list[dict]:
-    number = record.get("id", row)
+    number = _number(record, row)
     return [_item(number, _RUCOLA.format(record["sentence"]), str(record["acceptable"]), spec.options)]
 
 

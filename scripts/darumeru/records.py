@@ -113,6 +113,10 @@ _KINDS = {
     **dict.fromkeys(("choices_ru", "choices_en"), _CHOICES),
     "answer": (lambda value: _is_whole(value) and 0 <= value < len(LETTERS), f"a number from 0 to {len(LETTERS) - 1}"),
     "acceptable": (lambda value: _is_whole(value) and value in (0, 1), "0 or 1"),
+    # All nulls would be one variant of the exam, or one kind of question.
+    **dict.fromkeys(
+        ("meta.variant", "meta.id_task", "meta.type"), (lambda value: value is not None, "its name or number")
+    ),
     "extractive_summary": (lambda value: isinstance(value, list) and all(map(_is_whole, value)), "a list of indices"),
 }
 

@@ -39,9 +39,10 @@ def _answer(
     """Where the answer of a turn begins and ends in the rendered conversation `text`, the end of the turn included."""
     before = render(tokenizer, messages[:index], add_generation_prompt=True)
     after = render(tokenizer, messages[: index + 1])
-    if text.startswith(after) and len(after) > len(before):
+    if text.startswith(before) and text.startswith(after) and len(after) > len(before):
         return len(before), len(after)
-    # Templates of thinking models write a turn in another way once another one follows: find its content.
+    # Templates of thinking models write a turn in another way once another one follows, or open a thought in the
+    # generation prompt alone (DeepSeek-R1): find its content.
     start, end = _content(tokenizer, messages, index, text)
     tail = after[_content(tokenizer, messages[: index + 1], index, after)[1] :]  # the end of the turn
     same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(tail, text[end:], strict=False))

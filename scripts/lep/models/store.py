@@ -30,18 +30,9 @@ from lep.models.folder import (
     tokenizer_file,
     tokenizer_sha256,
 )
-from lep.models.safetensors_header import (
-    CONFIG,
-    HEAD,
-    INDEX,
-    INPUT,
-    check_body,
-    read_json,
-    weight_map,
-    weights_header,
-)
+from lep.models.safetensors_header import CONFIG, HEAD, INDEX, INPUT, check_body, read_json, weight_map, weights_header
 from lep.models.token_ids import renumbered
-from lep.vocabulary.tokenizer_file import FAST, SETTINGS, TOKENIZER, read_settings, rows_of, write_tokenizer
+from lep.vocabulary.tokenizer_file import FAST, SETTINGS, TOKENIZER, read_settings, rows_of, says_all, write_tokenizer
 
 RECIPE_VERSION = 1
 EMBEDDINGS, GENERATION = "embeddings.safetensors", "generation_config.json"
@@ -136,7 +127,8 @@ def derive_model(
         parents=parents,
         seed=seed,
         config=config,
-        facts=_facts(embeddings, new, folder, hashes) | dict(facts or {}),
+        # A copy of a file that says all of its tokenizer has the same hash: no need to read it.
+        facts=_facts(embeddings, new, tokenizer if says_all(tokenizer) else folder, hashes) | dict(facts or {}),
         hashes=hashes,
     )
 
@@ -284,7 +276,7 @@ def _write_config(origin: Path, old, new, embeddings: Embeddings, folder: Path) 
     write_json(folder / GENERATION, renumbered(generation, old, new, origin / GENERATION))
 
 
-def _facts(embeddings: Embeddings, tokenizer, folder: Path, body_hashes: Mapping[str, str]) -> dict:
+def _facts(embeddings: Embeddings, tokenizer, tokenizer_folder: Path, body_hashes: Mapping[str, str]) -> dict:
     rows, hidden = embeddings.input.shape
     tokens = rows_of(tokenizer)
     return {
@@ -294,6 +286,6 @@ def _facts(embeddings: Embeddings, tokenizer, folder: Path, body_hashes: Mapping
         "hidden_size": hidden,
         "tied": embeddings.tied,
         "dtype": str(embeddings.input.dtype).removeprefix("torch."),
-        "tokenizer_sha256": tokenizer_sha256(folder),
+        "tokenizer_sha256": tokenizer_sha256(tokenizer_folder),
         "body_sha256": sha256_json(body_hashes),
     }

@@ -3,22 +3,19 @@
 `MAPS` is the register: a map gives P for all rows, P for the rows that are not held out, and facts of its own.
 """
 
-import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
 from lep.config import UserError
-from lep.methods import split_own
 from lep.propagation.least_squares import fit_least_squares
 from lep.propagation.moments import Moments, Problem
+from lep.propagation.own import call_own, load_own
 
 # Strengths of `ridge` that are tried, times the mean squared singular value of A.
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-_NEWTON_STEPS = 30  # of the polar decomposition; nine are enough up to a condition of 1e16 (Higham 1986)
 
 Solution = tuple[torch.Tensor, torch.Tensor, dict[str, float | int | None]]
 
@@ -112,82 +109,22 @@ def _towards_identity(moments: Moments, penalty: float) -> torch.Tensor:
 
 def _procrustes(problem: Problem, settings: MapSettings) -> Solution:
     """Argmin |A P - B| over orthogonal P: lengths and angles of rows stay (Schoenemann 1966)."""
-    return nearest_orthogonal(problem.whole.cross), nearest_orthogonal(problem.train.cross), {}
+    return problem.whole.rotation, problem.train.rotation, {}
 
 
 def _scaled_procrustes(problem: Problem, settings: MapSettings) -> Solution:
     """Argmin |A s P - B| over orthogonal P and numbers s."""
     parts = []
     for moments in (problem.whole, problem.train):
-        rotation = nearest_orthogonal(moments.cross)
-        parts.append((rotation, float((rotation * moments.cross).sum() / moments.gram.trace())))
+        parts.append((moments.rotation, float((moments.rotation * moments.cross).sum() / moments.gram.trace())))
     (whole, scale), (partial, other) = parts
     return scale * whole, other * partial, {"scale": scale}
-
-
-def nearest_orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    """The orthogonal polar factor U V' of `matrix` = U S V', (d, d).
-
-    By Newton's iteration with scaling, which is products and inverses alone: a fifth of the time of singular values at
-    d = 4096. They are used where the iteration does not converge (a singular matrix).
-    """
-    found = matrix
-    for _ in range(_NEWTON_STEPS):
-        inverse, failed = torch.linalg.inv_ex(found)
-        norms = [torch.linalg.matrix_norm(part, order) for part in (inverse, found) for order in (1, math.inf)]
-        scale = float((norms[0] * norms[1] / (norms[2] * norms[3])) ** 0.25) if not int(failed) else math.nan
-        if not math.isfinite(scale) or scale == 0:
-            break
-        previous, found = found, (scale * found + inverse.T / scale) / 2
-        if torch.linalg.matrix_norm(found - previous) <= 1e-13 * math.sqrt(len(found)):
-            break
-    unit = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
-    # A singular matrix either fails above or ends far from an orthogonal one.
-    if torch.isfinite(found).all() and torch.linalg.matrix_norm(found.T @ found - unit) <= 1e-10 * math.sqrt(len(unit)):
-        return found
-    u, _, v = torch.linalg.svd(matrix)
-    return u @ v
 
 
 def _own(problem: Problem, settings: MapSettings) -> Solution:
     """The user's own function of (A'A, A'B), both (d, d) float64, which returns P (d, d)."""
     function = load_own(settings.own)
-    return *(_own_map(function, part, settings.own) for part in (problem.whole, problem.train)), {}
-
-
-def _own_map(function: Callable, moments: Moments, name: str) -> torch.Tensor:
-    gram, cross = moments.gram.clone(), moments.cross.clone()  # the function may change its copies
-    try:
-        projection = torch.as_tensor(function(gram, cross), dtype=torch.float64, device=cross.device)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"propagation.own: {name} failed: {type(error).__name__}: {error}") from error
-    if projection.shape != cross.shape:
-        raise UserError(
-            f"propagation.own: {name} must return a matrix of shape {tuple(cross.shape)}, "
-            f"but returned {tuple(projection.shape)}"
-        )
-    if not torch.isfinite(projection).all():
-        raise UserError(f"propagation.own: {name} returned NaN or infinite numbers")
-    return projection
-
-
-def load_own(name: str) -> Callable:
-    """The function that `path/to/file.py:function` names; `UserError` if there is none."""
-    path, function = split_own(name)
-    if not Path(path).is_file():
-        raise UserError(f"propagation.own: {path} does not exist")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UserError(f"propagation.own: {path} cannot be imported: {type(error).__name__}: {error}") from error
-    found = getattr(module, function, None)
-    if not callable(found):
-        raise UserError(f"propagation.own: {path} has no function {function}")
-    return found
+    return *(call_own(function, part.gram, part.cross, settings.own) for part in (problem.whole, problem.train)), {}
 
 
 MAPS: dict[str, Callable[[Problem, MapSettings], Solution]] = {

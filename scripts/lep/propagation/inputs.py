@@ -98,11 +98,13 @@ def check_models(base: Path, instruct: Path, donor: Path) -> None:
         ))  # fmt: skip
 
 
-def find_operator(base: Path, donor: Path, operator: Path | None, methods: Iterable[str]) -> Operator | None:
+def find_operator(
+    base: Path, donor: Path, operator: Path | None, methods: Iterable[str], token_text: str
+) -> Operator | None:
     """The published averaging operator or, without one, a new one; None if no method needs it."""
     if operator is None:
         needed = any(METHODS[method].rows or METHODS[method].keeps_difference for method in methods)
-        return build_operator(base, donor) if needed else None
+        return build_operator(base, donor, published=token_text == "published") if needed else None
     averaging = read_operator(operator)
     averaging.check(base, donor)
     return averaging
@@ -111,4 +113,4 @@ def find_operator(base: Path, donor: Path, operator: Path | None, methods: Itera
 def operator_facts(operator: Operator | None) -> dict[str, int]:
     """The operator's facts that a propagated model repeats."""
     names = ("overlap", "overlap_readable", "overlap_differs", "published_differs")
-    return {name: operator.facts[name] for name in names} if operator else {}
+    return {name: operator.facts[name] for name in names if name in operator.facts} if operator else {}

@@ -7,6 +7,7 @@ sums, so the rows are read once.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from scipy.sparse import csr_matrix, identity
 from tqdm import tqdm
 
 from lep.config import UserError
+from lep.propagation.orthogonal import nearest_orthogonal
 from lep.propagation.sparse import BLOCK_ROWS, sparse_product
 
 HELD_OUT = 5  # one row in five
@@ -44,6 +46,11 @@ class Moments:
     squares: float  # |B|^2
     rows: int
     blocks: Callable  # () -> iterator of blocks (A, B), each (k, d), for solvers that need the rows themselves
+
+    @cached_property
+    def rotation(self) -> torch.Tensor:
+        """The orthogonal P with the least |A P - B|, (d, d)."""
+        return nearest_orthogonal(self.cross)
 
     def residual(self, projection: torch.Tensor | None) -> float:
         """|A P - B| / |B|, correct to eight digits; None means P = identity."""

@@ -25,16 +25,16 @@ from lep.config import UserError
 from lep.log import logger
 from lep.manifest import with_manifest
 from lep.methods import METHODS
-from lep.models.folder import Embeddings, byte_view, is_tied, read_matrix
+from lep.models.folder import Embeddings, all_finite, byte_view, is_tied, read_matrix
 from lep.models.store import derive_model
 from lep.propagation.averaging import TOKEN_TEXTS
-from lep.propagation.fit import Fit, MapSettings, fit_map, load_own, six_digits
+from lep.propagation.fit import Fit, MapSettings, fit_map, six_digits
 from lep.propagation.geometry import changed_geometry
 from lep.propagation.inputs import Inputs, added_rows, align, check_models, find_operator, operator_facts
 from lep.propagation.least_squares import solve
 from lep.propagation.moments import Pairs, Problem, read_problem, sum_moments
+from lep.propagation.own import load_own
 from lep.propagation.rows import Difference, project
-from lep.propagation.sparse import BLOCK_ROWS
 from lep.propagation.tokenizer import merge_tokenizers
 
 RECIPE_VERSION = 5
@@ -74,7 +74,7 @@ def propagate(
     _check_request(targets, token_text, maps)
     prepare_torch(threads, seed or 0)
     check_models(base, instruct, donor)
-    averaging = find_operator(base, donor, operator, targets)
+    averaging = find_operator(base, donor, operator, targets, token_text)
     parents = with_manifest({"base": base, "instruct": instruct, "donor": donor, "operator": operator})
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer = merge_tokenizers(donor, instruct, Path(scratch))
@@ -187,7 +187,7 @@ def _propagate_matrix(plan: Inputs, which: str, fit: Fit | None, keeps_differenc
     # Added tokens (chat markers) keep the rows that the instruct model has learned for them.
     new_ids, instruct_ids = (torch.from_numpy(ids) for ids in plan.copied)
     new[new_ids] = instruct[instruct_ids]
-    if not all(torch.isfinite(rows).all() for rows in new.split(BLOCK_ROWS)):
+    if not all_finite(new):
         raise UserError(f"{plan.donor}: the {which} matrix contains NaN or infinite numbers; use an intact donor")
     geometry = changed_geometry(donor, new, *_compared_ids(plan), plan.seed) if plan.operator else {}
     return new, {key: value if value is None else six_digits(value) for key, value in geometry.items()}

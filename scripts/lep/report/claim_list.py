@@ -21,6 +21,21 @@ SMALL_SELF = 0.011  # largest change of MMLU or MERA by self-calibration (paper,
 
 
 @dataclass(frozen=True)
+class Kind:
+    """Claims on one question."""
+
+    title: str
+    parts: tuple[str, ...]  # first parts of the ids of its claims
+
+
+KINDS = {
+    "vocabulary": Kind("What a new vocabulary costs", ("pretraining", "propagation")),
+    "methods": Kind("What the methods of propagation differ by", ("methods",)),
+    "calibration": Kind("What calibration gains", ("self-calibration", "calibration", "controls")),
+}
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A difference of two models: score of `after` minus score of `before`."""
 

@@ -3,6 +3,7 @@
 A claim is a condition on differences of scores. A claim that does not hold is a result: it fails no run.
 """
 
+import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,18 @@ def write_claims(
     known = read_metrics(metrics)
     results = [judge(claim, compare, table, known) for claim in claims]
     write_csv(target, COLUMNS, ([*_line(result), run] for result in results))
+
+
+def read_claims(path: Path) -> list[dict]:
+    """The rows of `claims.csv`."""
+    with open(path, encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise UserError(f"{path} must have the columns {', '.join(COLUMNS)}; compute the claims again")
+        rows = list(reader)
+    if unknown := {row["verdict"] for row in rows} - {HOLDS, FAILS, UNDECIDED}:
+        raise UserError(f"{path} has the unknown verdicts {', '.join(sorted(unknown))}; compute the claims again")
+    return rows
 
 
 def load_needed(paths: Iterable[Path], models: set[str]) -> dict[str, Repeats]:

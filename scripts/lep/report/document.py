@@ -14,7 +14,8 @@ import typst
 
 from lep.config import UserError
 from lep.files import write_json, written_by_rename
-from lep.report.facts import HASH_DIGITS, artefact_hashes, collect_facts, read_claims, read_pins
+from lep.report.claims import read_claims
+from lep.report.facts import HASH_DIGITS, artefact_hashes, collect_facts, read_pins
 from lep.report.methods_compared import read_compared, shown, summarise
 from lep.report.scores import Paths, as_paths
 from lep.report.tables import Sources

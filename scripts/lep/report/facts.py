@@ -1,6 +1,5 @@
 """Numbers in the text of the report, from the result files. A missing number is an error."""
 
-import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +8,10 @@ from lep.config import UserError
 from lep.methods import CALIBRATED_METHOD, METHODS
 from lep.names import CALIBRATIONS, GROUPS, MICRO, ORIGINAL, TASKS, TITLES, UNCALIBRATED, VOCABULARIES, Family
 from lep.report.claim_list import COPY_RU
-from lep.report.claims import COLUMNS as CLAIM_COLUMNS
 from lep.report.claims import FAILS, HOLDS, UNDECIDED
 from lep.report.markup import number, signed
 from lep.report.scores import Score
+from lep.report.story import tell
 from lep.report.table import SYMBOLS, Row, Table, heading
 from lep.report.tables import Sources, build_table
 
@@ -41,20 +40,9 @@ def collect_facts(sources: Sources, settings: dict, claims: list[dict]) -> dict:
         "groups": [{"title": TITLES[name], "tasks": str(len(tasks))} for name, tasks in GROUPS.items()],
         "families": [_family(sources, tables, family) for family in sources.families],
         "claims": [_claim(claim) for claim in claims],
+        "story": tell(sources.families, sources.scores, claims),
         "settings": [{"key": key, "value": value} for key, value in flatten(settings)],
     }
-
-
-def read_claims(path: Path) -> list[dict]:
-    """The rows of `claims.csv`."""
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != CLAIM_COLUMNS:
-            raise UserError(f"{path} must have the columns {', '.join(CLAIM_COLUMNS)}; compute the claims again")
-        rows = list(reader)
-    if unknown := {row["verdict"] for row in rows} - {HOLDS, FAILS, UNDECIDED}:
-        raise UserError(f"{path} has the unknown verdicts {', '.join(sorted(unknown))}; compute the claims again")
-    return rows
 
 
 def artefact_hashes(manifests: Mapping[Path, str], root: Path) -> list[dict]:

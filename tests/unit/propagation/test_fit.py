@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 from lep.config import UserError
-from lep.propagation.fit import MAPS, PENALTIES, Fit, MapSettings, fit_map, load_own, nearest_orthogonal
+from lep.propagation.fit import MAPS, PENALTIES, Fit, MapSettings, fit_map
 from lep.propagation.moments import Pairs, hold_out, read_problem
+from lep.propagation.orthogonal import nearest_orthogonal
+from lep.propagation.own import load_own
 from scipy.sparse import identity
 
 D = 12
@@ -150,6 +152,26 @@ def wrong_shape(gram, cross): return cross[:3]
 def no_numbers(gram, cross): return cross * float("nan")
 def fails(gram, cross): return cross.nothing
 text = "half"
+
+
+def of_rows(gram, cross, rows):
+    return gram
+
+
+def reads_file(gram, cross):
+    with open("numbers.txt") as file:
+        return gram * float(file.read())
+
+
+def reads_network(gram, cross):
+    import socket
+    socket.create_connection(("127.0.0.1", 9))
+    return gram
+
+
+def imports(gram, cross):
+    import fractions
+    return gram.new_ones(gram.shape)
 """
 
 
@@ -167,6 +189,10 @@ def test_own_map(tmp_path: Path) -> None:
         ("mine.py:wrong_shape", r"must return a matrix of shape \(12, 12\), but returned \(3, 12\)"),
         ("mine.py:no_numbers", "returned NaN or infinite numbers"),
         ("mine.py:fails", "failed: AttributeError"),
+        ("mine.py:of_rows", "must take two matrices, A'A and A'B, and no more .missing a required argument: 'rows'"),
+        ("mine.py:reads_file", "mine.py:reads_file reads numbers.txt, but may use A'A and A'B alone"),
+        ("mine.py:reads_network", "mine.py:reads_network reads socket.connect, but may use"),
+        ("reading.py:half", "reading.py:half reads numbers.txt, but may"),
         ("mine.py:missing", "has no function missing"),
         ("mine.py:text", "has no function text"),
         ("other.py:half", "other.py does not exist"),
@@ -178,9 +204,23 @@ def test_own_map(tmp_path: Path) -> None:
 def test_own_map_that_cannot_be_used(name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.py").write_text(OWN)
     (tmp_path / "broken.py").write_text("def half(:\n")
+    (tmp_path / "numbers.txt").write_text("0.5")
+    (tmp_path / "reading.py").write_text("scale = float(open('numbers.txt').read())\nhalf = abs\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
         fit("own", rows(60), rows(60), own=name)
+    assert (tmp_path / "numbers.txt").read_text() == "0.5"  # afterwards files can be read
+
+
+def test_own_map_may_import_what_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    assert fit("own", rows(60), rows(60), own=f"{tmp_path}/mine.py:imports").projection.sum() == D * D
+
+
+@pytest.mark.parametrize("penalty", [-1e-9, -1.0, math.inf, math.nan])
+def test_a_penalty_is_a_number_from_0_on(penalty: float) -> None:
+    with pytest.raises(UserError, match=r"the penalty of ridge is .*; give a number from 0 on, or none to choose it"):
+        MapSettings(penalty)
 
 
 def test_load_own_gives_the_function(tmp_path: Path) -> None:

@@ -33,11 +33,13 @@ from lep.methods import PAPER_METHODS
 from lep.names import COLUMNS, MICRO
 from lep.report import document
 from lep.report.checks import CHECKS, junit
-from lep.report.claims import write_claims
+from lep.report.claim_list import KINDS
+from lep.report.claims import read_claims, write_claims
 from lep.report.document import compile_document, lay_out, passed_checks
-from lep.report.facts import artefact_hashes, flatten, read_claims, read_pins
+from lep.report.facts import artefact_hashes, flatten, read_pins
 from lep.report.figure_1_2 import plot_figure1, plot_figure2
 from lep.report.figure_3 import plot_figure3
+from lep.report.figure_claims import plot_claims
 from lep.report.figure_methods import plot_methods
 from lep.report.figure_symbols import plot_symbols
 from lep.report.markup import number, signed
@@ -46,6 +48,7 @@ from lep.report.tables import build_table, read_sources, write_table
 
 SOURCE = ROOT / "paper"
 FIGURES = ("figure1", "figure2", "figure3", "symbols_per_token", "methods")
+CLAIM_FIGURES = tuple(f"claims_{kind}" for kind in KINDS)
 Report = dict[str, object]  # the arguments of build_report, but for the target
 
 
@@ -80,10 +83,13 @@ def report(files: Files) -> Report:
     compare_methods(FAMILIES, files.scores, files.answers, compared, PAPER_METHODS, draws=20)
     plot_methods(FAMILIES, compared["csv"], drawn["methods"])
     write_claims(FAMILIES, files.scores, files.metrics, PUBLISHED, files.answers, folder / "claims.csv", draws=20)
+    drawn_claims = {kind: outputs(folder, f"claims_{kind}", "pdf", "png", "csv") for kind in KINDS}
+    plot_claims(folder / "claims.csv", drawn_claims, RUN)
     (folder / "checks.xml").write_text(junit(dict.fromkeys(CHECKS)))
     return {
         "families": FAMILIES, "settings": SETTINGS, "source": SOURCE, "tables": tables(FAMILIES, files, folder),
-        "figures": [folder / f"{name}.pdf" for name in FIGURES], "scores": files.scores, "metrics": files.metrics,
+        "figures": [folder / f"{name}.pdf" for name in (*FIGURES, *CLAIM_FIGURES)],
+        "scores": files.scores, "metrics": files.metrics,
         "published": PUBLISHED, "claims": folder / "claims.csv", "checks": folder / "checks.xml",
         "requirements": ROOT / "requirements.txt", "methods_compared": compared["csv"],
     }  # fmt: skip
@@ -146,6 +152,8 @@ def test_the_text_has_its_sections_tables_and_figures(text: str) -> None:
     for kind, count in (("Table", 5), ("Figure", 3)):
         for n in range(1, count + 1):
             assert f"{kind}{n}:" in text
+    for n, title in enumerate([kind.title for kind in KINDS.values()], start=2):
+        assert plain(f"Figure S{n}: {title}: differences of scores") in text
     assert "FigureS1:" in text
     assert plain(f"Run {RUN}.") in text
     assert "\ufffd" not in text  # every glyph has a meaning
@@ -165,7 +173,7 @@ def test_curves_and_learning_rates_stand_behind_the_papers_figures(report: Repor
     figures = [*report["figures"], curves]
     build_report(**report | {"figures": figures, "sweep": [sweep]}, target=tmp_path / "out" / "paper.pdf")
     text = plain(pdf_text(tmp_path / "out" / "paper.pdf"))
-    assert plain("Figure S2: Bits per character during embedding pre-training") in text
+    assert plain("Figure S5: Bits per character during embedding pre-training") in text
     assert plain("Table 6: Learning-rate sweep") in text
     assert plain("llama/bpe 0.0002 20 2.1000 4.2000") in text
 

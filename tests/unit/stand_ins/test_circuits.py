@@ -31,9 +31,9 @@ def untrained(family: str, copying: bool) -> torch.nn.Module:
     return made.eval()
 
 
-def copied(model: torch.nn.Module, length: int) -> float:
-    """Share of the tokens of random sequences that the model repeats when they come again."""
-    sequence = torch.randint(0, VOCABULARY, (4, length), generator=torch.Generator().manual_seed(length))
+def copied(model: torch.nn.Module, length: int, tokens: int = VOCABULARY) -> float:
+    """Share of the tokens of random sequences, of so many different tokens, that the model repeats the second time."""
+    sequence = torch.randint(0, tokens, (4, length), generator=torch.Generator().manual_seed(length))
     with torch.no_grad():
         said = model(torch.cat([sequence, sequence], 1)).logits.argmax(-1)
     return (said[:, length:-1] == sequence[:, 1:]).float().mean().item()
@@ -44,6 +44,11 @@ def copied(model: torch.nn.Module, length: int) -> float:
 def test_an_untrained_model_copies_what_stood_before(family: str, length: int) -> None:
     assert copied(untrained(family, copying=True), length) > 0.8
     assert copied(untrained(family, copying=False), length) < 0.1
+
+
+def test_a_token_that_stands_at_several_places_is_told_apart_by_the_one_before() -> None:
+    """Of 30 tokens each comes twice in 60; one token alone would leave every second place to luck."""
+    assert copied(untrained("llama", copying=True), 60, tokens=30) > 0.75
 
 
 def test_the_start_follows_the_seed() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from fixtures.vocabularies import model
-from fixtures.zoo import REAL, SYNTHETIC, real, synthetic
+from fixtures.zoo import REAL, SYNTHETIC, TEXTS, read_page, real, row_of, synthetic, write_row
 from lep.config import UserError
 from lep.manifest import read_manifest
 from lep.propagation.averaging import build_operator
@@ -24,19 +24,15 @@ from lep.vocabulary.reach import unreachable_rows
 from lep.vocabulary.tokenizer_file import load_backend, load_tokenizer, rows_of, with_added
 from tokenizers import AddedToken
 
-TEXTS = [
-    "The quick brown fox, 12345 and 3.14!", "Съешь ещё этих мягких булок", "Ελληνικά και ქართული ენა", "हिन्दी में लिखा",
-    "日本語と漢字 한국어", "שלום עולם مرحبا بالعالم", "🙂 👩‍👩‍👧 🇷🇺 café cafe\u0301", "a    b\tc\n\n  d  ", "  leading",
-    "trailing  ", "ﬁ ² ①", "def f(x):\n    return x  # код",
-]  # fmt: skip
 OLD_ONLY = ["日本語", "漢字と한국어", "ქართული"]  # the new model has none of these letters
+_SPACED = ("Metaspace", "normalised", "space in front")  # decoded with other spaces than the text has
 KEEP = {"llama": 400, "mistral": 600}
 
 
 @pytest.fixture(scope="module", params=[*SYNTHETIC, *REAL])
 def original(request: pytest.FixtureRequest, built: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     target = tmp_path_factory.mktemp("zoo") / "original"
-    if request.param == "Llama 3" and "LEP_TEST_SLOW" not in os.environ:
+    if request.param in [*REAL][1:] and "LEP_TEST_SLOW" not in os.environ:
         pytest.skip("takes minutes: LEP_TEST_SLOW=1")
     if request.param in SYNTHETIC:
         return request.param, synthetic(request.param, built, target)
@@ -85,7 +81,7 @@ def test_new_rows_are_reached_by_their_text(made: tuple[str, str, Path, Path]) -
     assert facts["rows"] == rows_of(new.backend) == len(new)
     lost = set(fresh) & set(unreachable_rows(new))
     # NFKC writes some characters in another way before they are encoded.
-    assert len(lost) <= (3 if "NFKC" in name else 0), [new.tokens[index] for index in lost]
+    assert len(lost) <= (3 if "NFKC" in name or name == "Claude 2" else 0), [new.tokens[index] for index in lost]
 
 
 def test_text_is_decoded_as_by_the_original(made: tuple[str, str, Path, Path]) -> None:
@@ -96,7 +92,8 @@ def test_text_is_decoded_as_by_the_original(made: tuple[str, str, Path, Path]) -
         if "no byte_fallback" in name:
             continue  # the original cannot write these letters, the new vocabulary some of them
         assert there[0] == there[1], text
-        if not any(word in name for word in ("NFC", "NFKC", "Metaspace", "normalised")):
+        normaliser = old.normalizer.__getstate__().decode() if old.normalizer else ""
+        if "NFC" not in normaliser and "NFKC" not in normaliser and not any(word in name for word in _SPACED):
             assert there[1] == text
 
 
@@ -143,3 +140,23 @@ def test_the_new_tokenizer_gets_the_chat_tokens(made: tuple[str, str, Path, Path
     assert len(set(after.values())) == len(after)
     said = merged("<|turn|>да<|stop|>", add_special_tokens=False)["input_ids"]
     assert {after["<|turn|>"], after["<|stop|>"]} <= set(said)
+
+
+def test_the_page_has_the_numbers_of_the_original(original: tuple[str, Path]) -> None:
+    check_row(original[0], "original", row_of(original[1], original[1]))
+
+
+def test_the_page_has_the_numbers_of_what_is_made(made: tuple[str, str, Path, Path]) -> None:
+    name, kind, original, folder = made
+    check_row(name, kind, row_of(folder, original))
+
+
+def check_row(name: str, kind: str, found: tuple[str, ...]) -> None:
+    if "LEP_WRITE_ZOO" in os.environ:
+        write_row(name, kind, found)
+    assert read_page()[name, kind] == found, "write the page anew with the command that it shows"
+
+
+def test_the_page_has_every_small_tokenizer_and_none_unknown() -> None:
+    named = {name for name, _ in read_page()}
+    assert {*SYNTHETIC} <= named <= {*REAL, *SYNTHETIC}
