@@ -121,6 +121,26 @@ def test_bad_corpus_file_leaves_nothing(checkout: Path, run: Run, tmp_path: Path
     assert not (checkout / "results/bad/shards/prepared/0").exists()
 
 
+def test_a_second_seed_adds_to_a_finished_run(finished: Path, run: Run) -> None:
+    """The same data in another order: other embeddings, in a folder of their own; the first seed's stay as they are."""
+    place = "models/llama/bpe/cpt-100"
+    before = (finished / place / "manifest.json").read_bytes()
+    target = f"results/ci/seed-43/{place}/manifest.json"
+    seeds = ("--config", "seeds=2", "--")
+    assert jobs(run("--dry-run", *seeds, target)) == {"write_job": 1, "pretrain": 1}
+    result = run("--cores", "1", *seeds, target)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert (finished / place / "manifest.json").read_bytes() == before
+    first, second = (json.loads((finished / s / place / "manifest.json").read_text()) for s in ("", "seed-43"))
+    assert (first["seed"], second["seed"]) == (42, 43)
+    assert first["parents"] == second["parents"]
+    own = {name for name, digest in first["files"].items() if second["files"].get(name) != digest}
+    assert own
+    assert not any("body" in name for name in own)
+    for folder in ("", "logs", "benchmarks"):
+        shutil.rmtree(finished / folder / "seed-43")
+
+
 def test_killed_run_goes_on_and_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     """A second run elsewhere, on one core, killed in the middle of a training, ends with the files of the first."""
     other = copy_checkout(tmp_path / "checkout")
