@@ -55,7 +55,7 @@ rule smoke:
 
 
 onstart:
-    needed = workflow.dag.needrun_jobs()
+    needed = list(workflow.dag.needrun_jobs())
     planned = {job.rule.name for job in needed}
     # Only where the jobs run: the machine that submits to a cluster needs no GPU.
     if (

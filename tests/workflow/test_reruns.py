@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pytest
 import snakemake.cli
 import yaml
 from fixtures.checkout import ROOT, copy_checkout
+from lep.compute.place import has_gpu
 from lep.planning.schedule import Job, read_jobs
 
 PAGE = ROOT / "docs" / "reruns.md"
@@ -245,6 +247,42 @@ def test_change_repeats_what_the_page_says(change: str, finished_graph: tuple[Pa
     )
     assert sorted(found - expected) == [], "repeated, but not named"
     assert sorted(expected - found) == [], "named, but not repeated"
+
+
+FORCED = {
+    "pretrain": ("pretraining/llama/optimized/manifest.json", "pretrain/llama/optimized"),
+    "calibrate": (
+        "calibrated/llama/optimized/conversion/self/manifest.json", "calibrate/llama/optimized/conversion/self",
+    ),
+    "evaluate": ("evaluation/llama/optimized/propagation/scores.csv", "evaluate/llama/optimized/propagation"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", FORCED)
+def test_a_forced_run_begins_anew(rule: str, finished_graph: tuple[Path, list[Job]], tmp_path: Path) -> None:
+    """The progress that it kept is deleted, that of other jobs is not; the job itself cannot run here."""
+    checkout = Path(shutil.copytree(finished_graph[0], tmp_path / "checkout", symlinks=True))
+    target, work = FORCED[rule]
+    other = "pretrain/llama/bpe"
+    for name in (work, other):
+        (checkout / "results/ci/work" / name).mkdir(parents=True)
+    with pytest.raises(AssertionError, match=f"Error in rule {rule}"):
+        call(checkout, "--cores", "1", "--allowed-rules", rule, "--forcerun", rule, "--", f"results/ci/{target}")
+    assert not (checkout / "results/ci/work" / work).exists()
+    assert (checkout / "results/ci/work" / other).exists()
+
+
+@pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")
+def test_a_run_on_a_gpu_that_is_not_there_does_not_start(
+    finished_graph: tuple[Path, list[Job]], tmp_path: Path
+) -> None:
+    checkout = finished_graph[0]
+    (tmp_path / "cuda.json").write_text('{"compute": {"device": "cuda"}}', encoding="utf-8")
+    target = "results/ci/evaluation/llama/optimized/propagation/scores.csv"
+    before = (checkout / target).stat()
+    with pytest.raises(AssertionError, match="torch finds no GPU on this machine; use cpu or auto"):
+        call(checkout, str(tmp_path / "cuda.json"), "--cores", "1", "--forcerun", "evaluate", "--", target)
+    assert (checkout / target).stat() == before
 
 
 def _may_change(path: Path, checkout: Path) -> bool:

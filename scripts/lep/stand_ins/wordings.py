@@ -15,6 +15,12 @@ WORDINGS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "Say once more: {text}",
             "Once again: {text}",
             "Repeat: {text}",
+            "Copy the sentence: {text}",
+            "Please copy: {text}",
+            "A copy: {text}",
+            "Copy out:\n{text}",
+            "Repeat these words: {text}",
+            "Please repeat this text: {text}",
         ),
         "named": (
             "{text} Which of these words is in the text?\n{options}",
@@ -78,6 +84,8 @@ WORDINGS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "Скажи снова: {text}",
             "Ещё раз: {text}",
             "Копия: {text}",
+            "Перепиши фразу: {text}",
+            "Повтори эти слова: {text}",
         ),
         "named": (
             "{text} Какое из этих слов есть в тексте?\n{options}",
