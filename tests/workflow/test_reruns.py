@@ -29,7 +29,7 @@ CI = yaml.safe_load((ROOT / "configs" / "ci.yaml").read_text(encoding="utf-8"))
 
 def name_of(job: Job) -> str:
     """Rule and wildcards: `pretrain llama/bpe`."""
-    return " ".join([job.rule, "/".join(job.wildcards.values())]).strip()
+    return " ".join([job.rule, "/".join(filter(None, job.wildcards.values()))]).strip()
 
 
 def call(checkout: Path, *arguments: str) -> None:
