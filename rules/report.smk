@@ -505,6 +505,7 @@ LANGUAGES = models.measured_languages(RUN)
 rule make_language_table:
     input:
         manifests=LANGUAGES,
+        run=rules.identify_run.output.run,
     output:
         **(
             {"speed": "<results>/tables/speed.csv"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from lep.files import write_csv, write_text
 from lep.manifest import RUN, read_manifest
 
+RUN_ID = "run"  # column
 _TITLES = {
     "bits_per_character": "bits/char",
     "next_paragraph": "next paragraph",
@@ -16,7 +17,7 @@ _TITLES = {
 }
 
 
-def write_language_table(folders: Sequence[Path], outputs: Mapping[str, Path]) -> None:
+def write_language_table(folders: Sequence[Path], outputs: Mapping[str, Path], run: str = "") -> None:
     """Join the measures of all jobs as `csv` (one row each) and `md` (one row per model).
 
     With the key `speed` in `outputs`, the measured characters per second go to that CSV; they differ from run to run.
@@ -28,7 +29,7 @@ def write_language_table(folders: Sequence[Path], outputs: Mapping[str, Path]) -
             rows += list(csv.DictReader(file))
         measured = json.loads((Path(folder) / RUN).read_text(encoding="utf-8"))["characters_per_second"]
         speeds += [(model, batch, value) for model, found in measured.items() for batch, value in found.items()]
-    write_csv(outputs["csv"], tuple(rows[0]), (row.values() for row in rows))
+    write_csv(outputs["csv"], (*rows[0], RUN_ID), ([*row.values(), run] for row in rows))
     columns = dict.fromkeys((row["measure"], row["language"]) for row in rows)
     columns = sorted(columns, key=lambda column: list(_TITLES).index(column[0]))  # languages keep their order
     values = {(row["model"], row["measure"], row["language"]): row["value"] for row in rows}
@@ -37,11 +38,12 @@ def write_language_table(folders: Sequence[Path], outputs: Mapping[str, Path]) -
     for model in dict.fromkeys(row["model"] for row in rows):
         cells = [values.get((model, *column), "–") for column in columns]
         lines.append("| " + " | ".join([model, *cells]) + " |")
-    lines += [
-        "",
-        "bits/char: of held-out text, lower is better. next paragraph: share of questions in which the true next",
-    ]
-    lines[-1] += " paragraph is the most probable of four, per character; by chance 0.25."
+    note = (
+        "bits/char: of held-out text, lower is better. next paragraph: share of questions in which the true next "
+        "paragraph is the most probable of four, per character; by chance 0.25."
+    )
+    lines += ["", f"{note} Run `{run}`." if run else note]
     write_text(outputs["md"], "\n".join(lines) + "\n")
     if "speed" in outputs:
-        write_csv(outputs["speed"], ("model", "prompts_at_once", "characters_per_second"), speeds)
+        header = ("model", "prompts_at_once", "characters_per_second", RUN_ID)
+        write_csv(outputs["speed"], header, ([*speed, run] for speed in speeds))
