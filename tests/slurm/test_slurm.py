@@ -67,6 +67,11 @@ def of(rule: str, found: list[Job]) -> list[Job]:
     return [job for job in found if job.rule.startswith(f"rule_{rule}")]
 
 
+def evaluations(run: "Snakemake") -> list[Job]:
+    """The jobs of the evaluation that is cancelled."""
+    return [job for job in of("evaluate", run.jobs()) if job.rule.endswith(f"_{CANCELLED}")]
+
+
 def wait(what: str, condition: Callable[[], object]) -> object:
     for _ in range(PATIENCE * 20):
         if result := condition():
@@ -230,7 +235,7 @@ def finished(killed: Snakemake, checkout: Path, tmp_path_factory: pytest.TempPat
         lambda: [p for p in working("lep.evaluation.evaluate", checkout) if CANCELLED in p.cmdline()[-1]],
     )
     resumed.append(training.resumed_from())
-    cancel(of(f"evaluate_wildcards_llama_extended_{CANCELLED}", run.jobs()))
+    cancel(evaluations(run))
     left = [path for path in published(checkout) if path.match(f"evaluation/*/*/{CANCELLED}")]
     run.wait()
     return Story(run, resumed, left)
@@ -285,8 +290,7 @@ def test_a_job_over_its_memory_is_tried_again_with_more(finished: Story) -> None
 
 def test_scancel_leaves_no_partial_output_and_the_job_is_tried_again(finished: Story) -> None:
     assert finished.cancelled_output == []
-    found = of(f"evaluate_wildcards_llama_extended_{CANCELLED}", finished.run.jobs())
-    assert [job.state for job in found] == ["CANCELLED", "COMPLETED"]
+    assert [job.state for job in evaluations(finished.run)] == ["CANCELLED", "COMPLETED"]
 
 
 def test_training_on_two_nodes(finished: Story, checkout: Path, tmp_path: Path) -> None:
