@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fixtures.workflow import Run
+from fixtures.workflow import Run, dry_run
 from lep.corpus.documents import SPLITS, text_of
 from lep.files import read_jsonl
 from lep.manifest import read_manifest, verify
@@ -45,15 +45,20 @@ def greek(checkout: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) ->
     return checkout / "results/greek_ci"
 
 
-def test_the_examples_of_the_page_are_valid(run: Run, tmp_path: Path) -> None:
-    """docs/adapting.md: a family of one's own, and the heart of configs/greek.yaml."""
-    mine, heart = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/adapting.md").read_text(encoding="utf-8"), re.DOTALL)
+def test_the_examples_of_the_page_are_valid(run: Run, checkout: Path, tmp_path: Path) -> None:
+    """docs/adapting.md: a family of one's own, more of the laptop scale, and the heart of configs/greek.yaml."""
+    mine, more, heart = re.findall(
+        r"```yaml\n(.*?)```", (ROOT / "docs/adapting.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     (tmp_path / "mine.yaml").write_text(mine, encoding="utf-8")
     sweep = json.dumps({"pretraining": {"sweep": {"runs": []}}})  # those of ci are of other families
     (tmp_path / "sweep.yaml").write_text(sweep, encoding="utf-8")
     planned = run(str(tmp_path / "mine.yaml"), str(tmp_path / "sweep.yaml"), "--dry-run", "--quiet", "host")
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert "results/mine/calibrated/qwen05b/extended/conversion/saiga_copy" in planned.stdout
+    (tmp_path / "more.yaml").write_text(more, encoding="utf-8")
+    planned = dry_run("--configfile", "configs/laptop.yaml", str(tmp_path / "more.yaml"), cwd=checkout)
+    assert "results/more/tables/language.md" in planned.stdout, planned.stdout + planned.stderr
     greek = yaml.safe_load((ROOT / "configs/greek.yaml").read_text(encoding="utf-8"))
     for section, values in yaml.safe_load(heart).items():
         assert greek[section] | values == greek[section]

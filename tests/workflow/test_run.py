@@ -172,7 +172,7 @@ def test_scores_name_every_model_once(finished: Path) -> None:
     with open(finished / "scores.csv", encoding="utf-8", newline="") as file:
         rows = [(row["model"], row["level"], row["name"], row["metric"]) for row in csv.DictReader(file)]
     assert len(rows) == len(set(rows))
-    assert len([row for row in rows if row[1] == "micro"]) == 4 + 4 * (2 + 3) + 7
+    assert len([row for row in rows if row[1] == "micro"]) == 4 + 4 * (2 + 3) + 7 + 2  # the last: controls
 
 
 @pytest.mark.parametrize("line", commands())
