@@ -6,7 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 from fixtures.hostile import WEIRD, broken, changed, held, leaves
-from fixtures.judge import BREAK, CUT, DRIP, DRIP_HEADERS, ENDLESS, SILENT, JudgeStub, reply, serving
+from fixtures.judge import (
+    BREAK,
+    CUT,
+    DRIP,
+    DRIP_HEADERS,
+    ENDLESS,
+    HTML,
+    SECRET,
+    SILENT,
+    JudgeStub,
+    reply,
+    serving,
+    settings,
+)
 from hypothesis import given
 from hypothesis import strategies as some
 from lep.calibration.endpoint_judge import probe
@@ -14,10 +27,6 @@ from lep.calibration.grading import JudgeSettings
 from lep.calibration.judge import grade
 from lep.config import UserError
 from lep.fetch.endpoint import KEY_VARIABLE, MOST_BYTES
-
-PATIENCE = 0.4  # seconds
-SECRET = "sk-only-for-this-test"
-HTML = (200, f"<!DOCTYPE html><title>log in, {SECRET}</title>")
 
 
 @pytest.fixture
@@ -29,11 +38,6 @@ def stub() -> Iterator[JudgeStub]:
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, SECRET)
-
-
-def settings(stub: JudgeStub, attempts: int = 1, **values) -> JudgeSettings:
-    values = {"timeout_seconds": PATIENCE, "first_pause_seconds": 0, **values}
-    return JudgeSettings("openai", stub.address, "judge-70b", attempts=attempts, **values)
 
 
 MISBEHAVIOUR = {
@@ -139,9 +143,13 @@ def lasting() -> Iterator[JudgeStub]:
 
 @held
 @given(
-    status=some.sampled_from([200, 200, 200, 200, 204, 302, 401, 429, 500]), key=some.sampled_from(leaves(GOOD)),
-    value=some.sampled_from(WEIRD), place=some.integers(0, 99), change=some.integers(0, 11), whole=some.booleans(),
-)  # fmt: skip
+    status=some.sampled_from([200, 200, 200, 200, 204, 302, 401, 429, 500]),
+    key=some.sampled_from(leaves(GOOD)),
+    value=some.sampled_from(WEIRD),
+    place=some.integers(0, 99),
+    change=some.integers(0, 11),
+    whole=some.booleans(),
+)
 def test_any_reply_is_a_grade_or_an_error(
     status: int, key: str, value: object, place: int, change: int, whole: bool, lasting: JudgeStub
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures.judge import BREAK, CUT, SILENT, JudgeStub, reply, serving
+from fixtures.judge import BREAK, CUT, HTML, SECRET, SILENT, JudgeStub, reply, serving, settings
 from lep.calibration.endpoint_judge import grades_by_endpoint, probe
 from lep.calibration.grades import GradeJob, give_grades
 from lep.calibration.grading import JudgeSettings, grade_by_rules, parse_grade
@@ -19,10 +19,6 @@ from lep.fetch.endpoint import KEY_VARIABLE, ChatEndpoint
 from lep.models.chat import encode_prompt
 from lep.models.folder import load_tokenizer
 from lep.models.store import load_model
-
-PATIENCE = 0.4  # seconds
-SECRET = "sk-only-for-this-test"
-HTML = (200, f"<!DOCTYPE html><title>log in, {SECRET}</title>")
 
 
 @pytest.mark.parametrize(
@@ -68,11 +64,6 @@ def stub() -> Iterator[JudgeStub]:
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, SECRET)
-
-
-def settings(stub: JudgeStub, attempts: int = 1, **values) -> JudgeSettings:
-    values = {"timeout_seconds": PATIENCE, "first_pause_seconds": 0, **values}
-    return JudgeSettings("openai", stub.address, "judge-70b", attempts=attempts, **values)
 
 
 def asked(stub: JudgeStub, attempts: int, **values) -> tuple[int | str, list[float]]:
