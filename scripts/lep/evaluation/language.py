@@ -4,6 +4,7 @@
 
 - Bits per character of held-out text in each language: what is learnt of one, and forgotten of another.
 - Ranking: how often the true next paragraph is more probable per character than three paragraphs of other documents.
+- Copying: how many tokens of a paragraph the model predicts when it has just read the same paragraph.
 - Characters per second of generated text, and the memory of the matrices.
 
 Speeds depend on the machine, so they are in `run.json`; `measures.csv` is the same in each run.
@@ -30,7 +31,7 @@ from lep.models.folder import load_tokenizer
 from lep.models.store import load_model
 from lep.pretraining.validation import ValidationRecipe, load_validation, validate
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 MEASURES = "measures.csv"
 COLUMNS = ("model", "measure", "language", "value", "n")
 OPTIONS = 4  # of a ranking; the chance level is 1 / OPTIONS
@@ -126,6 +127,8 @@ def _measured(entry: Model, rankings: dict[str, list[Ranking]], job: LanguageJob
         if found := rankings[code]:
             right = sum(_ranks_first(model, tokenizer, ranking) for ranking in found)
             rows.append(("next_paragraph", code, f"{right / len(found):.3f}", len(found)))
+            copied = torch.cat([_copied(model, tokenizer, ranking.context) for ranking in found])
+            rows.append(("copied_tokens", code, f"{copied.float().mean().item():.3f}", len(copied)))
     matrices = {id(p): p for p in (model.get_input_embeddings().weight, model.get_output_embeddings().weight)}
     size = sum(p.numel() * p.element_size() for p in matrices.values())
     rows.append(("matrices_megabytes", "", f"{size / 1e6:.1f}", len(matrices)))
@@ -172,15 +175,27 @@ def _ranks_first(model: torch.nn.Module, tokenizer, ranking: Ranking) -> bool:
 
 
 def _log_probability(model: torch.nn.Module, tokenizer, context: str, text: str) -> float:
-    """Log-probability in nats of `text` as the line after `context`: of all tokens that end inside it."""
+    """Log-probability in nats of `text` as the line after `context`."""
+    logits, ids = _predictions(model, tokenizer, context, text)
+    return -functional.cross_entropy(logits.float(), ids, reduction="none").cpu().sum().item()
+
+
+@torch.no_grad()
+def _copied(model: torch.nn.Module, tokenizer, text: str) -> torch.Tensor:
+    """For each token of `text` whether it is the most probable one, when the line before is `text` too; (tokens,)."""
+    logits, ids = _predictions(model, tokenizer, text, text)
+    return (logits.argmax(-1) == ids).cpu()
+
+
+def _predictions(model: torch.nn.Module, tokenizer, context: str, text: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (tokens, rows) and ids (tokens,) of all tokens that end inside `text`, the line after `context`."""
     before = f"{context}\n"
     encoded = tokenizer(before + text, add_special_tokens=False, return_offsets_mapping=True)
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    ids = torch.tensor([[*start, *encoded["input_ids"]]], device=model.device)
+    ids = torch.tensor([*start, *encoded["input_ids"]], device=model.device)
     counted = torch.tensor([False] * len(start) + [end > len(before) for _, end in encoded["offset_mapping"]])[1:]
-    logits = model(ids).logits[0, :-1].float()
-    losses = functional.cross_entropy(logits, ids[0, 1:], reduction="none").cpu()
-    return -losses[counted].sum().item()
+    counted = counted.to(model.device)
+    return model(ids[None]).logits[0, :-1][counted], ids[1:][counted]
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ RUN_ID = "run"  # column
 _TITLES = {
     "bits_per_character": "bits/char",
     "next_paragraph": "next paragraph",
+    "copied_tokens": "copied tokens",
     "characters_per_token": "chars/token",
     "matrices_megabytes": "matrices, MB",
 }
@@ -40,7 +41,8 @@ def write_language_table(folders: Sequence[Path], outputs: Mapping[str, Path], r
         lines.append("| " + " | ".join([model, *cells]) + " |")
     note = (
         "bits/char: of held-out text, lower is better. next paragraph: share of questions in which the true next "
-        "paragraph is the most probable of four, per character; by chance 0.25."
+        "paragraph is the most probable of four, per character; by chance 0.25. copied tokens: share of the tokens of a "
+        "paragraph that are the most probable ones after the same paragraph."
     )
     lines += ["", f"{note} Run `{run}`." if run else note]
     write_text(outputs["md"], "\n".join(lines) + "\n")

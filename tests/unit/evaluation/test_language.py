@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -84,6 +85,19 @@ def test_probabilities_of_an_option_are_of_its_characters_alone(job: LanguageJob
     tokens -= len(tokenizer("before it\n", add_special_tokens=False)["input_ids"])
     found = language._log_probability(model, tokenizer, "before it", "the option")
     assert found == pytest.approx(-tokens * math.log(byte_level().get_vocab_size()), rel=1e-4)
+
+
+def test_copied_tokens_are_those_of_the_second_paragraph(job: LanguageJob) -> None:
+    """A model that predicts the token before it, and so every token of a repeated letter but the first."""
+    model = load_model(Path(job.models[0].path), "float32", "cpu")
+    tokenizer = language.load_tokenizer(Path(job.models[0].path))
+    rows = model.get_input_embeddings().weight.shape[0]
+
+    def echo(ids: torch.Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=torch.nn.functional.one_hot(ids, rows).float())
+
+    echo.device = model.device
+    assert language._copied(echo, tokenizer, "zzzz").tolist() == [False, True, True, True]
 
 
 def test_a_restarted_job_measures_only_what_is_missing(job: LanguageJob, monkeypatch: pytest.MonkeyPatch) -> None:
