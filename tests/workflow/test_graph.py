@@ -7,16 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from fixtures.checkout import ROOT, copy_checkout
+from fixtures.checkout import ROOT
 from fixtures.configuration import OVERLAYS, SCALES, configuration
 from fixtures.workflow import batches, dry_run, no_network, pretended_slurm, snakemake
 from lep.planning.schedule import Job, read_jobs
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of this module alone: other modules make results in theirs."""
-    return copy_checkout(tmp_path_factory.mktemp("graph") / "checkout")
 
 
 def planned(checkout: Path, folder: Path, *arguments: str) -> list[Job]:

@@ -38,11 +38,11 @@ def overlay(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def greek(checkout: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def greek(run_checkout: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of a run that ends with the models."""
     result = run("configs/greek.yaml", overlay(tmp_path_factory.mktemp("greek")), "--cores", "2")
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
-    return checkout / "results/greek_ci"
+    return run_checkout / "results/greek_ci"
 
 
 def test_the_examples_of_the_page_are_valid(run: Run, checkout: Path, tmp_path: Path) -> None:

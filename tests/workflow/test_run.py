@@ -59,12 +59,12 @@ def test_every_generated_file_carries_the_run(finished: Path) -> None:
         assert run.encode() in path.read_bytes(), path
 
 
-def test_a_cell_is_explained_and_repeats_itself(finished: Path, checkout: Path) -> None:
+def test_a_cell_is_explained_and_repeats_itself(finished: Path, run_checkout: Path) -> None:
     """From a number of Table 3 to its raw data, and the same number when that cell alone is scored again."""
     cell = "table3/llama/optimized/conversion/daru_copy_ru"
     command = [sys.executable, "-m", "lep.explain", cell, "--results", "results/ci"]
-    environment = os.environ | {"PYTHONPATH": str(checkout / "scripts"), "HF_HUB_OFFLINE": "1"}
-    told = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(run_checkout / "scripts"), "HF_HUB_OFFLINE": "1"}
+    told = subprocess.run(command, cwd=run_checkout, env=environment, capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
     row = next(
         r for r in csv.DictReader((finished / "tables/table3.csv").open()) if r["model"] == "llama/optimized/conversion"
@@ -73,7 +73,7 @@ def test_a_cell_is_explained_and_repeats_itself(finished: Path, checkout: Path) 
     assert "MISSING" not in told.stdout
     read = dict(re.findall(r"raw data as read: (\S+), sha256 ([0-9a-f]{64})", told.stdout))
     assert read["train.jsonl"] == hashlib.sha256((finished / "corpus/train.jsonl").read_bytes()).hexdigest()
-    again = subprocess.run([*command, "--again"], cwd=checkout, env=environment, capture_output=True, text=True)
+    again = subprocess.run([*command, "--again"], cwd=run_checkout, env=environment, capture_output=True, text=True)
     assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "equal"), again.stderr
 
 
@@ -104,7 +104,7 @@ def test_a_lost_table_is_made_again_alone(finished: Path, run: Run) -> None:
     assert lost.read_bytes() == content
 
 
-def test_bad_corpus_file_leaves_nothing(checkout: Path, run: Run, tmp_path: Path) -> None:
+def test_bad_corpus_file_leaves_nothing(run_checkout: Path, run: Run, tmp_path: Path) -> None:
     """One message in the log that names file and line, an exit code, and no half-written corpus."""
     text = tmp_path / "mine.jsonl"
     text.write_bytes('{"text": "Строка"}\n'.encode() + b'{"text": "\xff\xfe"}\n')
@@ -115,10 +115,10 @@ def test_bad_corpus_file_leaves_nothing(checkout: Path, run: Run, tmp_path: Path
     target = "results/bad/corpus/manifest.json"
     result = run(str(overlay), "--cores", "1", "--", target)
     assert result.returncode != 0
-    log = (checkout / "results/bad/logs/prepare_shard/0.log").read_text(encoding="utf-8")
+    log = (run_checkout / "results/bad/logs/prepare_shard/0.log").read_text(encoding="utf-8")
     assert re.search(r"error: .*mine\.jsonl, line 2: not UTF-8", log)
-    assert not (checkout / "results/bad/corpus").exists()
-    assert not (checkout / "results/bad/shards/prepared/0").exists()
+    assert not (run_checkout / "results/bad/corpus").exists()
+    assert not (run_checkout / "results/bad/shards/prepared/0").exists()
 
 
 def test_a_second_seed_adds_to_a_finished_run(finished: Path, run: Run) -> None:
@@ -176,12 +176,12 @@ def test_scores_name_every_model_once(finished: Path) -> None:
 
 
 @pytest.mark.parametrize("line", commands())
-def test_command_of_the_documentation(line: str, checkout: Path, finished: Path, tmp_path: Path) -> None:
-    if not (checkout / ".venv").exists():
-        (checkout / ".venv").symlink_to(Path(sys.prefix))
+def test_command_of_the_documentation(line: str, run_checkout: Path, finished: Path, tmp_path: Path) -> None:
+    if not (run_checkout / ".venv").exists():
+        (run_checkout / ".venv").symlink_to(Path(sys.prefix))
     command = [*no_network(), *arguments(line, finished, tmp_path / "out")]
-    environment = os.environ | {"PYTHONPATH": str(checkout / "scripts"), "HF_HUB_OFFLINE": "1"}
+    environment = os.environ | {"PYTHONPATH": str(run_checkout / "scripts"), "HF_HUB_OFFLINE": "1"}
     result = subprocess.run(
-        command, cwd=checkout, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        command, cwd=run_checkout, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
     assert result.returncode == 0, f"{shlex.join(command)}\n{result.stdout[-3000:]}{result.stderr[-3000:]}"
