@@ -381,6 +381,63 @@ rule plot_methods:
         "../scripts/plot_methods.py"
 
 
+LANGUAGES = models.measured_languages(RUN)
+
+
+rule make_language_table:
+    input:
+        manifests=LANGUAGES,
+        run=rules.identify_run.output.run,
+    output:
+        **(
+            {"speed": "<results>/tables/speed.csv"}
+            if config["evaluation"]["language"]["speed_tokens"]
+            else {}
+        ),
+        csv="<results>/tables/language.csv",
+        md=report(
+            "<results>/tables/language.md",
+            caption="report/language.rst",
+            category="Tables",
+            labels={"table": "languages"},
+        ),
+    log:
+        "<logs>/make_language_table.log",
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    message:
+        "Making the table of the languages"
+    script:
+        "../scripts/make_language_table.py"
+
+
+rule plot_language:
+    input:
+        measures=rules.make_language_table.output.csv,
+        run=rules.identify_run.output.run,
+    output:
+        pdf="<results>/figures/language.pdf",
+        png=report(
+            "<results>/figures/language.png",
+            caption="report/language.rst",
+            category="Figures",
+            labels={"figure": "languages"},
+        ),
+        csv="<results>/figures/language.csv",
+    log:
+        "<logs>/plot_language.log",
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    params:
+        families=recipes.families(RUN),
+    message:
+        "What models know of their languages"
+    script:
+        "../scripts/plot_language.py"
+
+
 rule write_model_cards:
     input:
         scores=[rules.gather_scores.output.scores] if RUN.is_benchmarked else [],
@@ -470,7 +527,9 @@ rule build_report:
             *expand("<results>/figures/{figure}.pdf", figure=FIGURES),
             *(files["pdf"] for files in CLAIM_FIGURES.values()),
             CURVES["all"]["pdf"],
+            *([rules.plot_language.output.pdf] if LANGUAGES else []),
         ],
+        language=rules.make_language_table.output.csv if LANGUAGES else [],
         sweep=rules.make_sweep_table.output.csv if SWEEP else [],
         scores=rules.gather_scores.output.scores,
         metrics=rules.gather_metrics.output.metrics,
@@ -499,37 +558,6 @@ rule build_report:
         "../scripts/build_report.py"
 
 
-LANGUAGES = models.measured_languages(RUN)
-
-
-rule make_language_table:
-    input:
-        manifests=LANGUAGES,
-        run=rules.identify_run.output.run,
-    output:
-        **(
-            {"speed": "<results>/tables/speed.csv"}
-            if config["evaluation"]["language"]["speed_tokens"]
-            else {}
-        ),
-        csv="<results>/tables/language.csv",
-        md=report(
-            "<results>/tables/language.md",
-            caption="report/language.rst",
-            category="Tables",
-            labels={"table": "languages"},
-        ),
-    log:
-        "<logs>/make_language_table.log",
-    localrule: True
-    conda:
-        "../envs/report.yaml"
-    message:
-        "Making the table of the languages"
-    script:
-        "../scripts/make_language_table.py"
-
-
 # Everything that a run with a benchmark makes.
 FINAL = [
     *ADAPTED,
@@ -545,7 +573,11 @@ FINAL = [
     ),
     *rules.plot_claims.output,
     *(rules.make_sweep_table.output if SWEEP else []),
-    *(rules.make_language_table.output if LANGUAGES else []),
+    *(
+        [*rules.make_language_table.output, *rules.plot_language.output]
+        if LANGUAGES
+        else []
+    ),
     rules.gather_scores.output.scores,
     rules.gather_metrics.output.metrics,
     rules.identify_run.output.run,

@@ -16,6 +16,7 @@ from lep.config import UserError
 from lep.files import write_json, written_by_rename
 from lep.report.claims import read_claims
 from lep.report.facts import HASH_DIGITS, artefact_hashes, collect_facts, read_pins
+from lep.report.language_table import learned, read_language
 from lep.report.methods_compared import read_compared, shown, summarise
 from lep.report.scores import Paths, as_paths
 from lep.report.tables import Sources
@@ -37,6 +38,7 @@ def build_report(
     errors: Path | None = None,
     methods_compared: Path | None = None,
     sweep: Paths = (),
+    language: Paths = (),
 ) -> None:
     """Write the report as the PDF `target`.
 
@@ -47,7 +49,8 @@ def build_report(
     - `claims`, `checks`: claims.csv, and the JUnit XML of the integrity checks
     - `manifests`: artefacts to list by hash, named relative to the folder above that of `target`
     - `requirements`: requirements.txt, for the software versions
-    - `errors`, `methods_compared`, `sweep`: CSV tables of wrong answers, LEP methods and learning rates
+    - `errors`, `methods_compared`, `sweep`, `language`: CSV tables of wrong answers, LEP methods, learning rates and
+      measures of languages
 
     Raises `UserError` for a missing number, a failed check or an error in the Typst source.
     """
@@ -62,6 +65,7 @@ def build_report(
         "methods": shown(compared, sources.families),
         "methods_summary": summarise(compared),
         "sweep": [row for path in as_paths(sweep) for row in read_errors(path)],
+        "language": [row for path in as_paths(language) for row in learned(read_language(path), sources.families)],
         "figures": [Path(path).name for path in as_paths(figures)],
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -3,10 +3,12 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lep.files import write_csv, write_text
 from lep.manifest import RUN, read_manifest
+from lep.names import VOCABULARIES, Family
 
 RUN_ID = "run"  # column
 _TITLES = {
@@ -16,6 +18,45 @@ _TITLES = {
     "characters_per_token": "chars/token",
     "matrices_megabytes": "matrices, MB",
 }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measure of one model; `language` is empty where it is none of a language, `n` counts what was measured."""
+
+    model: str
+    measure: str
+    language: str
+    value: float
+    n: int
+
+
+def read_language(path: Path) -> list[Measured]:
+    """The rows of `tables/language.csv`."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return [
+            Measured(row["model"], row["measure"], row["language"], float(row["value"]), int(row["n"]))
+            for row in csv.DictReader(file)
+        ]
+
+
+def learned(rows: Sequence[Measured], families: Sequence[Family]) -> list[dict[str, str]]:
+    """Bits per character of each adapted base model beside its initial and its original state, by language, as text."""
+    bits = {(row.model, row.language): row.value for row in rows if row.measure == "bits_per_character"}
+    found = []
+    for family in families:
+        for vocabulary in family.vocabularies:
+            place = f"{family.name}/{vocabulary}"
+            for code in dict.fromkeys(language for model, language in bits if model == f"{place}/donor"):
+                states = {"original": family.base, "initial": f"{place}/init", "adapted": f"{place}/donor"}
+                values = {state: f"{bits[model, code]:.2f}" for state, model in states.items()}
+                titles = {
+                    "family": family.shown("base"),
+                    "vocabulary": VOCABULARIES[vocabulary].title,
+                    "language": code,
+                }
+                found.append(titles | values)
+    return found
 
 
 def write_language_table(folders: Sequence[Path], outputs: Mapping[str, Path], run: str = "") -> None:
@@ -41,8 +82,8 @@ def write_language_table(folders: Sequence[Path], outputs: Mapping[str, Path], r
         lines.append("| " + " | ".join([model, *cells]) + " |")
     note = (
         "bits/char: of held-out text, lower is better. next paragraph: share of questions in which the true next "
-        "paragraph is the most probable of four, per character; by chance 0.25. copied tokens: share of the tokens of a "
-        "paragraph that are the most probable ones after the same paragraph."
+        "paragraph is the most probable of four, per character; by chance 0.25. copied tokens: share of the tokens "
+        "of a paragraph that are the most probable ones after the same paragraph."
     )
     lines += ["", f"{note} Run `{run}`." if run else note]
     write_text(outputs["md"], "\n".join(lines) + "\n")

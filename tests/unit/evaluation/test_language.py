@@ -14,10 +14,13 @@ from lep.config import UserError
 from lep.evaluation import language
 from lep.evaluation.harness import Model
 from lep.evaluation.language import LanguageJob, choose_rankings, measure
-from lep.files import write_jsonl
+from lep.files import write_csv, write_jsonl
 from lep.models.store import load_model
+from lep.names import parse_families, parse_model_name
 from lep.pretraining.validation import ValidationRecipe
-from lep.report.language_table import write_language_table
+from lep.report.figure_language import plot_language, shown_model
+from lep.report.language_table import Measured, learned, write_language_table
+from scipy.stats import binomtest
 
 
 def write_documents(path: Path, count: int = 8) -> Path:
@@ -129,3 +132,38 @@ def test_the_table_has_a_row_per_model(job: LanguageJob, tmp_path: Path) -> None
     assert head.startswith("| model | bits/char ru | bits/char en | next paragraph ru |")
     assert (first.split(" | ")[0], second.split(" | ")[0]) == ("| a/base", "| a/instruct")
     assert outputs["speed"].read_text(encoding="utf-8").count("a/base") == 2
+
+
+def test_the_figure_has_a_line_per_model(tmp_path: Path) -> None:
+    names = ["a/base", "a/instruct", "a/bpe/init", "a/bpe/donor", "a/bpe/swap", "a/bpe/conversion/self"]
+    names.insert(2, "a/original/instruct/saiga")
+    rows = [
+        (name, measure, code, 0.5, n)
+        for measure, n in (("bits_per_character", 900), ("next_paragraph", 40), ("matrices_megabytes", 1))
+        for name in reversed(names)
+        for code in (("ru", "en") if n > 1 else ("",))
+    ]
+    write_csv(tmp_path / "language.csv", ("model", "measure", "language", "value", "n"), rows)
+    family = {"name": "a", "base_title": "A", "instruct_title": "A it", "stand_in": False, "vocabularies": ["bpe"]}
+    outputs = {kind: tmp_path / f"figure.{kind}" for kind in ("pdf", "png", "csv")}
+    plot_language([family], tmp_path / "language.csv", outputs)
+    with open(outputs["csv"], encoding="utf-8", newline="") as file:
+        drawn = list(csv.DictReader(file))
+    assert len(drawn) == 2 * 2 * len(names)
+    shares = [(float(row["low"]), float(row["high"])) for row in drawn if row["measure"] == "next_paragraph"]
+    assert shares[0] == pytest.approx(tuple(binomtest(20, 40).proportion_ci(method="wilson")), abs=1e-6)
+    assert all(not row["low"] for row in drawn if row["measure"] == "bits_per_character")
+    assert shown_model(parse_model_name("a/bpe/conversion/self")) == "BPE: Conversion, self-calibration"
+    assert shown_model(parse_model_name("a/original/instruct/saiga")) == "instruct, saiga"
+
+
+def test_what_was_learned_is_stated_per_vocabulary_and_language() -> None:
+    values = {"a/base": 3.0, "a/bpe/init": 4.5, "a/bpe/donor": 2.0}
+    rows = [Measured(name, "bits_per_character", "ru", value, 9) for name, value in values.items()]
+    family = {"name": "a", "base_title": "A", "instruct_title": "A it", "stand_in": True, "vocabularies": ["bpe"]}
+    assert learned(rows, parse_families([family])) == [
+        {
+            "family": "A (stand-in)", "vocabulary": "BPE", "language": "ru",
+            "original": "3.00", "initial": "4.50", "adapted": "2.00",
+        }
+    ]  # fmt: skip
