@@ -23,7 +23,7 @@ RESULTS   = results/$(or $(lastword $(shell sed -nE 's/^scale: *([a-z][a-z0-9_]*
 # Snakemake, but configuration files and values of SCALE, CONFIG and ARGS add up.
 SNAKEMAKE = .venv/bin/python -m lep.workflow.command_line $(OVERLAY) --cores $(CORES)$(if $(SEEDS), --config 'seeds=$(SEEDS)')
 
-.PHONY: help paper test plan preflight smoke figures explain report lint format docs envs clean clean-models
+.PHONY: help paper test plan times preflight smoke figures explain report lint format docs envs clean clean-models
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,12 +38,18 @@ paper: .venv/.installed  ## build every table, every figure and the PDF into res
 test: .venv/.installed  ## lint and every test that needs neither GPU nor SLURM
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 $(ARGS)
 
-plan: .venv/.installed  ## what would run now, why, and what it costs; GPUS=8: on so many GPUs
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+# The jobs of a dry run in $$folder, for the recipe that follows.
+LIST_JOBS = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	{ LEP_CONFIG_TO=$$folder/config.json PYTHONPATH=scripts $(SNAKEMAKE) $(ARGS) --dry-run --nolock --quiet all \
-	  --logger jobs --logger-jobs-file $$folder/jobs.jsonl > $$folder/log 2>&1 || { cat $$folder/log >&2; exit 1; }; } && \
-	grep '^scale ' $$folder/log && \
+	  --logger jobs --logger-jobs-file $$folder/jobs.jsonl $(1) > $$folder/log 2>&1 || { cat $$folder/log >&2; exit 1; }; }
+
+plan: .venv/.installed  ## what would run now, why, and what it costs; GPUS=8: on so many GPUs
+	@$(LIST_JOBS) && grep '^scale ' $$folder/log && \
 	.venv/bin/python -m lep.plan --jobs $$folder/jobs.jsonl --config $$folder/config.json --gpus $(GPUS) --cores $(CORES)
+
+times: .venv/.installed  ## what the steps of a finished run took, beside the plan
+	@$(call LIST_JOBS,--forceall) && .venv/bin/python -m lep.times --jobs $$folder/jobs.jsonl --config $$folder/config.json \
+	  --results $(RESULTS) $(if $(OUTPUT),--output $(OUTPUT))
 
 preflight: .venv/.installed  ## check access to models and data, versions, partitions, GPUs and disk, before a run
 	$(SNAKEMAKE) $(ARGS) --quiet host progress rules --nolock -- preflight

@@ -61,10 +61,18 @@ def _table(jobs: list[Job], costs: Callable[[Job], Cost]) -> list[str]:
             _hours(sum(c.seconds * c.gpus for c in found)), _span(max(c.seconds for c in found)),
             f"{asked / 1000:.0f}" if asked else "", f"{device / 1e9:.0f}" if device >= 1e9 else "", ", ".join(reasons),
         ))  # fmt: skip
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    aligned = [[c.ljust(w) if i in (0, 7) else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))]
-               for r in rows]  # fmt: skip
-    return ["  ".join(row).rstrip() for row in aligned]
+    return aligned(rows, left=(0, 7))
+
+
+def aligned(rows: list[tuple[str, ...]], left: tuple[int, ...] = (0,)) -> list[str]:
+    """Lines of a table, its columns as wide as needed; those of `left` begin at the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))
+        ).rstrip()
+        for r in rows
+    ]
 
 
 def _disk(model: CostModel) -> list[str]:

@@ -44,8 +44,8 @@ class SampleJob:
     """Settings of one job: greedy answers of all families to the same prompts."""
 
     families: list[SampledFamily]
-    instructions: Path  # file or folder of conversations that the prompts come from
-    drawn: int  # number of prompts, drawn by `seed`
+    instructions: Path  # file or folder of conversations that prompts are drawn from
+    prompts: int | list[str]  # number of prompts, drawn by `seed`, or the prompts themselves
     output: Path  # JSONL file to write
     max_new_tokens: int  # longest answer
     threads: int  # CPU threads of torch
@@ -57,7 +57,9 @@ class SampleJob:
 
 def sample(job: SampleJob) -> None:
     """Write one line `{"family", "prompt", "answers": [{"model", "label", "text"}]}` per family and prompt."""
-    prompts = [messages[-1]["content"] for messages in choose_prompts(job.instructions, job.drawn, job.seed)]
+    prompts = job.prompts
+    if isinstance(prompts, int):
+        prompts = [messages[-1]["content"] for messages in choose_prompts(job.instructions, prompts, job.seed)]
     prepare_torch(job.threads, job.seed)
     lines = []
     for family in job.families:

@@ -259,7 +259,8 @@ class CostModel:
         wanted, seconds = self.config["report"]["samples"], 0.0
         for family in self.families:
             parameters = self.models[family].parameters(self.rows(family, wanted["vocabulary"]))
-            prompts, tokens = wanted["prompts"], wanted["max_new_tokens"]
+            given, tokens = wanted["prompts"], wanted["max_new_tokens"]
+            prompts = given if isinstance(given, int) else len(given)
             seconds += 3 * self.generation_seconds(parameters, prompts, tokens, batch=prompts)
         return Cost(seconds, min(1, self.gpus), self._weights(parameters))
 

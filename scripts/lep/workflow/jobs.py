@@ -273,7 +273,7 @@ def _sample_answers(run: Run, name: str) -> Settings:
     return _compute(run) | {
         "families": [{"family": family, "models": models} for family, models in sampled_models(run).items()],
         "instructions": folder_of(run.instructions),
-        "drawn": settings["prompts"],
+        "prompts": settings["prompts"],
         "max_new_tokens": settings["max_new_tokens"],
         "output": f"{run.results}/{name}.jsonl",
     }

@@ -14,7 +14,11 @@ def test_samples_of_figure_3(chat_folder: Path, tmp_path: Path) -> None:
     values = {"output": tmp_path / "samples.jsonl", "max_new_tokens": 4, "threads": 1, "seed": 1, "device": "cpu"}
     sample(
         SampleJob(
-            [SampledFamily("a", models)], instructions=chat_folder / "instructions", drawn=2, dtype="float32", **values
+            [SampledFamily("a", models)],
+            instructions=chat_folder / "instructions",
+            prompts=2,
+            dtype="float32",
+            **values,
         )
     )
     lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
@@ -23,3 +27,14 @@ def test_samples_of_figure_3(chat_folder: Path, tmp_path: Path) -> None:
     ]
     assert [(a["model"], a["label"]) for a in lines[0]["answers"]] == [("a/instruct", "original"), ("a/b", "LEP")]
     assert lines[0]["answers"][0]["text"] == lines[0]["answers"][1]["text"]
+
+
+def test_prompts_may_be_given(chat_folder: Path, tmp_path: Path) -> None:
+    family = SampledFamily("a", [SampledModel("a/instruct", chat_folder / "model", "original")])
+    job = SampleJob(
+        [family], chat_folder / "instructions", ["Кто ты?"], tmp_path / "samples.jsonl", max_new_tokens=4, threads=1,
+        seed=1, device="cpu", dtype="float32",
+    )  # fmt: skip
+    sample(job)
+    line = json.loads((tmp_path / "samples.jsonl").read_text(encoding="utf-8"))
+    assert (line["prompt"], len(line["answers"])) == ("Кто ты?", 1)
