@@ -23,7 +23,7 @@ RESULTS   = results/$(or $(lastword $(shell sed -nE 's/^scale: *([a-z][a-z0-9_]*
 # Snakemake, but configuration files and values of SCALE, CONFIG and ARGS add up.
 SNAKEMAKE = .venv/bin/python -m lep.workflow.command_line $(OVERLAY) --cores $(CORES)$(if $(SEEDS), --config 'seeds=$(SEEDS)')
 
-.PHONY: help paper test plan times preflight smoke figures explain report lint format docs envs clean clean-models
+.PHONY: help paper test plan times preflight smoke figures record explain report lint format docs envs clean clean-models
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,11 @@ smoke: .venv/.installed  ## a few true steps on the GPUs of a training job, besi
 
 figures: .venv/.installed  ## tables and figures from scores alone: SOURCE=published or SCORES=path/scores.csv
 	.venv/bin/python -m lep.report.draw $(if $(SOURCE),--source $(SOURCE)) $(if $(SCORES),--scores $(SCORES) $(OVERLAY)) $(ARGS)
+
+record: .venv/.installed  ## keep the small files of a finished run in data/recorded/SCALE/, and fill docs/SCALE.md
+	$(MAKE) times OUTPUT=$(RESULTS)/tables/times.csv
+	.venv/bin/python -m lep.report.record --results $(RESULTS) --output data/recorded/$(notdir $(RESULTS)) \
+	  $(addprefix --page ,$(wildcard docs/$(notdir $(RESULTS)).md))
 
 explain: .venv/.installed  ## where a number comes from: CELL=table3/llama/extended/conversion/daru_copy_ru
 	.venv/bin/python -m lep.explain $(CELL) --results $(RESULTS) $(ARGS)

@@ -14,6 +14,7 @@ from lep.log import logged, logger
 from lep.methods import PAPER_METHODS
 from lep.report.figure_1_2 import plot_figure1, plot_figure2
 from lep.report.figure_3 import plot_figure3
+from lep.report.figure_language import plot_language
 from lep.report.figure_symbols import plot_symbols
 from lep.report.published import published_comparators, published_families, read_published
 from lep.report.run_id import RUN_ID, identify_run, label_files
@@ -35,16 +36,24 @@ def draw_published(published: Path, out: Path) -> None:
 
 
 def draw_scores(
-    scores: Path, settings: dict, published: Path, out: Path, metrics: Path | None = None, samples: Path | None = None
+    scores: Path,
+    settings: dict,
+    published: Path,
+    out: Path,
+    metrics: Path | None = None,
+    samples: Path | None = None,
+    language: Path | None = None,
 ) -> None:
     """Write Tables 1 to 4 and the figures from a `scores.csv` with the columns of the workflow.
 
     `settings` is a configuration; only `families`, `comparators` and `propagation.methods` are used. A missing model is
     a visible gap. An invalid row is an error before any file is written (`lep.report.scores`).
     """
-    given = [path for path in (scores, metrics, samples) if path]
+    given = [path for path in (scores, metrics, samples, language) if path]
     if missing := [str(path) for path in given if not path.is_file()]:
-        raise UserError(f"{', '.join(missing)} does not exist; give an existing file of scores, metrics or samples")
+        raise UserError(
+            f"{', '.join(missing)} does not exist; give an existing file of scores, metrics, samples or measures"
+        )
     comparators = settings.get("comparators", ())
     methods = settings.get("propagation", {}).get("methods", PAPER_METHODS)
     sources = read_sources(settings["families"], published, scores, metrics, comparators, methods=methods)
@@ -54,6 +63,8 @@ def draw_scores(
         plot_figure3(sources.families, samples, _figure(out, "figure3"), run)
     else:
         logger.info("Figure 3 is left out: there is no samples.jsonl next to %s", scores)
+    if language:
+        plot_language(settings["families"], language, _figure(out, "language"), run)
     logger.info("written to %s", out)
 
 
@@ -104,7 +115,10 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--source", choices=["published"], help="the paper's own numbers")
     what.add_argument(
-        "--scores", type=Path, metavar="FILE", help="a scores.csv; metrics.csv and samples.jsonl in its folder are used"
+        "--scores",
+        type=Path,
+        metavar="FILE",
+        help="a scores.csv; metrics.csv, samples.jsonl and language.csv in its folder are used",
     )
     parser.add_argument(
         "--configfile", type=Path, nargs="+", default=[], help="overlays of config.yaml with the families"
@@ -117,7 +131,7 @@ def main() -> None:
             draw_published(options.published, options.out or Path("results/published"))
         else:
             settings = merge_settings([Path("config.yaml"), *options.configfile])
-            beside = (_beside(options.scores, name) for name in ("metrics.csv", "samples.jsonl"))
+            beside = (_beside(options.scores, name) for name in ("metrics.csv", "samples.jsonl", "language.csv"))
             draw_scores(options.scores, settings, options.published, options.out or Path("results/own"), *beside)
 
 
