@@ -17,7 +17,7 @@ from lep.files import write_json, written_by_rename
 from lep.report.claims import read_claims
 from lep.report.facts import HASH_DIGITS, artefact_hashes, collect_facts, read_pins
 from lep.report.language_table import learned, read_language
-from lep.report.methods_compared import read_compared, shown, summarise
+from lep.report.methods_compared import mark_note, read_compared, shown, summarise
 from lep.report.scores import Paths, as_paths
 from lep.report.tables import Sources
 
@@ -64,6 +64,7 @@ def build_report(
         "errors": read_errors(errors) if errors else [],
         "methods": shown(compared, sources.families),
         "methods_summary": summarise(compared),
+        "methods_note": mark_note(compared),
         "sweep": [row for path in as_paths(sweep) for row in read_errors(path)],
         "language": [row for path in as_paths(language) for row in learned(read_language(path), sources.families)],
         "figures": [Path(path).name for path in as_paths(figures)],

@@ -14,11 +14,12 @@ from lep.report.claims import load_needed
 from lep.report.engines import engine_note, letters_of
 from lep.report.markup import number, signed
 from lep.report.scores import Paths, Scores, as_paths, read_scores
+from lep.report.table import NOT_ABOVE, NOT_ABOVE_NOTE
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 HEADER = (
     "family", "vocabulary", "method", "name", "value", "low", "high", "difference", "difference_low", "difference_high",
-    "verdict", "n", "engine", "run",
+    "verdict", "above_chance", "n", "engine", "run",
 )  # fmt: skip
 
 
@@ -34,6 +35,7 @@ class Compared:
     low: float
     high: float
     difference: tuple[float, float, float] | None  # value and 95 % interval; None = Conversion itself, or not run
+    above_chance: bool  # whether the whole interval of the score lies above the score without knowledge
     n: int
     engine: str = ""  # what computed the score; "" = not recorded
 
@@ -82,7 +84,8 @@ def read_compared(path: Path) -> list[Compared]:
             difference = tuple(map(float, texts)) if all(texts) else None
             names = [row[key] for key in HEADER[:4]]
             values = [float(row[key]) for key in HEADER[4:7]]
-            found.append(Compared(*names, *values, difference, int(row["n"]), row["engine"]))
+            above = row["above_chance"] == "yes"
+            found.append(Compared(*names, *values, difference, above, int(row["n"]), row["engine"]))
     return found
 
 
@@ -107,6 +110,7 @@ def shown(rows: Sequence[Compared], families: Sequence[Family]) -> list[dict[str
             "vocabulary": VOCABULARIES[row.vocabulary].title,
             "method": title_of(row.method) + (f" ({letters[row.engine]})" if len(letters) > 1 else ""),
             "value": number(row.value),
+            "mark": "" if row.above_chance else NOT_ABOVE,
             "half": number((row.high - row.low) / 2),
             "difference": signed(row.difference[0]) if row.difference else "–",
             "interval": f"{signed(row.difference[1])} to {signed(row.difference[2])}" if row.difference else "–",
@@ -115,6 +119,11 @@ def shown(rows: Sequence[Compared], families: Sequence[Family]) -> list[dict[str
         for row in rows
         if row.name == MICRO and row.family in titles
     ]
+
+
+def mark_note(rows: Sequence[Compared]) -> str:
+    """What the mark of a score says; empty if no Micro-Avg has it."""
+    return NOT_ABOVE_NOTE if any(row.name == MICRO and not row.above_chance for row in rows) else ""
 
 
 def title_of(method: str) -> str:
@@ -146,7 +155,7 @@ def _compare(
             difference = None
             if reference is not None and method != CALIBRATED_METHOD:
                 difference = paired_difference(reference, values[model], name, draws=draws, seed=seed)
-            entries = score.value, score.low, score.high, difference, score.n, score.engine
+            entries = score.value, score.low, score.high, difference, score.above_chance, score.n, score.engine
             yield Compared(family, vocabulary, method, name, *entries)
 
 
@@ -157,7 +166,8 @@ def _engines(rows: Sequence[Compared]) -> list[str]:
 def _line(row: Compared) -> list[str]:
     numbers = [row.value, row.low, row.high, *(row.difference or ())]
     texts = [f"{value:.6f}" for value in numbers] + [""] * (6 - len(numbers))
-    return [row.family, row.vocabulary, row.method, row.name, *texts, row.verdict, str(row.n), row.engine]
+    above = "yes" if row.above_chance else "no"
+    return [row.family, row.vocabulary, row.method, row.name, *texts, row.verdict, above, str(row.n), row.engine]
 
 
 def _markdown(families: Sequence[Family], rows: Sequence[Compared], run: str) -> str:
@@ -165,9 +175,10 @@ def _markdown(families: Sequence[Family], rows: Sequence[Compared], run: str) ->
     lines = ["**Table S1.** Methods of propagation, and their paired differences to Conversion", ""]
     lines += ["| " + " | ".join(titles) + " |", "|---|---|---|---:|---:|---:|---|"]
     for row in shown(rows, families):
-        cells = [row["family"], row["vocabulary"], row["method"], f"{row['value']} ±{row['half']}"]
+        cells = [row["family"], row["vocabulary"], row["method"], f"{row['value']}{row['mark']} ±{row['half']}"]
         lines.append("| " + " | ".join([*cells, row["difference"], row["interval"], row["verdict"]]) + " |")
     notes = ["Both models of a difference are scored on the same resampled items. Undecided: the interval holds 0."]
+    notes += [note] if (note := mark_note(rows)) else []
     notes += [
         f"{row['title']}: better in {row['better']}, worse in {row['worse']}, undecided in {row['undecided']} of "
         f"{row['vocabularies']} vocabularies."

@@ -35,6 +35,11 @@ class Score:
     line: int  # in scores.csv
     engine: str = ""  # backend and versions; "" = not recorded
 
+    @property
+    def above_chance(self) -> bool:
+        """Whether the whole interval lies above the score without knowledge."""
+        return self.low > self.chance
+
 
 @dataclass(frozen=True)
 class Scores:

@@ -7,7 +7,7 @@ from lep.names import MICRO, TASKS, Family
 from lep.report.claim_list import KINDS
 from lep.report.claims import UNDECIDED
 from lep.report.markup import number, signed
-from lep.report.scores import Score, Scores
+from lep.report.scores import Scores
 
 
 def tell(families: Sequence[Family], scores: Scores, claims: Sequence[dict[str, str]]) -> dict:
@@ -24,8 +24,8 @@ def tell(families: Sequence[Family], scores: Scores, claims: Sequence[dict[str, 
     compared = [claim for claim in claims if claim["low"]]
     halves = [(float(claim["high"]) - float(claim["low"])) / 2 for claim in compared]
     return {
-        "tasks": str(len(cells)), "tasks_above": str(sum(map(_above, cells))),
-        "models": str(len(averages)), "models_above": str(sum(map(_above, averages))),
+        "tasks": str(len(cells)), "tasks_above": str(sum(score.above_chance for score in cells)),
+        "models": str(len(averages)), "models_above": str(sum(score.above_chance for score in averages)),
         "originals": [{"title": one.shown("instruct"), "above": _tasks_above(one, scores)} for one in families],
         "kinds": [_kind(name, compared) for name in KINDS if _of_kind(name, compared)],
         "undecided": str(sum(claim["verdict"] == UNDECIDED for claim in compared)), "claims": str(len(compared)),
@@ -34,11 +34,7 @@ def tell(families: Sequence[Family], scores: Scores, claims: Sequence[dict[str, 
 
 
 def _tasks_above(family: Family, scores: Scores) -> str:
-    return str(sum(_above(scores.need(family.instruct, task)) for task in TASKS))
-
-
-def _above(score: Score) -> bool:
-    return score.low > score.chance
+    return str(sum(scores.need(family.instruct, task).above_chance for task in TASKS))
 
 
 def _of_kind(name: str, claims: Sequence[dict[str, str]]) -> list[dict[str, str]]:

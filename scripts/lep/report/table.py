@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 SYMBOLS, LAST = "symbols_per_token", "last_micro_avg"
 NOT_ABOVE = "°"  # mark of a score that is not above chance
+NOT_ABOVE_NOTE = f"{NOT_ABOVE}: not above chance: the interval reaches the score of guessing, or is below it."
 
 
 @dataclass(frozen=True)
@@ -14,12 +15,7 @@ class Cell:
     low: float | None = None
     high: float | None = None
     engine: str = ""  # what computed the score; "" = not recorded
-    chance: float | None = None  # score without knowledge
-
-    @property
-    def above_chance(self) -> bool | None:
-        """Whether the whole interval lies above the score without knowledge; None if one of them is not known."""
-        return None if self.low is None or self.chance is None else self.low > self.chance
+    above_chance: bool | None = None  # whether the whole interval lies above the score without knowledge
 
     @property
     def half(self) -> float | None:

@@ -25,7 +25,7 @@ from lep.report import markup, table_csv
 from lep.report.engines import mark_engines
 from lep.report.published import Published, find_published, read_published
 from lep.report.scores import Metrics, Score, Scores, read_metrics, read_scores
-from lep.report.table import LAST, NOT_ABOVE, SYMBOLS, Cell, Row, Table
+from lep.report.table import LAST, NOT_ABOVE_NOTE, SYMBOLS, Cell, Row, Table
 
 ARROW_FROM = 0.005  # smallest change with an arrow in the paper's Table 1
 PAPERS_BEST = ("extended", "saiga_copy")  # vocabulary and calibration of the paper's best models in Table 1
@@ -97,7 +97,7 @@ def build_table(number: int, sources: Sources) -> Table:
         if any(table.delta(row, column) is not None for row in table.rows for column in table.columns):
             notes.append("+ and − at the paper's values: this run less the paper.")
         if any(cell.above_chance is False for row in table.rows for cell in row.cells.values()):
-            notes.append(f"{NOT_ABOVE}: not above chance: the interval reaches the score of guessing, or is below it.")
+            notes.append(NOT_ABOVE_NOTE)
         if missing := [row.model for row in table.rows if row.model and not set(COLUMNS) & row.cells.keys()]:
             notes.append(f"Not evaluated: {', '.join(missing)}.")
         if any(row.cells and not set(COLUMNS) <= row.cells.keys() for row in table.rows if row.model not in missing):
@@ -136,7 +136,7 @@ def _cells(sources: Sources, model: str) -> dict[str, Cell]:
 
 
 def _cell(score: Score) -> Cell:
-    return Cell(score.value, score.low, score.high, score.engine, score.chance)
+    return Cell(score.value, score.low, score.high, score.engine, score.above_chance)
 
 
 def _table1(sources: Sources) -> Table:

@@ -29,8 +29,8 @@ from fixtures.report import (
 from lep.config import UserError
 from lep.files import sha256_file
 from lep.manifest import publish, staging
-from lep.methods import PAPER_METHODS
-from lep.names import COLUMNS, MICRO
+from lep.methods import COMPARED, PAPER_METHODS
+from lep.names import COLUMNS, MICRO, VOCABULARIES
 from lep.report import document
 from lep.report.checks import CHECKS, junit
 from lep.report.claim_list import KINDS
@@ -44,6 +44,7 @@ from lep.report.figure_methods import plot_methods
 from lep.report.figure_symbols import plot_symbols
 from lep.report.markup import number, signed
 from lep.report.methods_compared import compare_methods
+from lep.report.table import NOT_ABOVE_NOTE
 from lep.report.tables import build_table, read_sources, write_table
 
 SOURCE = ROOT / "paper"
@@ -215,6 +216,18 @@ def test_every_row_of_every_table_is_in_the_text(text: str, files: Files, tmp_pa
             parts.append(r"(?:\d\.\d\d)?" if n == 2 else "")
             parts += [re.escape(number(float(row[f"paper_{column}"]))) + "[↑↓]?" for column in COLUMNS]
             assert re.search("".join(parts), text), row
+
+
+def test_scores_of_table_s1_are_marked_in_the_text(report: Report, files: Files, text: str) -> None:
+    """Vocabulary, method, value with its mark, half width: one row for each model."""
+    compared = [row for row in read_rows(report["methods_compared"]) if row["name"] == MICRO]
+    assert {row["above_chance"] for row in compared} == {"yes", "no"}
+    for row in compared:
+        half = (float(row["high"]) - float(row["low"])) / 2
+        mark = "°" if row["above_chance"] == "no" else ""
+        value = f"{number(float(row['value']))}{mark}±{number(half)}"
+        assert VOCABULARIES[row["vocabulary"]].title + COMPARED[row["method"]].title + value in text, row
+    assert plain("to Conversion. " + NOT_ABOVE_NOTE) in text
 
 
 def test_facts_are_complete(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures.report import FAMILIES, Files, files_of_methods, make_files, outputs, read_rows, write_rows
+from fixtures.report import FAMILIES, Files, change_rows, files_of_methods, make_files, outputs, read_rows, write_rows
 from lep.config import UserError
 from lep.evaluation.paired import paired_difference
 from lep.evaluation.samples import load_samples
 from lep.methods import PAPER_METHODS
-from lep.names import COLUMNS, MICRO
+from lep.names import COLUMNS, MICRO, parse_families
 from lep.report.figure_methods import plot_methods
-from lep.report.methods_compared import HEADER, compare_methods, read_compared, summarise
+from lep.report.methods_compared import HEADER, compare_methods, mark_note, read_compared, shown, summarise
+from lep.report.table import NOT_ABOVE_NOTE
 
 COPY = ("cp_sent_ru", "cp_para_ru", "cp_sent_en", "cp_para_en")
 
@@ -72,6 +73,30 @@ def test_differences_are_paired_and_against_conversion(files: Files, tmp_path: P
         assert found["llama", "bpe", "conversion", name]["difference"] == ""
         assert found["llama", "bpe", "conversion", name]["verdict"] == ""
     assert {row["run"] for row in found.values()} == {"ci-1"}
+
+
+def test_scores_that_are_not_above_chance_are_marked_in_every_format(files: Files, tmp_path: Path) -> None:
+    """An interval that begins at chance is marked, one that begins above it is not; a note explains the mark."""
+    lows = {"llama/bpe/swap": "0.2", "llama/bpe/overlap": "0.2001"}
+
+    def change(row: dict) -> dict:
+        low = lows.get(row["model"], "0.21")
+        return row | {"value": "0.3", "low": low, "high": "0.4", "chance": "0.2"}
+
+    changed = replace(files, scores=change_rows(files.scores, tmp_path / "scores.csv", change))
+    found = compare(changed, tmp_path)
+    assert {key for key, row in found.items() if row["above_chance"] == "no"} == {
+        ("llama", "bpe", "swap", name) for name in COLUMNS
+    }
+    lines = (tmp_path / "methods.md").read_text(encoding="utf-8").splitlines()
+    assert [line.split(" | ")[1:4] for line in lines if "°" in line and "|" in line] == [["BPE", "Swap", ".300° ±.100"]]
+    assert sum(NOT_ABOVE_NOTE in line for line in lines) == 1
+    compared = read_compared(tmp_path / "methods.csv")
+    assert [(row["vocabulary"], row["method"]) for row in shown(compared, parse_families(FAMILIES)) if row["mark"]] == [
+        ("BPE", "Swap")
+    ]
+    assert mark_note(compared) == NOT_ABOVE_NOTE
+    assert not mark_note([row for row in compared if row.method != "swap"])
 
 
 def test_a_planted_gain_is_found(files: Files, tmp_path: Path) -> None:
