@@ -48,7 +48,7 @@ plan: .venv/.installed  ## what would run now, why, and what it costs; GPUS=8: o
 	.venv/bin/python -m lep.plan --jobs $$folder/jobs.jsonl --config $$folder/config.json --gpus $(GPUS) --cores $(CORES)
 
 times: .venv/.installed  ## what the steps of a finished run took, beside the plan
-	@$(call LIST_JOBS,--forceall) && .venv/bin/python -m lep.times --jobs $$folder/jobs.jsonl --config $$folder/config.json \
+	@$(call LIST_JOBS,--forceall) && .venv/bin/python -m lep.planning.times --jobs $$folder/jobs.jsonl --config $$folder/config.json \
 	  --results $(RESULTS) $(if $(OUTPUT),--output $(OUTPUT))
 
 preflight: .venv/.installed  ## check access to models and data, versions, partitions, GPUs and disk, before a run

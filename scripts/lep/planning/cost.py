@@ -257,11 +257,10 @@ class CostModel:
 
     def _samples(self) -> Cost:
         wanted, seconds = self.config["report"]["samples"], 0.0
+        prompts = wanted["prompts"] if isinstance(wanted["prompts"], int) else len(wanted["prompts"])
         for family in self.families:
             parameters = self.models[family].parameters(self.rows(family, wanted["vocabulary"]))
-            given, tokens = wanted["prompts"], wanted["max_new_tokens"]
-            prompts = given if isinstance(given, int) else len(given)
-            seconds += 3 * self.generation_seconds(parameters, prompts, tokens, batch=prompts)
+            seconds += 3 * self.generation_seconds(parameters, prompts, wanted["max_new_tokens"], batch=prompts)
         return Cost(seconds, min(1, self.gpus), self._weights(parameters))
 
     def _weights(self, parameters: int) -> float:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from lep.config import UserError
 from lep.planning.schedule import Job
-from lep.times import compare, read_benchmarks, rows
+from lep.planning.times import compare, read_benchmarks, rows
 
 HEADER = "s\th:m:s\tmax_rss\tcpu_time\n"
 

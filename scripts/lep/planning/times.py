@@ -1,6 +1,6 @@
 """What a finished run took, beside what `make plan` says of the same jobs.
 
-    python -m lep.times --jobs jobs.jsonl --config config.json --results results/mini [--output times.csv]
+    python -m lep.planning.times --jobs jobs.jsonl --config config.json --results results/mini [--output times.csv]
 
 The times are Snakemake's benchmarks of the jobs, in seconds of the clock and of the processor. A job that was killed
 and went on counts from its last start. Processor seconds hardly depend on what else the machine did.
