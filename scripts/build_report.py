@@ -11,8 +11,7 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         files = {name: snakemake.input[name] for name in ("published", "scores", "metrics")}
         rows = {name: snakemake.params[name] for name in ("families", "comparators", "methods")}
-        names = ["tables", "figures", "claims", "checks", "requirements", "errors"]
-        names += ["methods_compared", "sweep", "language"]
+        names = "tables figures claims checks requirements errors methods_compared sweep language".split()
         build_report(
             sources=read_sources(**rows, **files, run=read_run(snakemake.input.run)),
             settings=snakemake.params.settings,
