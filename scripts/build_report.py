@@ -11,12 +11,12 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         files = {name: snakemake.input[name] for name in ("published", "scores", "metrics")}
         rows = {name: snakemake.params[name] for name in ("families", "comparators", "methods")}
-        names = "tables figures claims checks requirements errors methods_compared sweep language".split()
+        others = {name: paths for name, paths in snakemake.input.items() if name not in {*files, "source", "run"}}
         build_report(
             sources=read_sources(**rows, **files, run=read_run(snakemake.input.run)),
             settings=snakemake.params.settings,
             source=Path(snakemake.input.source[0]).parent,
             manifests=read_manifests(snakemake.input.run),
-            **{name: snakemake.input[name] for name in names},
+            **others,
             target=snakemake.output[0],
         )
