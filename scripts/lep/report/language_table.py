@@ -11,11 +11,12 @@ from lep.manifest import RUN, read_manifest
 from lep.names import VOCABULARIES, Family
 
 RUN_ID = "run"  # column
+LENGTH = "characters_per_token"
 _TITLES = {
     "bits_per_character": "bits/char",
     "next_paragraph": "next paragraph",
     "copied_tokens": "copied tokens",
-    "characters_per_token": "chars/token",
+    LENGTH: "chars/token",
     "matrices_megabytes": "matrices, MB",
 }
 
@@ -62,15 +63,16 @@ def learned(rows: Sequence[Measured], families: Sequence[Family]) -> list[dict[s
 def write_language_table(folders: Sequence[Path], outputs: Mapping[str, Path], run: str = "") -> None:
     """Join the measures of all jobs as `csv` (one row each) and `md` (one row per model).
 
-    With the key `speed` in `outputs`, the measured characters per second go to that CSV; they differ from run to run.
+    With the key `speed` in `outputs`, the characters per second in the first language, by the number of prompts at once,
+    go to that CSV; they differ from run to run.
     """
-    rows, speeds = [], []
+    rows: list[dict[str, str]] = []
+    speeds: dict[str, dict[str, float]] = {}
     for folder in folders:
         read_manifest(folder)  # raises UserError if the job is not finished
         with open(Path(folder) / "measures.csv", encoding="utf-8", newline="") as file:
             rows += list(csv.DictReader(file))
-        measured = json.loads((Path(folder) / RUN).read_text(encoding="utf-8"))["characters_per_second"]
-        speeds += [(model, batch, value) for model, found in measured.items() for batch, value in found.items()]
+        speeds |= json.loads((Path(folder) / RUN).read_text(encoding="utf-8"))["characters_per_second"]
     write_csv(outputs["csv"], (*rows[0], RUN_ID), ([*row.values(), run] for row in rows))
     columns = dict.fromkeys((row["measure"], row["language"]) for row in rows)
     columns = sorted(columns, key=lambda column: list(_TITLES).index(column[0]))  # languages keep their order
@@ -88,5 +90,9 @@ def write_language_table(folders: Sequence[Path], outputs: Mapping[str, Path], r
     lines += ["", f"{note} Run `{run}`." if run else note]
     write_text(outputs["md"], "\n".join(lines) + "\n")
     if "speed" in outputs:
-        header = ("model", "prompts_at_once", "characters_per_second", RUN_ID)
-        write_csv(outputs["speed"], header, ([*speed, run] for speed in speeds))
+        batches = list(dict.fromkeys(batch for found in speeds.values() for batch in found))
+        first = rows[0]["language"]
+        lengths = {row["model"]: row["value"] for row in rows if (row["measure"], row["language"]) == (LENGTH, first)}
+        header = ("model", f"{LENGTH}_{first}", *(f"characters_per_second_{batch}" for batch in batches), RUN_ID)
+        lines = [(model, lengths[model], *map(found.get, batches), run) for model, found in speeds.items() if found]
+        write_csv(outputs["speed"], header, lines)

@@ -2,11 +2,12 @@
 
     python -m lep.report.record --results results/laptop --output data/recorded/laptop --page docs/laptop.md
 
-A table stands in the page between `<!-- tables/NAME.md -->` and `<!-- end -->`; a picture is shown as
+A table stands in the page between `<!-- tables/NAME.md -->`, or NAME.csv, and `<!-- end -->`; a picture is shown as
 `![...](FOLDER/NAME.png)` and is copied from the figures of the run.
 """
 
 import argparse
+import csv
 import json
 import os
 import platform
@@ -18,13 +19,14 @@ from lep.config import UserError
 from lep.files import write_json, write_text
 from lep.log import logged, logger
 from lep.manifest import RUN
+from lep.report.language_table import RUN_ID
 
 # What tables and figures can be made from again, and what says where the run came from.
 FILES = ("config.yaml", "run_id.json", "scores.csv", "metrics.csv", "samples.jsonl", "claims.csv")
 TABLES = "tables"
-OPTIONAL = ("language.csv", "speed.csv", "methods.csv", "times.csv")  # of `tables`
+LANGUAGE = "language.csv"  # of `tables`, kept beside `scores.csv`, where `make figures` looks for it
 MACHINE = "machine.json"
-_TABLE = re.compile(r"<!-- (tables/\w+\.md) -->\n.*?<!-- end -->", re.DOTALL)
+_TABLE = re.compile(r"<!-- (tables/\w+\.(?:md|csv)) -->\n.*?<!-- end -->", re.DOTALL)
 _PICTURE = re.compile(r"!\[[^\]]*\]\(([\w./-]+\.png)\)")
 
 
@@ -45,9 +47,8 @@ def record(results: Path, output: Path, page: Path | None = None) -> None:
     (output / TABLES).mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copyfile(results / name, output / name)
-    for name in OPTIONAL:
-        if (results / TABLES / name).is_file():
-            shutil.copyfile(results / TABLES / name, output / name)
+    if (results / TABLES / LANGUAGE).is_file():
+        shutil.copyfile(results / TABLES / LANGUAGE, output / LANGUAGE)
     for name in shown:
         shutil.copyfile(results / name, output / name)
     write_json(output / MACHINE, describe(results))
@@ -61,12 +62,18 @@ def record(results: Path, output: Path, page: Path | None = None) -> None:
 
 def filled(page: str, recorded: Path) -> str:
     """The text of a page with its tables from the folder of a recorded run."""
-    return _TABLE.sub(
-        lambda found: (
-            f"<!-- {found[1]} -->\n\n{(recorded / found[1]).read_text(encoding='utf-8').strip()}\n\n<!-- end -->"
-        ),
-        page,
-    )
+    return _TABLE.sub(lambda found: f"<!-- {found[1]} -->\n\n{_shown(recorded / found[1])}\n\n<!-- end -->", page)
+
+
+def _shown(table: Path) -> str:
+    """A table as Markdown; of a CSV file without the run's id."""
+    text = table.read_text(encoding="utf-8").strip()
+    if table.suffix == ".md":
+        return text
+    rows = list(csv.reader(text.splitlines()))
+    width = len(rows[0]) - (rows[0][-1] == RUN_ID)
+    lines = [f"| {' | '.join(row[:width])} |" for row in rows]
+    return "\n".join([lines[0], "|---|" + "---:|" * (width - 1), *lines[1:]])
 
 
 def describe(results: Path) -> dict:

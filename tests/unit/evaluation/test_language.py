@@ -131,7 +131,11 @@ def test_the_table_has_a_row_per_model(job: LanguageJob, tmp_path: Path) -> None
     head, _, first, second, *_ = outputs["md"].read_text(encoding="utf-8").splitlines()
     assert head.startswith("| model | bits/char ru | bits/char en | next paragraph ru |")
     assert (first.split(" | ")[0], second.split(" | ")[0]) == ("| a/base", "| a/instruct")
-    assert outputs["speed"].read_text(encoding="utf-8").count("a/base") == 2
+    with open(outputs["speed"], encoding="utf-8", newline="") as file:
+        speeds = list(csv.DictReader(file))
+    assert [row["model"] for row in speeds] == ["a/base", "a/instruct"]
+    assert all(float(speeds[0][key]) > 0 for key in ("characters_per_second_1", "characters_per_second_16"))
+    assert float(speeds[0]["characters_per_token_ru"]) == pytest.approx(table(job)["characters_per_token", "ru"])
 
 
 def test_the_figure_has_a_line_per_model(tmp_path: Path) -> None:
