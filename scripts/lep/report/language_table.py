@@ -63,7 +63,7 @@ def learned(rows: Sequence[Measured], families: Sequence[Family]) -> list[dict[s
 def write_language_table(folders: Sequence[Path], outputs: Mapping[str, Path], run: str = "") -> None:
     """Join the measures of all jobs as `csv` (one row each) and `md` (one row per model).
 
-    With the key `speed` in `outputs`, the characters per second in the first language, by the number of prompts at once,
+    With the key `speed` in `outputs`, the characters per second in the first language, by the number of prompts,
     go to that CSV; they differ from run to run.
     """
     rows: list[dict[str, str]] = []
