@@ -4,6 +4,7 @@
     python benchmarks/lep.py --part loop     against the straightforward algorithm: 32k -> 48k tokens, d = 1024
     python benchmarks/lep.py --part scale    the shape of Llama-3-8B: 128,256 -> 174,817 rows, d = 4096, bfloat16
     python benchmarks/lep.py --part methods  all methods against Conversion alone, in the shape of `loop`
+    python benchmarks/lep.py --part methods-8b --device cuda         the same in the shape of `scale`, on a GPU
     python benchmarks/lep.py --small         a test of the script, with a hundredth of the work
 
 Models have random weights in sharded folders; tokenizers have random merges.
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,8 @@ PARTS = {
     "loop": (Shape(32000, 48000, 12000, 1024, torch.float32), Shape(3200, 4800, 1200, 256, torch.float32)),
     "scale": (Shape(128256, 174817, 128256, 4096, torch.bfloat16), Shape(12826, 17482, 12826, 1024, torch.bfloat16)),
 }
-PARTS["methods"] = PARTS["loop"]
+PARTS |= {"methods": PARTS["loop"], "methods-8b": (PARTS["scale"][0], PARTS["loop"][1])}
+DEFAULT = ("loop", "scale", "methods")
 
 
 def random_vocabulary(size: int, seed: int, merges: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -106,16 +108,19 @@ def save_model(matrices: dict[str, torch.Tensor], folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(settings))
 
 
-def make_models(shape: Shape, folder: Path) -> None:
-    """Write the folders base, instruct and donor; the instruct's rows are the base's, slightly rotated, plus noise."""
+def make_models(shape: Shape, folder: Path, device: str = "cpu") -> None:
+    """Write the folders base, instruct and donor; the instruct's rows are the base's, slightly rotated, plus noise.
+
+    `device` draws the numbers: a GPU is done in seconds where one core takes a minute.
+    """
     old = random_vocabulary(shape.old - SPECIALS, 1, [])
     new = random_vocabulary(shape.new - SPECIALS, 2, old[: shape.kept - 256])
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
 
     def normal(*size: int) -> torch.Tensor:
-        return torch.empty(size).normal_(generator=generator)
+        return torch.empty(size, device=device).normal_(generator=generator)
 
-    turn = torch.eye(shape.width) + 0.1 * normal(shape.width, shape.width) / shape.width**0.5
+    turn = torch.eye(shape.width, device=device) + 0.1 * normal(shape.width, shape.width) / shape.width**0.5
     base = {name: normal(shape.old, shape.width) for name in (INPUT, HEAD)}
     for role, merges in zip(ROLES, (old, old, new), strict=True):
         (folder / role).mkdir(parents=True)
@@ -125,7 +130,7 @@ def make_models(shape: Shape, folder: Path) -> None:
             matrices = {name: matrix @ turn + 0.3 * normal(*matrix.shape) for name, matrix in base.items()}
         elif role == "donor":
             matrices = {name: normal(shape.new, shape.width) for name in (INPUT, HEAD)}
-        save_model({name: matrix.to(shape.dtype) for name, matrix in matrices.items()}, folder / role)
+        save_model({name: matrix.to("cpu", shape.dtype) for name, matrix in matrices.items()}, folder / role)
 
 
 def read_rows(folder: Path, name: str) -> torch.Tensor:
@@ -169,29 +174,42 @@ def straightforward(folder: Path) -> None:
     save_file(results, target / "model.safetensors")
 
 
-def fits(folder: Path) -> dict[str, float]:
-    """Seconds of the sums that all maps share, of Conversion's map, and of the further ones, for the input matrix."""
+def fits(folder: Path, device: str) -> dict[str, float]:
+    """Seconds of the sums that all maps share, of each map, and of the new rows of one map, for the input matrix.
+
+    On a CPU they are those of the processor, which other work on the machine changes less.
+    """
     from lep.propagation.averaging import build_operator
     from lep.propagation.fit import MAPS, MapSettings, fit_map
     from lep.propagation.inputs import align
     from lep.propagation.moments import Pairs, read_problem
+    from lep.propagation.rows import project
 
     base, instruct, donor = (folder / role for role in ROLES)
     weights = build_operator(base, donor, published=False).matrix
     weights = weights[weights.getnnz(axis=1) > 0]
-    pairs = Pairs(read_rows(base, INPUT), read_rows(instruct, INPUT), align(base, instruct))
-    start = time.perf_counter()
-    problem = read_problem(weights, pairs, 0, "benchmark")
-    found = {"sums": time.perf_counter() - start}
+    pairs = Pairs(read_rows(base, INPUT), read_rows(instruct, INPUT), align(base, instruct), device)
+    found = {}
+
+    def timed(name: str, work: Callable):
+        clock = time.process_time if device == "cpu" else time.perf_counter
+        start = clock()
+        result = work()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        found[name] = clock() - start
+        return result
+
+    problem = timed("sums", lambda: read_problem(weights, pairs, 0, "benchmark"))
     for name in MAPS:
         if name != "own":
-            start = time.perf_counter()
-            fit_map(name, problem, MapSettings())
-            found[name] = time.perf_counter() - start
+            fit = timed(name, lambda name=name: fit_map(name, problem, MapSettings()))
+    rows = read_rows(donor, INPUT)
+    timed("rows", lambda: project(rows, fit.projection, torch.empty_like(rows), device))
     return found
 
 
-def worker(task: str, folder: Path, threads: int) -> None:
+def worker(task: str, folder: Path, threads: int, device: str) -> None:
     """Run one measured task in this process; prints a JSON object."""
     torch.set_num_threads(threads)
     from lep.propagation.propagate import propagate
@@ -202,11 +220,12 @@ def worker(task: str, folder: Path, threads: int) -> None:
     if task == "straightforward":
         straightforward(folder)
     elif task == "fits":
-        parts = fits(folder)
+        parts = fits(folder, device)
     else:
         roles = [folder / role for role in ROLES]
         methods = METHODS if task == "methods" else ["conversion"]
-        propagate(*roles, None, {method: folder / "out" / method for method in methods}, seed=0, threads=threads)
+        targets = {method: folder / "out" / task / method for method in methods}
+        propagate(*roles, None, targets, seed=0, threads=threads, device=device)
     seconds = time.perf_counter() - start
     counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
@@ -224,7 +243,7 @@ def worker(task: str, folder: Path, threads: int) -> None:
     )
 
 
-def measure(task: str, folder: Path, threads: int) -> dict[str, float]:
+def measure(task: str, folder: Path, threads: int, device: str = "cpu") -> dict[str, float]:
     """Seconds, peak memory and bytes of a task, after removing its input files from the page cache."""
     os.sync()
     for path in folder.rglob("*.safetensors"):
@@ -232,6 +251,7 @@ def measure(task: str, folder: Path, threads: int) -> dict[str, float]:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     # -P keeps this folder out of the path: otherwise `import lep` would import this file.
     command = [sys.executable, "-P", __file__, "--worker", task, "--work", str(folder), "--threads", str(threads)]
+    command += ["--device", device]
     start = time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1]) | {"process_seconds": time.perf_counter() - start}
@@ -254,10 +274,10 @@ def _seconds(a: torch.Tensor, b: torch.Tensor) -> float:
     return time.perf_counter() - start
 
 
-def loop_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, str]]:
+def loop_part(shape: Shape, folder: Path, threads: int, device: str) -> Iterator[tuple[str, str]]:
     """Table rows: comparison with the straightforward algorithm."""
     make_models(shape, folder)
-    ours = measure("propagate", folder, threads)
+    ours = measure("propagate", folder, threads, device)
     theirs = measure("straightforward", folder, threads)
     results = load_file(folder / "straightforward" / "model.safetensors")
     yield "straightforward algorithm, both matrices, with writing", f"{theirs['seconds']:.1f} s"
@@ -265,33 +285,38 @@ def loop_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, s
     yield "**ratio** (wanted: at least 10)", f"**{theirs['seconds'] / ours['seconds']:.1f}**"
     for name in (INPUT, HEAD):
         rows = shape.new - SPECIALS  # rows of special tokens are copied from the instruct model, so not compared
-        mine, reference = read_rows(folder / "out" / "conversion", name)[:rows].double(), results[name][:rows].double()
+        mine, reference = (
+            read_rows(folder / "out" / "propagate" / "conversion", name)[:rows].double(),
+            results[name][:rows].double(),
+        )
         error = float((mine - reference).norm() / reference.norm())
         yield f"relative difference of {name} (wanted: at most 1e-6)", f"{error:.1e}"
 
 
-def methods_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, str]]:
-    """Table rows: all methods that share the averaged rows, in one job, against Conversion alone."""
-    make_models(shape, folder)
-    alone, every = (measure(task, folder, threads)["seconds"] for task in ("propagate", "methods"))
-    each = measure("fits", folder, threads)
-    maps = [name for name in each if name not in ("sums", "seconds", *COUNTERS)]
+def methods_part(shape: Shape, folder: Path, threads: int, device: str) -> Iterator[tuple[str, str]]:
+    """Table rows: all maps from the sums of one matrix, and all methods in one job, against Conversion alone."""
+    make_models(shape, folder, device)
+    each = measure("fits", folder, threads, device)
+    maps = [name for name in each if name not in ("sums", "rows", "seconds", *COUNTERS)]
     one = each["sums"] + each["least_squares"]
     together = each["sums"] + sum(each[name] for name in maps)
-    yield "sums of one matrix, which all maps share", f"{each['sums']:.1f} s"
+    yield "sums of one matrix, which all maps share", f"{each['sums']:.2f} s"
     for name in maps:
         yield f"the map {name} from the sums", f"{each[name]:.2f} s"
     yield "**ratio: all maps / Conversion's map, with the sums** (wanted: at most 1.3)", f"**{together / one:.2f}**"
+    yield "new rows of one matrix by one map", f"{each['rows']:.2f} s"
+    alone = measure("propagate", folder, threads, device)["seconds"]
     yield "lep.propagate with Conversion alone", f"{alone:.1f} s"
+    every = measure("methods", folder, threads, device)["seconds"]
     yield f"lep.propagate with {len(METHODS)} methods, a model of {shape.new:,} rows written for each", f"{every:.1f} s"
     yield "ratio", f"{every / alone:.2f}"
 
 
-def scale_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, str]]:
+def scale_part(shape: Shape, folder: Path, threads: int, device: str) -> Iterator[tuple[str, str]]:
     """Table rows: comparison with the time of the arithmetic alone."""
     make_models(shape, folder)
     before = matrix_rates(threads, shape.width)
-    ours = measure("propagate", folder, threads)
+    ours = measure("propagate", folder, threads, device)
     after = matrix_rates(threads, shape.width)
     rates = {key: (before[key] + after[key]) / 2 for key in before}
     work = {"float64": 3 * shape.new * shape.width**2, "float32": 2 * shape.new * shape.width**2}
@@ -305,28 +330,31 @@ def scale_part(shape: Shape, folder: Path, threads: int) -> Iterator[tuple[str, 
     yield "read from disk / written", f"{ours['read_gb']:.2f} GB / {ours['written_gb']:.2f} GB"
 
 
+FUNCTIONS = {"loop": loop_part, "scale": scale_part, "methods": methods_part, "methods-8b": methods_part}
+
+
 def main() -> None:
     """Command line of the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=PARTS, action="append", help="default: all")
+    parser.add_argument("--part", choices=PARTS, action="append", help=f"default: {', '.join(DEFAULT)}")
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--work", type=Path, help="folder for the models (default: a temporary one)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of fits and products")
     parser.add_argument("--worker", choices=["propagate", "methods", "fits", "straightforward"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
-        worker(given.worker, given.work, given.threads)
+        worker(given.worker, given.work, given.threads, given.device)
         return
-    for part in given.part or PARTS:
+    for part in given.part or DEFAULT:
         shape = PARTS[part][given.small]
-        print(f"\n| {shape.old:,} -> {shape.new:,} rows, d = {shape.width}, {shape.dtype}, {given.threads} threads | |")
+        where = f"{shape.dtype}, {given.threads} threads, {given.device}"
+        print(f"\n| {shape.old:,} -> {shape.new:,} rows, d = {shape.width}, {where} | |")
         print("|---|---|")
         folder = Path(tempfile.mkdtemp(dir=given.work, prefix=f"lep-{part}-"))
         try:
-            for row in {"loop": loop_part, "scale": scale_part, "methods": methods_part}[part](
-                shape, folder, given.threads
-            ):
-                print(f"| {row[0]} | {row[1]} |", flush=True)
+            for title, value in FUNCTIONS[part](shape, folder, given.threads, given.device):
+                print(f"| {title} | {value} |", flush=True)
         finally:
             shutil.rmtree(folder)
 

@@ -17,6 +17,9 @@ from lep.propagation.own import call_own, load_own
 # Strengths of `ridge` that are tried, times the mean squared singular value of A.
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
+# Maps that are orthogonal but for a factor, which makes their residual cheap.
+_TURNS = ("procrustes", "scaled_procrustes")
+
 Solution = tuple[torch.Tensor, torch.Tensor, dict[str, float | int | None]]
 
 
@@ -63,9 +66,9 @@ def fit_map(name: str, problem: Problem, settings: MapSettings) -> Fit:
     Raises `UserError` for an own map that cannot be used.
     """
     projection, partial, found = MAPS[name](problem, settings)
-    held, whole = problem.held, problem.whole
-    heldout, unchanged = (held.residual(partial), held.residual(None)) if held else (None, None)
-    return Fit(projection, whole.rows, whole.residual(projection), heldout, unchanged, found)
+    held, whole, turns = problem.held, problem.whole, name in _TURNS
+    heldout, unchanged = (held.residual(partial, turns), held.residual(None)) if held else (None, None)
+    return Fit(projection, whole.rows, whole.residual(projection, turns), heldout, unchanged, found)
 
 
 def _least_squares(problem: Problem, settings: MapSettings) -> Solution:
@@ -79,17 +82,30 @@ def _ridge(problem: Problem, settings: MapSettings) -> Solution:
     l is the penalty times the mean squared singular value of A. Without a given one, the penalty with the least
     residual on the held-out rows is taken; an infinite one, P = I, competes too.
     """
-    penalty = settings.penalty
-    if penalty is None:
-        penalty = math.inf
-        if problem.held:
-            least = problem.held.residual(None)
-            for candidate in PENALTIES:
-                residual = problem.held.residual(_towards_identity(problem.train, candidate))
-                if residual < least:
-                    penalty, least = candidate, residual
+    penalty = _best_penalty(problem) if settings.penalty is None else settings.penalty
     whole, partial = (_towards_identity(part, penalty) for part in (problem.whole, problem.train))
     return whole, partial, {"penalty": penalty if math.isfinite(penalty) else None}
+
+
+def _best_penalty(problem: Problem) -> float:
+    """The penalty with the least residual on the held-out rows; infinite if all are worse than P = I.
+
+    One eigendecomposition A'A = V S V' of the other rows serves all penalties: P = I + V D W, with the diagonal
+    D = (S + l I)^-1 and W = V'(A'B - A'A). On the held-out rows with the sums G and C, |A P - B|^2 exceeds |A - B|^2 by
+    sum(D W * V'GV D W) + 2 sum(D W * V'(G - C)), which needs no product of matrices that depends on l.
+    """
+    if not problem.held:
+        return math.inf
+    gram, cross = problem.held.gram, problem.held.cross
+    values, vectors = torch.linalg.eigh(problem.train.gram)
+    w = vectors.T @ (problem.train.cross - problem.train.gram)
+    square = (vectors.T @ gram @ vectors) * (w @ w.T)
+    line = (w * (vectors.T @ (gram - cross))).sum(dim=1)
+    changes = {math.inf: 0.0}
+    for penalty in PENALTIES:
+        d = 1 / (values + penalty * values.mean())
+        changes[penalty] = float(d @ square @ d + 2 * d @ line)
+    return min(changes, key=changes.get)
 
 
 def _towards_identity(moments: Moments, penalty: float) -> torch.Tensor:

@@ -52,10 +52,16 @@ class Moments:
         """The orthogonal P with the least |A P - B|, (d, d)."""
         return nearest_orthogonal(self.cross)
 
-    def residual(self, projection: torch.Tensor | None) -> float:
-        """|A P - B| / |B|, correct to eight digits; None means P = identity."""
+    def residual(self, projection: torch.Tensor | None, turns: bool = False) -> float:
+        """|A P - B| / |B|, correct to eight digits; None means P = identity.
+
+        `turns`: P is orthogonal but for a factor, so that |A P| is |A| times this factor, without a product.
+        """
         if projection is None:
             change = self.gram.trace() - 2 * self.cross.trace()
+        elif turns:
+            change = self.gram.trace() * projection.square().sum() / len(projection)
+            change -= 2 * (projection * self.cross).sum()
         else:
             change = (projection * (self.gram @ projection - 2 * self.cross)).sum()
         square = max(0.0, float(change) + self.squares)
