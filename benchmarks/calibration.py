@@ -19,7 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.pop(0)  # this folder: its lep.py is not the library
+if not sys.flags.safe_path:  # -P leaves it out
+    sys.path.pop(0)  # this folder: its lep.py is not the library
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 from datasets import Dataset, disable_progress_bars

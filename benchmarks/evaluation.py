@@ -11,10 +11,12 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.pop(0)  # this folder: its lep.py is not the library
+if not sys.flags.safe_path:  # -P leaves it out
+    sys.path.pop(0)  # this folder: its lep.py is not the library
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 from darumeru.prefix_lm import PrefixLM
@@ -55,9 +57,10 @@ def measure(way: Way, lm: PrefixLM, folder: Path, job: EvaluateJob) -> tuple[flo
     return seconds, {(name, s["doc_id"]): s["score"] for name, samples in found["samples"].items() for s in samples}
 
 
-def compare(options: argparse.Namespace) -> list[str]:
-    """Rows of the table."""
-    lines = ["| kind | items | way | seconds | items / s | ratio | same values |", "|---|---:|---|---:|---:|---:|---:|"]
+def compare(options: argparse.Namespace) -> Iterator[str]:
+    """Lines of the table; those of a kind of task come as soon as they are measured."""
+    yield "| kind | items | way | seconds | items / s | ratio | same values |"
+    yield "|---|---:|---|---:|---:|---:|---:|"
     for title, kind in KINDS.items():
         job = make_job(options, [name for name, spec in SPECS.items() if spec.kind == kind])
         lm = load_lm(options.model, job)
@@ -71,8 +74,7 @@ def compare(options: argparse.Namespace) -> list[str]:
         for name, seconds in best.items():
             same = sum(values[name][item] == value for item, value in reference.items()) / len(reference)
             numbers = f"{seconds:.2f} | {len(reference) / seconds:.1f} | {first / seconds:.2f} | {same:.1%}"
-            lines.append(f"| {title} | {len(reference)} | {name} | {numbers} |")
-    return lines
+            yield f"| {title} | {len(reference)} | {name} | {numbers} |"
 
 
 def make_job(options: argparse.Namespace, tasks: list[str]) -> EvaluateJob:
@@ -99,9 +101,10 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     prepare_torch(options.threads, 42)
-    table = compare(options)
     where = f"{options.model}, {options.data}, {options.shots} shots, {options.threads} threads, "
-    sys.stdout.write("\n".join([where + resolve_device(options.device), "", *table, ""]))
+    print(where + resolve_device(options.device) + "\n", flush=True)
+    for line in compare(options):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

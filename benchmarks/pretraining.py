@@ -2,6 +2,7 @@
 
     python benchmarks/pretraining.py                       # a 5M-parameter Llama, 8,192 rows, on the CPU
     python benchmarks/pretraining.py --part 8b --part 135m # on a GPU: the shapes of Llama-3-8B and SmolLM2-135M
+    python benchmarks/pretraining.py --part 8b --device cpu --small --rounds 1      # a test of the script
 
 - Both train the same random weights on the same tokens with the same batch, optimiser and frozen body. The baseline
   uses the model's own loss.
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -63,6 +64,10 @@ PARTS = {
     "8b": Shape(174817, 4096, 32, 32, 8, 14336, length=1024, batch=32, micro=8, steps=8),
     "135m": Shape(49152, 576, 30, 9, 3, 1536, length=1024, batch=64, micro=32, steps=20, tied=True),
 }
+SMALL = {
+    "rows": 512, "width": 64, "layers": 2, "heads": 4, "groups": 2, "intermediate": 128, "length": 32, "batch": 4,
+    "micro": 2, "steps": 4,
+}  # fmt: skip
 SKIPPED = 2  # steps that warm up
 WAYS = ("baseline", "ours", "ours, compiled")
 
@@ -180,24 +185,30 @@ def matrix_rate() -> float:
     return 2 * 8192**3 / min(seconds)
 
 
-def rows(part: str, shape: Shape, device: str, threads: int, rounds: int) -> Iterator[str]:
-    """The table of one part."""
-    ways = WAYS if device == "cuda" else WAYS[:2]
+def row(way: str, found: dict[str, float], first: dict[str, float], shape: Shape, rate: float | None) -> str:
+    """The row of a table, with ratios to the `first` way; `rate`: FLOP/s of which the utilisation is a share."""
+    ratios = [found[key] / first[key] if first[key] else float("nan") for key in found]
+    speed = found["tokens_per_second"]
+    line = f"| {way} | {speed:,.0f} | {ratios[0]:.2f} | {found['peak_gb']:.2f} | {ratios[1]:.2f} |"
+    return line + (f" {100 * speed * shape.flops / rate:.1f}% |" if rate else "")
+
+
+def rows(
+    part: str, shape: Shape, device: str, threads: int, rounds: int, ways: Sequence[str] | None = None
+) -> Iterator[str]:
+    """The table of one part, for `ways`, or for all that the device has; ratios are to the first of them."""
+    ways = ways or (WAYS if device == "cuda" else WAYS[:2])
+    rate = matrix_rate() if device == "cuda" else None
+    yield "| way | tokens / s | ratio | peak GB | ratio |" + (" MFU |" if rate else "")
+    yield "|---|---:|---:|---:|---:|" + ("---:|" if rate else "")
     best: dict[str, dict[str, float]] = {}
-    for _ in range(rounds):
+    for last in [False] * (rounds - 1) + [True]:
         for way in ways:
             found = measure(way, part, shape, device, threads)
             if way not in best or found["tokens_per_second"] > best[way]["tokens_per_second"]:
                 best[way] = found
-    rate = matrix_rate() if device == "cuda" else None
-    yield "| way | tokens / s | ratio | peak GB | ratio |" + (" MFU |" if rate else "")
-    yield "|---|---:|---:|---:|---:|" + ("---:|" if rate else "")
-    first = best["baseline"]
-    for way, found in best.items():
-        ratios = [found[key] / first[key] if first[key] else float("nan") for key in found]
-        speed = found["tokens_per_second"]
-        line = f"| {way} | {speed:,.0f} | {ratios[0]:.2f} | {found['peak_gb']:.2f} | {ratios[1]:.2f} |"
-        yield line + (f" {100 * speed * shape.flops / rate:.1f}% |" if rate else "")
+            if last:  # nothing is to come for this way: its row is shown before the next one is measured
+                yield row(way, best[way], best[ways[0]], shape, rate)
     if rate:
         yield f"\n{torch.cuda.get_device_name()}: {rate / 1e12:.0f} TFLOP/s in bfloat16 matrix products"
 
@@ -207,9 +218,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=PARTS, action="append", help="default: cpu")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--way", choices=WAYS, action="append", help="default: all that the device has")
     parser.add_argument("--micro", type=int, help="sequences at a time, where a card holds more or fewer")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    for hidden in ("--worker", "--shape", "--device"):
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cpu for the part cpu, else cuda")
+    parser.add_argument("--small", action="store_true", help="tiny shapes")
+    for hidden in ("--worker", "--shape"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
@@ -219,7 +233,9 @@ def main() -> None:
         shape = PARTS[part]
         if given.micro:
             shape = Shape(**asdict(shape) | {"micro": given.micro})
-        device = "cpu" if part == "cpu" else "cuda"
+        if given.small:
+            shape = Shape(**asdict(shape) | SMALL)
+        device = given.device or ("cpu" if part == "cpu" else "cuda")
         if device == "cuda" and not torch.cuda.is_available():
             parser.error(f"part {part} needs a GPU")
         parameters = shape.body + (1 if shape.tied else 2) * shape.rows * shape.width
@@ -228,8 +244,8 @@ def main() -> None:
             f"{shape.length} tokens a step, {shape.micro} at a time, {given.threads} threads, "
             f"torch {torch.__version__}\n"
         )
-        for row in rows(part, shape, device, given.threads, given.rounds):
-            print(row, flush=True)
+        for line in rows(part, shape, device, given.threads, given.rounds, given.way):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

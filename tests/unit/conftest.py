@@ -5,6 +5,7 @@ Libraries for models are imported where they are used: most unit tests do withou
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,29 @@ import pytest
 if TYPE_CHECKING:
     from lep.calibration.calibrate import CalibrateJob
     from lep.evaluation.harness import EvaluateJob
+
+
+@pytest.fixture
+def gpu() -> str:
+    """Device of a test that holds a GPU against the CPU, else the test is skipped.
+
+    LEP_TEST_DEVICE=cpu tries such a test where there is no GPU.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if "LEP_TEST_DEVICE" not in os.environ:
+        pytest.skip("no GPU")
+    return os.environ["LEP_TEST_DEVICE"]
+
+
+@pytest.fixture
+def gpu_only(gpu: str) -> str:
+    """As `gpu`, for tests of kernels that a CPU does not have."""
+    if gpu == "cpu":
+        pytest.skip("no GPU")
+    return gpu
 
 
 @pytest.fixture(scope="session")

@@ -340,13 +340,12 @@ def test_conversion_of_published_token_texts(tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("method", ["overlap", "conversion"])
-def test_a_gpu_gives_the_same_rows(method: str, tmp_path: Path) -> None:
+@METHODS
+def test_a_gpu_gives_the_same_rows(method: str, gpu: str, tmp_path: Path) -> None:
     family = Family(tmp_path, byte_level(), byte_level("ru"))
     expected = family.propagate(method)
     folders = [tmp_path / role for role in ("base", "instruct", "donor", "operator")]
-    propagate(*folders, {method: tmp_path / "out"}, seed=0, device="auto")
+    propagate(*folders, {method: tmp_path / "out"}, seed=0, device=gpu)
     for name, matrix in family.matrices("out").items():
         torch.testing.assert_close(matrix, expected[name], rtol=1e-5, atol=1e-5)
 
