@@ -187,6 +187,8 @@ def matrix_rate() -> float:
 
 def row(way: str, found: dict[str, float], first: dict[str, float], shape: Shape, rate: float | None) -> str:
     """The row of a table, with ratios to the `first` way; `rate`: FLOP/s of which the utilisation is a share."""
+    if not found["tokens_per_second"]:  # `measure` has printed the reason
+        return f"| {way} | failed | | | |" + (" |" if rate else "")
     ratios = [found[key] / first[key] if first[key] else float("nan") for key in found]
     speed = found["tokens_per_second"]
     line = f"| {way} | {speed:,.0f} | {ratios[0]:.2f} | {found['peak_gb']:.2f} | {ratios[1]:.2f} |"
