@@ -81,9 +81,9 @@ def parts(given: argparse.Namespace, facts: dict, work: Path) -> Iterator[Part]:
     lacking = "" if given.device == "cpu" or facts.get("gpu") else "torch finds no GPU"
     training = [*python, "benchmarks/pretraining.py", *device, *small, "--rounds", "1"]
     training += ["--way", "ours"] if given.tiny else []
-    # Only their files: to collect all tests would take longer than to run these.
+    # Only their files: to collect all tests would take longer than to run these. -vv, since pyproject.toml says -q.
     files = [str(path) for path in sorted((ROOT / "tests").rglob("test_*.py")) if "mark.gpu" in path.read_text("utf-8")]
-    tests = ["-m", "pytest", "-m", "gpu", "-v", "-rs", "-n0", "-p", "no:cacheprovider", *files]
+    tests = ["-m", "pytest", "-m", "gpu", "-vv", "-rs", "-n0", "-p", "no:cacheprovider", *files]
     yield Part("tests", [*python, *tests], 100, lacking)
     yield Part("pretraining_8b", [*training, "--part", "8b"], 150, lacking)
     yield Part("pretraining_135m", [*training, "--part", "135m"], 90, lacking)
@@ -157,22 +157,24 @@ def _wait(process: subprocess.Popen, limit: float) -> int | None:
 def read_rows(text: str) -> Iterator[dict]:
     """What a part has found: rows of Markdown tables, outcomes of tests, lines that are JSON objects."""
     names: list[str] = []
-    for line in text.splitlines():
+    lines = text.splitlines()
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
         if line.startswith("{"):
             with contextlib.suppress(json.JSONDecodeError):
                 yield json.loads(line)
         elif found := re.match(r"(\S+::.+?) (PASSED|FAILED|SKIPPED|ERROR)\b", line):
             yield {"test": found[1], "outcome": found[2].lower()}
-        elif line.startswith("|"):
+        elif line.startswith("|") and not _is_rule(line):
             cells = [cell.strip(" *") for cell in line.strip().strip("|").split("|")]
-            if set(line) <= set("|-: "):
-                continue
-            if not names:
+            if _is_rule(below):  # a head; its rows may have other lines between them, such as progress bars
                 names = [name or "value" for name in cells]
             else:
                 yield dict(zip(names, cells, strict=False))
-        else:
-            names = []
+
+
+def _is_rule(line: str) -> bool:
+    """Whether a line is the one below the head of a table."""
+    return line.startswith("|-") and set(line) <= set("|-: ")
 
 
 def write_summary(path: Path, facts: dict, outcomes: Sequence[Outcome], total: float) -> None:
