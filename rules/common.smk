@@ -10,7 +10,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from lep.methods import CALIBRATED_METHOD, CONTROLS
-from lep.names import CALIBRATIONS, ROLES, VOCABULARIES
+from lep.names import CALIBRATIONS, ROLES, VOCABULARIES, family_of
 from lep.planning.limits import TimeLimits
 from lep.workflow import jobs, models, recipes, sources
 from lep.workflow.code_version import code_version
@@ -59,7 +59,7 @@ pathvars:
 
 wildcard_constraints:
     seed=f"(?:{'|'.join(RUN.seeds)})",  # of the first seed nothing
-    family="|".join([*RUN.families, *RUN.comparators]),
+    family="|".join([*RUN.pairs, *RUN.comparators]),
     role="|".join(ROLES),
     vocabulary="|".join(VOCABULARIES),
     parent=f"{CALIBRATED_METHOD}|instruct",

@@ -42,13 +42,15 @@ rule initialise_embeddings:
         "../scripts/initialise_embeddings.py"
 
 
-# One job makes the models of all methods: they share tokenizers, operator and start-up.
+# One job makes the models of all methods: they share tokenizers, operator and start-up. A further instruct model of a
+# base takes base, operator and donor of its family.
 rule propagate_embeddings:
     input:
-        base="<results>/models/{family}/base/manifest.json",
-        instruct="<results>/models/{family}/instruct/manifest.json",
-        donor="<results>/{seed}models/{family}/{vocabulary}/donor/manifest.json",
-        operator=rules.make_operator.output.manifest,
+        unpack(
+            lambda wildcards: models.propagation_inputs(
+                RUN.at(wildcards.seed), wildcards.family, wildcards.vocabulary
+            )
+        ),
         own=RUN.own_map,
     output:
         manifests=expand(

@@ -324,12 +324,21 @@ rule plot_claims:
         "../scripts/plot_claims.py"
 
 
+# Where an instruct model shares the donors of another one.
+INSTRUCTS = {
+    kind: f"{RUN.results}/tables/instructs.{kind}"
+    for kind in ("csv", "md")
+    if RUN.further
+}
+
+
 rule compare_methods:
     input:
         scores=rules.gather_scores.output.scores,
         samples=models.compared_files(RUN, "samples.jsonl.gz"),
         run=rules.identify_run.output.run,
     output:
+        **{f"instructs_{kind}": path for kind, path in INSTRUCTS.items()},
         csv=report(
             "<results>/tables/methods.csv",
             caption="report/methods.rst",
@@ -350,7 +359,7 @@ rule compare_methods:
         draws=config["evaluation"]["bootstrap_draws"],
         seed=config["seed"],
     message:
-        "Comparing the methods of propagation"
+        "Comparing the methods of propagation, and instruct models that share a donor"
     script:
         "../scripts/compare_methods.py"
 
@@ -500,10 +509,10 @@ rule run_checks:
     params:
         families=recipes.families(RUN),
         propagated={
-            repeat.model(family, v, method): RUN.model(family, "instruct")
+            repeat.model(pair, v, method): RUN.model(pair, "instruct")
             for repeat in RUN.repeats
-            for family, v in models.adapted(RUN)
-            for method in RUN.methods
+            for pair, v in models.propagated(RUN)
+            for method in RUN.methods_of(pair)
         },
         donors={
             repeat.model(family, v, "donor"): repeat.evaluation(
@@ -537,6 +546,7 @@ rule build_report:
         claims=rules.compute_claims.output.claims,
         errors=rules.list_wrong_answers.output.csv,
         methods_compared=rules.compare_methods.output.csv,
+        instructs=INSTRUCTS.get("csv", []),
         checks=rules.run_checks.output.checks,
         requirements="requirements.txt",
         run=rules.identify_run.output.run,

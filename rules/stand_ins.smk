@@ -27,11 +27,15 @@ rule train_original_tokenizer:
 rule train_stand_in:
     input:
         job="<results>/jobs/train_stand_in/{family}/{role}.json",
-        tokenizer=rules.train_original_tokenizer.output.manifest,
+        tokenizer=lambda wildcards: RUN.manifest(
+            "stand_ins", family_of(wildcards.family), "tokenizer"
+        ),
         documents="<results>/corpus/train.jsonl",
         parent=branch(
             lambda wildcards: wildcards.role == "instruct",
-            then="<results>/stand_ins/{family}/base/manifest.json",
+            then=lambda wildcards: RUN.manifest(
+                "stand_ins", family_of(wildcards.family), "base"
+            ),
             otherwise=[],
         ),
     output:

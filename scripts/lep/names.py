@@ -5,7 +5,7 @@ Schema, graph, plan, report, cards and checks all read these names here. The tas
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from darumeru.specs import GROUPS, MICRO, SPECS
 from pydantic import ConfigDict, Field
@@ -105,13 +105,14 @@ PUBLISHED_MODELS = {
     "llama-3-8b": ("meta-llama/Meta-Llama-3-8B", "meta-llama/Meta-Llama-3-8B-Instruct"),
 }
 ROLES = ("base", "instruct")
+FURTHER = "@"  # between the name of a family and that of a further instruct model of its base
 COMPARATOR = "comparator"  # family of the other models in data/published_scores.csv
 STAND_IN = "stand-in"
 
 _STEP = rf"init|donor|cpt-\d{{3}}|{'|'.join(COMPARED)}"
 _CALIBRATION = "|".join(CALIBRATIONS)
 _GRAMMAR = re.compile(
-    rf"(?P<family>[\w.-]+)/(?:(?P<role>{'|'.join(ROLES)})|{ORIGINAL}/instruct/(?P<control>{_CALIBRATION})"
+    rf"(?P<family>[\w.-]+(?:{FURTHER}[\w.-]+)?)/(?:(?P<role>{'|'.join(ROLES)})|{ORIGINAL}/instruct/(?P<control>{_CALIBRATION})"
     rf"|(?P<vocabulary>{'|'.join(NEW_VOCABULARIES)})/"
     rf"(?:(?P<step>{_STEP})|{CALIBRATED_METHOD}/(?P<calibration>{_CALIBRATION})))"
 )
@@ -125,6 +126,7 @@ class ModelName:
     """
 
     family: str
+    """or, of a further instruct model, the pair, such as `llama@second`"""
     vocabulary: str
     """`original` for source models and controls"""
     step: str
@@ -213,6 +215,8 @@ class Family:
     """calibrations of the original instruct model"""
     control_vocabularies: list[str] = ()
     """vocabularies that the controls of the propagation are made for"""
+    methods: list[str] | None = None
+    """LEP methods that are scored; None = all of the run"""
 
     @property
     def base(self) -> str:
@@ -238,10 +242,39 @@ class Family:
         made = method not in PROPAGATION_CONTROLS or PROPAGATION_CONTROLS[method].is_made
         return f"{self.name}/{vocabulary}/{method}" if made else self.instruct
 
+    def scored(self, methods: Sequence[str]) -> list[str]:
+        """Those LEP methods of a run whose models are scored."""
+        return [method for method in methods if self.methods is None or method in self.methods]
+
     def tuned(self, vocabulary: str, calibration: str) -> str:
         """Name of a calibrated model; a control for vocabulary `original`, its parent for calibration `none`."""
         step = "instruct" if vocabulary == ORIGINAL else CALIBRATED_METHOD
         return str(ModelName(self.name, vocabulary, step, "" if calibration == UNCALIBRATED else calibration))
+
+
+def family_of(pair: str) -> str:
+    """The family of a pair of models, such as `llama` of `llama@second`: base, vocabularies and donors are its own."""
+    return pair.partition(FURTHER)[0]
+
+
+def pairs_of(family: Mapping) -> list[Mapping]:
+    """The pairs of base and instruct model of a family of the configuration, each in the form of a family.
+
+    The family itself, then one pair for each of its further `instructs`, with its base and donors; what the paper has,
+    and the controls of the propagation, are of the first alone.
+    """
+    pairs = [{key: value for key, value in family.items() if key != "instructs"}]
+    none = {key: [] for key in ("calibrated", "controls", "control_vocabularies")}
+    for further in family.get("instructs", ()):
+        own = {key: value for key, value in further.items() if key not in ("title", "model")}
+        own |= {"name": family["name"] + FURTHER + further["name"], "published_family": None, "tuned_instruct": False}
+        pairs.append(pairs[0] | none | own | {"instruct_title": further["title"], "instruct": further["model"]})
+    return pairs
+
+
+def parse_pairs(values: Sequence[Mapping | Family]) -> list[Family]:
+    """The families of the configuration and, as families too, the further instruct models of each."""
+    return parse_families([p for value in values for p in ([value] if isinstance(value, Family) else pairs_of(value))])
 
 
 def parse_families(values: Sequence[dict | Family]) -> list[Family]:

@@ -170,7 +170,7 @@ def _pretraining(
 
 def _calibration(run: Run, costs: CostModel, rows: int, place: tuple[Path, Path]) -> list[Measured]:
     """A step of the calibration with the longest conversations, if the run has one."""
-    every = [(family, *entry) for family in run.families for entry in calibrations(run, family)]
+    every = [(pair, *entry) for pair in run.pairs for entry in calibrations(run, pair)]
     if not every:
         return []
     jobs = {entry: job_settings(run, "calibrate", *entry) for entry in every}

@@ -16,6 +16,8 @@ CYRILLIC, LATIN = {"language": "ru", "script": "cyrillic"}, {"language": "en", "
 OWN = {"name": "mine", "reader": "documents", "path": "data/fixtures"}
 HUB = {"name": "mine", "reader": "documents", "dataset": {"repository": "a/b", "revision": "unpinned"}}
 FAMILY = CONFIG["families"][1]
+SECOND = {"name": "second", "title": "Second (stand-in)", "model": FAMILY["instruct"]}
+TUNED = {"vocabulary": "optimized", "calibrations": ["saiga"]}
 # key, value, words of the message
 ROWS = [
     ("scales", 3, "scales: unknown key; did you mean 'scale'?"),
@@ -98,6 +100,25 @@ ROWS = [
     ("families.1.replacement_size", 10, "less than the minimum"),
     ("families.1.optimized_keep", 0, "optimized_keep: vocabulary optimized needs the number"),
     ("families.1.calibrated", [{"vocabulary": "unigram", "calibrations": ["saiga"]}], "is not among this family's"),
+    ("families.1.instructs", [{"name": "second"}], "'title' is a required property"),
+    ("families.1.instructs", [SECOND, SECOND], "families.llama.instructs: names must differ, found second, second"),
+    ("families.1.instructs", [SECOND | {"name": "../x"}], "'../x' does not match"),
+    ("families.1.instructs", [SECOND | {"name": "a@b"}], "'a@b' does not match"),
+    ("families.1.instructs", [SECOND | {"name": "Second"}], "'Second' does not match"),
+    ("families.1.instructs", [SECOND | {"vocabularies": ["wordpiece"]}], "'wordpiece' is not known; use one of bpe"),
+    ("families.1.instructs", [SECOND | {"vocabularies": ["extended"]}],
+     "instructs.second.vocabularies: extended is not a vocabulary of this family; use some of bpe, optimized"),
+    ("families.1.instructs", [SECOND | {"methods": ["magic"]}], "'magic' is not known; use one of swap"),
+    ("families.1.instructs", [SECOND | {"methods": ["ridge"]}],
+     "instructs.second.methods: ridge is not among propagation.methods; use some of swap, overlap, conversion"),
+    ("families.1.instructs", [SECOND | {"vocabularies": ["bpe"], "calibrated": [TUNED]}],
+     "instructs.second.calibrated: optimized is not among its vocabularies, bpe"),
+    ("families.1.instructs", [SECOND | {"title": "Second"}], "second.title: stand_in is True, so it must say"),
+    ("families.1.instructs", [SECOND | {"model": {"path": "data/fixtures", "revision": "shipped"}}],
+     "families.llama.instructs.second.model.path: data/fixtures has no config.json"),
+    ("families.1.instructs", [SECOND | {"model": {"path": "~/x", "revision": "shipped"}}], "has '~'"),
+    ("propagation.instructs", "second", "propagation.instructs: 'second' is not known; use one of first, all"),
+    ("stand_in_training.further_instruct.kinds", {"poem": 1}, "'poem' is not known; use one of copy"),
     ("comparators", [{"name": "llama", "title": "X", "published": None, "model": None}], "llama is named twice"),
     ("comparators", [{"name": "x", "title": " ", "published": None, "model": None}], "comparators.x.title: is empty"),
     ("comparators", [{"name": "x", "title": "X", "published": "Y", "model": None}], "'Y' is not in the paper"),

@@ -28,9 +28,12 @@ from lep.names import (
     UNCALIBRATED,
     VOCABULARIES,
     ModelName,
+    family_of,
     micro_average,
+    pairs_of,
     parse_families,
     parse_model_name,
+    parse_pairs,
 )
 from lep.report.facts import COUNTS
 from lep.report.figure_style import SERIES
@@ -38,7 +41,7 @@ from lep.report.figure_style import SERIES
 ROOT = Path(__file__).parents[2]
 FAMILY = {"name": "llama", "base_title": "B", "instruct_title": "I", "stand_in": False, "vocabularies": ["bpe"]}
 
-family_names = st.from_regex(r"[A-Za-z0-9_.-]+", fullmatch=True)
+family_names = st.from_regex(r"[A-Za-z0-9_.-]+(@[A-Za-z0-9_.-]+)?", fullmatch=True)
 steps = st.sampled_from(["init", "donor", *METHODS]) | st.integers(0, 999).map(lambda share: f"cpt-{share:03d}")
 new_vocabularies, calibrations = st.sampled_from(NEW_VOCABULARIES), st.sampled_from(list(CALIBRATIONS))
 model_names = st.one_of(
@@ -80,6 +83,8 @@ def test_what_is_read_is_written_the_same(text: str) -> None:
         ("llama/extended/conversion", ("llama", "extended", "conversion", "")),
         ("llama/extended/conversion/saiga_copy", ("llama", "extended", "conversion", "saiga_copy")),
         ("llama/original/instruct/saiga", ("llama", "original", "instruct", "saiga")),
+        ("llama@second/instruct", ("llama@second", "original", "instruct", "")),
+        ("llama@second/extended/conversion", ("llama@second", "extended", "conversion", "")),
     ],
 )
 def test_parts_of_a_name(text: str, parts: tuple[str, ...]) -> None:
@@ -96,6 +101,7 @@ def test_parts_of_a_name(text: str, parts: tuple[str, ...]) -> None:
         "llama/original/instruct", "llama/base/saiga", "llama/instruct/saiga", "llama/bpe/swap/saiga",
         "llama/bpe/instruct/saiga", "llama/original/conversion/saiga", "llama/bpe/conversion/none",
         "llama/bpe/conversion/saiga+copy", "llama/bpe/conversion/saiga/self",
+        "@second/instruct", "llama@/instruct", "llama@a@b/instruct", "llama/instruct@second",
     ],
 )  # fmt: skip
 def test_what_is_no_name_is_refused(text: str) -> None:
@@ -121,6 +127,27 @@ def test_names_of_a_family_are_names() -> None:
         assert tuned == ModelName("llama", "bpe", CALIBRATED_METHOD, calibration)
         assert control.is_control
         assert not tuned.is_control
+
+
+def test_a_further_instruct_is_a_pair_of_the_same_base() -> None:
+    """It has the family's vocabularies unless it names some; calibrations and what the paper has are not its own."""
+    model = {"path": "./other", "revision": "shipped"}
+    own = {"calibrated": [{"vocabulary": "bpe", "calibrations": ["saiga"]}], "controls": ["saiga"]}
+    family = FAMILY | own | {"base": {"path": "./base"}, "published_family": "llama-3-8b", "tuned_instruct": True}
+    family |= {"vocabularies": ["bpe", "extended"], "instructs": [{"name": "second", "title": "S", "model": model}]}
+    first, second = pairs_of(family)
+    assert first == {key: value for key, value in family.items() if key != "instructs"}
+    assert (second["name"], second["instruct_title"], second["instruct"]) == ("llama@second", "S", model)
+    assert (second["base"], second["vocabularies"]) == (family["base"], ["bpe", "extended"])
+    assert (second["published_family"], second["tuned_instruct"]) == (None, False)
+    assert (second["calibrated"], second["controls"]) == ([], [])
+    chosen = {"vocabularies": ["bpe"], "methods": ["conversion"], "controls": ["saiga_copy"]}
+    family["instructs"][0] |= chosen
+    _, parsed = parse_pairs([family])
+    assert (parsed.instruct, parsed.propagated("bpe")) == ("llama@second/instruct", "llama@second/bpe/conversion")
+    assert (parsed.vocabularies, parsed.controls) == (["bpe"], ["saiga_copy"])
+    assert parsed.scored(["swap", "conversion"]) == ["conversion"]
+    assert [family_of(name) for name in (first["name"], parsed.name)] == ["llama", "llama"]
 
 
 def test_methods_are_in_the_order_of_the_register() -> None:

@@ -94,8 +94,8 @@ def test_further_seeds_add_jobs_and_change_none(checkout: Path, tmp_path: Path) 
     }  # fmt: skip
     for rule in {*numbers[1]} - {"write_job", "evaluate"}:
         assert numbers[1][rule] == (3 if rule in repeated else 1) * numbers[0][rule], rule
-    # Two source models of two families, which no seed changes, are scored once.
-    assert numbers[1]["evaluate"] == 3 * (numbers[0]["evaluate"] - 4) + 4
+    # Source models, two of two families and a further instruct, which no seed changes, are scored once.
+    assert numbers[1]["evaluate"] == 3 * (numbers[0]["evaluate"] - 5) + 5
     outputs = [{job.outputs for job in jobs} for jobs in (one, three)]
     assert outputs[0] <= outputs[1]
     added = [file for files in outputs[1] - outputs[0] for file in files]
@@ -104,6 +104,39 @@ def test_further_seeds_add_jobs_and_change_none(checkout: Path, tmp_path: Path) 
     for job in three:
         if job.outputs in first and not any("seed-" in file for file in job.inputs):
             assert job.inputs == first[job.outputs]
+
+
+def test_a_further_instruct_adds_jobs_and_repeats_none(checkout: Path, tmp_path: Path) -> None:
+    """Its import, propagation, scores and, where asked for, calibration; base, donor and operator are its family's."""
+    families = configuration("ci")["families"]
+    tuned = [{"vocabulary": "extended", "calibrations": ["saiga"]}]
+    families[0]["instructs"][0] |= {"calibrated": tuned}
+    runs = []
+    for changes in ({"families": families}, {"propagation": {"instructs": "first"}}):
+        overlay = tmp_path / "overlay.yaml"
+        overlay.write_text(json.dumps(changes), encoding="utf-8")
+        runs.append(planned(checkout, tmp_path, "--configfile", "configs/ci.yaml", str(overlay)))
+    more, first = runs
+    numbers = [Counter(job.rule for job in jobs) for jobs in runs]
+    added = numbers[0] - numbers[1]
+    assert dict(added) == {
+        "import_model": 1, "propagate_embeddings": 1, "evaluate": 3, "make_calibration_data": 1, "calibrate": 1,
+        "measure_language": 2, "write_job": 6,
+    }  # fmt: skip
+    assert not numbers[1] - numbers[0]
+    by_output = {job.outputs: job for job in first}
+    for job in more:
+        if job.rule in ("pretrain", "select_donor", "make_operator", "initialise_embeddings", "evaluate"):
+            known = by_output.get(job.outputs)
+            assert known is None or known.inputs == job.inputs
+    (propagation,) = (j for j in more if j.rule == "propagate_embeddings" and "@" in j.wildcards["family"])
+    assert {file for file in propagation.inputs if "@" not in file} == {
+        "results/ci/models/mistral/base/manifest.json",
+        "results/ci/models/mistral/extended/donor/manifest.json",
+        "results/ci/operators/mistral/extended/manifest.json",
+    }
+    table = [job for job in more if job.rule == "compare_methods"]
+    assert "results/ci/tables/instructs.csv" in table[0].outputs
 
 
 def test_nothing_of_mini_is_left_at_paper_scale() -> None:

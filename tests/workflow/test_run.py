@@ -172,7 +172,33 @@ def test_scores_name_every_model_once(finished: Path) -> None:
     with open(finished / "scores.csv", encoding="utf-8", newline="") as file:
         rows = [(row["model"], row["level"], row["name"], row["metric"]) for row in csv.DictReader(file)]
     assert len(rows) == len(set(rows))
-    assert len([row for row in rows if row[1] == "micro"]) == 4 + 4 * (2 + 3) + 7 + 2  # the last: controls
+    assert (
+        len([row for row in rows if row[1] == "micro"]) == 4 + 4 * (2 + 3) + 7 + 2 + 2
+    )  # controls; a further instruct
+
+
+def test_a_donor_serves_a_further_instruct_model(finished: Path) -> None:
+    """Its rows are the donor's through a map of its own; its score stands beside that of its original."""
+    second, first = (
+        finished / f"models/{name}/extended/conversion/manifest.json" for name in ("mistral@second", "mistral")
+    )
+    parents = [json.loads(path.read_text(encoding="utf-8"))["parents"] for path in (second, first)]
+    assert {role for role in parents[0] if parents[0][role] != parents[1][role]} == {"instruct"}
+    with open(finished / "tables/instructs.csv", encoding="utf-8", newline="") as file:
+        rows = {(row["instruct"], row["method"]): row for row in csv.DictReader(file) if row["name"] == "micro_avg"}
+    assert set(rows) == {("mistral", "conversion"), ("mistral@second", "conversion")}
+    with open(finished / "scores.csv", encoding="utf-8", newline="") as file:
+        scores = {row["model"]: float(row["value"]) for row in csv.DictReader(file) if row["name"] == "micro_avg"}
+    for (name, _), row in rows.items():
+        found = scores[f"{name}/instruct"], scores[f"{name}/extended/conversion"]
+        assert (float(row["original"]), float(row["value"])) == pytest.approx(found, abs=1e-6)
+        assert float(row["change"]) == pytest.approx(found[1] - found[0], abs=1e-5)
+    changes = [float(rows[name, "conversion"]["change"]) for name in ("mistral@second", "mistral")]
+    against = float(rows["mistral@second", "conversion"]["against_first"])
+    assert against == pytest.approx(changes[0] - changes[1], abs=1e-5)
+    assert "Further instruct models against their own originals: better in" in (
+        finished / "tables/instructs.md"
+    ).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("line", commands())

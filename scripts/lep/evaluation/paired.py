@@ -1,5 +1,7 @@
 """Scores and paired bootstrap differences of two models, from item values."""
 
+from collections.abc import Sequence
+
 from darumeru import metrics
 
 from lep.config import UserError
@@ -21,23 +23,34 @@ def paired_difference(
 
     `samples_a` and `samples_b` have the item values of each seed, in the same order of seeds, or of one if no seed
     changes the model. `name` is a task (without prefix), a group or `micro_avg`. Raises `UserError` if a task is
-    missing, the two models were scored on different items, or their numbers of seeds differ.
+    missing, the models were scored on different items, or their numbers of seeds differ.
     """
-    if len({len(samples_a), len(samples_b)} - {1}) > 1:
-        raise UserError(f"the models have {len(samples_a)} and {len(samples_b)} seeds; train both with the same ones")
+    return contrast([(-1, samples_a), (1, samples_b)], name, draws, seed)
+
+
+def contrast(
+    terms: Sequence[tuple[float, Repeats]], name: str, draws: int = 1000, seed: int = 42
+) -> tuple[float, float, float]:
+    """(value, low, high) of a weighted sum of the scores of several models, `terms` = (weight, item values).
+
+    All models are resampled alike, so with the same items and seeds in each draw. Arguments and errors as above.
+    """
+    models = [repeats for _, repeats in terms]
+    if len(numbers := {len(repeats) for repeats in models} - {1}) > 1:
+        found = " and ".join(map(str, sorted(numbers)))
+        raise UserError(f"the models have {found} seeds; train all with the same ones")
     try:
         tasks = metrics.tasks_of(name)
     except KeyError:
         raise UserError(f"unknown metric {name!r}; use one of {', '.join((*COLUMNS, *TASKS))}") from None
-    # Both models are resampled alike, so with the same items and seeds in each draw: the difference is paired.
-    difference, resampled = 0.0, 0.0
+    value, resampled = 0.0, 0.0
     for task in tasks:
-        _check_items(task, [*samples_a, *samples_b])
-        difference += task_score(samples_b, task) - task_score(samples_a, task)
-        scores = [resample(repeats, task, draws, seed)[metrics.SCORE] for repeats in (samples_a, samples_b)]
-        resampled = resampled + scores[1] - scores[0]
+        _check_items(task, [values for repeats in models for values in repeats])
+        value += sum(weight * task_score(repeats, task) for weight, repeats in terms)
+        for weight, repeats in terms:
+            resampled = resampled + weight * resample(repeats, task, draws, seed)[metrics.SCORE]
     low, high = metrics.interval(resampled / len(tasks))
-    return difference / len(tasks), low, high
+    return value / len(tasks), low, high
 
 
 def _check_items(task: str, samples: Repeats) -> None:
@@ -45,4 +58,4 @@ def _check_items(task: str, samples: Repeats) -> None:
         raise UserError(f"task {task} is missing for one of the models; evaluate it or compare another metric")
     first, *others = [[value["item"] for value in values[task]] for values in samples]
     if any(items != first for items in others):
-        raise UserError(f"task {task}: the two models were scored on different items; evaluate both on the same data")
+        raise UserError(f"task {task}: the models were scored on different items; evaluate all on the same data")

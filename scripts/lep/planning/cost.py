@@ -12,7 +12,7 @@ from pathlib import Path
 from darumeru.specs import GROUPS, SPECS
 
 from lep.config import UserError
-from lep.names import CALIBRATIONS, ORIGINAL, VOCABULARIES
+from lep.names import CALIBRATIONS, ORIGINAL, VOCABULARIES, family_of
 from lep.planning.shape import Model, read_shape
 from lep.planning.text_cost import TEXT_SECONDS
 from lep.pretraining.memory import POSITIONS_ON_CPU, POSITIONS_ON_GPU, Load
@@ -39,7 +39,7 @@ class CostModel:
     def __init__(self, config: Mapping, root: Path) -> None:
         self.run = Run(config, root)
         self.config, self.root, self.plan, self.families = config, root, config["plan"], self.run.families
-        self.models = {name: self._model(family) for name, family in self.families.items()}
+        self.models = {name: self._model(pair) for name, pair in self.run.pairs.items()}
         # A comparator whose shape is not known counts as the largest model of the families.
         largest = max(self.models.values(), key=lambda model: model.parameters(model.original_rows))
         for name, other in self.run.comparators.items():
@@ -63,7 +63,7 @@ class CostModel:
         original = self.models[family].original_rows
         if vocabulary == ORIGINAL:
             return original
-        settings, kind = self.families[family], VOCABULARIES[vocabulary]
+        settings, kind = self.run.pairs[family], VOCABULARIES[vocabulary]
         size = settings[kind.size_key]
         if kind.replaces:
             return size
@@ -81,10 +81,10 @@ class CostModel:
 
     def shape_values(self, family: Mapping) -> Mapping:
         """The values of config.json that give the shape of a family's models."""
-        path = family["base"]["path"]
+        path, name = family["base"]["path"], family_of(family["name"])
         results = self.root / "results" / self.config["scale"]
-        folders = [self.root / local_folder(family["base"]), results / "models" / family["name"] / "base"]
-        folders.append(results / "sources" / "models" / family["name"] / "base")
+        folders = [self.root / local_folder(family["base"]), results / "models" / name / "base"]
+        folders.append(results / "sources" / "models" / name / "base")
         found = next((folder / "config.json" for folder in folders if (folder / "config.json").is_file()), None)
         if found is None and path not in self.plan["models"]:
             raise UserError(f"plan.models has no shape of {path}; add the numbers of its config.json")

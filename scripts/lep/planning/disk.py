@@ -32,9 +32,16 @@ def disk_parts(costs: CostModel) -> dict[str, int]:
             parts["restart points"] += seeds * (checkpoints + 2 * 3 + trained_again * (1 + 2 * 3)) * derived
             token_bytes = 2 if costs.rows(family, vocabulary) <= 2**16 else 4
             parts["packed corpora"] += plan["text"]["tokens"] * token_bytes
-        for vocabulary, _, calibration in calibrations(run, family):
+    for pair, settings in run.pairs.items():
+        shape = costs.models[pair].shape
+        if pair in run.further:  # itself, and what is propagated to it
+            parts["fetched models"] += 0 if is_local(settings["instruct"]) else costs.full_bytes(pair)
+            parts["models"] += costs.full_bytes(pair)
+            rows = [costs.rows(pair, vocabulary) for vocabulary in settings["vocabularies"]]
+            parts["models"] += seeds * len(run.methods) * sum(map(shape.derived_bytes, rows))
+        for vocabulary, _, calibration in calibrations(run, pair):
             recipe = config["calibration"]["recipes"][CALIBRATIONS[calibration].recipe]
-            matrix = costs.rows(family, vocabulary) * shape.hidden_size * shape.itemsize
+            matrix = costs.rows(pair, vocabulary) * shape.hidden_size * shape.itemsize
             parts["calibrated models"] += seeds * len(recipe["full"]) * matrix
     for name, other in run.comparators.items():
         parts["fetched models"] += 0 if is_local(other["model"]) else costs.full_bytes(name)

@@ -89,7 +89,7 @@ def check_judge(config: Mapping, root: Path, cluster: bool) -> Iterator[Finding]
     The jobs of a `cluster` need an address that other nodes reach.
     """
     run, remedy = Run(config, root), "start the judge and name it in calibration.judge, or leave out calibration self"
-    families = [f for f in run.families if any(CALIBRATIONS[name].own_answers for *_, name in calibrations(run, f))]
+    families = [f for f in run.pairs if any(CALIBRATIONS[name].own_answers for *_, name in calibrations(run, f))]
     graded = all((root / each.of_seed("grades", family)).is_file() for each in run.repeats for family in families)
     if config["calibration"]["judge"]["backend"] != "openai" or graded:
         return
@@ -184,7 +184,7 @@ def check_memory(config: Mapping, root: Path) -> Iterator[Finding]:
     for family, vocabulary in () if run.adopts_donors else adapted(run):
         cost = costs.cost("pretrain", {"family": family, "vocabulary": vocabulary})
         sizes[f"pre-training {family}/{vocabulary}"] = cost.device_bytes
-    for family in run.families:
+    for family in run.pairs:
         for vocabulary, parent, calibration in calibrations(run, family):
             wildcards = {"family": family, "vocabulary": vocabulary, "parent": parent, "calibration": calibration}
             name = f"calibration {family}/{vocabulary}/{calibration}"

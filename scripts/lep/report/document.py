@@ -14,6 +14,7 @@ import typst
 
 from lep.config import UserError
 from lep.files import write_json, written_by_rename
+from lep.report import instructs_compared
 from lep.report.claims import read_claims
 from lep.report.facts import HASH_DIGITS, artefact_hashes, collect_facts, read_pins
 from lep.report.language_table import learned, read_language
@@ -37,6 +38,7 @@ def build_report(
     requirements: Path | None = None,
     errors: Path | None = None,
     methods_compared: Path | None = None,
+    instructs: Path | None = None,
     sweep: Paths = (),
     language: Paths = (),
 ) -> None:
@@ -49,12 +51,13 @@ def build_report(
     - `claims`, `checks`: claims.csv, and the JUnit XML of the integrity checks
     - `manifests`: artefacts to list by hash, named relative to the folder above that of `target`
     - `requirements`: requirements.txt, for the software versions
-    - `errors`, `methods_compared`, `sweep`, `language`: CSV tables of wrong answers, LEP methods, learning rates and
-      measures of languages
+    - `errors`, `methods_compared`, `instructs`, `sweep`, `language`: CSV tables of wrong answers, LEP methods, instruct
+      models that share a donor, learning rates and measures of languages
 
     Raises `UserError` for a missing number, a failed check or an error in the Typst source.
     """
     compared = read_compared(methods_compared) if methods_compared else []
+    served = instructs_compared.read_served(instructs) if instructs else []
     facts = collect_facts(sources, settings, read_claims(claims))
     facts |= {
         "checks": passed_checks(checks),
@@ -62,9 +65,12 @@ def build_report(
         "hash_digits": str(HASH_DIGITS),
         "pins": read_pins(requirements) if requirements else [],
         "errors": read_errors(errors) if errors else [],
-        "methods": shown(compared, sources.families),
+        "methods": shown(compared, sources.pairs),
         "methods_summary": summarise(compared),
         "methods_note": mark_note(compared),
+        "instructs": instructs_compared.shown(served, sources.pairs),
+        "instructs_summary": instructs_compared.summarise(served),
+        "instructs_note": instructs_compared.mark_note(served),
         "sweep": [row for path in as_paths(sweep) for row in read_errors(path)],
         "language": [row for path in as_paths(language) for row in learned(read_language(path), sources.families)],
         "figures": [Path(path).name for path in as_paths(figures)],

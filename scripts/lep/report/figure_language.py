@@ -9,7 +9,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from lep.names import CALIBRATIONS, ORIGINAL, VOCABULARIES, Family, ModelName, parse_families, parse_model_name
+from lep.names import CALIBRATIONS, ORIGINAL, VOCABULARIES, Family, ModelName, parse_model_name, parse_pairs
 from lep.report.figure_style import GREY, WIDTH, ScoreFormatter, figure_style, save
 from lep.report.language_table import Measured, read_language
 from lep.report.methods_compared import title_of
@@ -28,10 +28,11 @@ _Z = 1.959964  # 95 % of a normal distribution
 def plot_language(families: Sequence[dict], measures: Path, outputs: dict[str, Path], run: str = "") -> None:
     """Draw one line for each model and one panel for each measure; intervals of shares are Wilson's, of 95 %."""
     rows = read_language(measures)
-    names = [name for family in parse_families(families) for name in _sorted(family, rows)]
+    pairs = parse_pairs(families)
+    names = [name for pair in pairs for name in _sorted(pair, rows)]
     panels = [measure for measure in _PANELS if any(row.measure == measure for row in rows)]
     languages = list(dict.fromkeys(row.language for row in rows if row.measure in _PANELS))
-    several = len(families) > 1
+    several = len(pairs) > 1
     with figure_style():
         size = (WIDTH, 1.1 + 0.17 * len(names))
         figure, axes = pyplot.subplots(1, len(panels), figsize=size, squeeze=False, sharey=True, layout="constrained")

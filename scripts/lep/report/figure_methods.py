@@ -1,6 +1,8 @@
 """A figure that is not in the paper: differences of the methods of propagation, and controls, to Conversion."""
 
+import math
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from matplotlib import pyplot
@@ -8,26 +10,31 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from lep.methods import COMPARED, CONTROLS
-from lep.names import MICRO, VOCABULARIES, Family, parse_families
+from lep.names import MICRO, VOCABULARIES, Family, parse_pairs
 from lep.report.figure_1_2 import used_vocabularies
 from lep.report.figure_style import GREY, SERIES, WIDTH, ScoreFormatter, figure_style, save
 from lep.report.methods_compared import Compared, read_compared, title_of
 
+_PANELS = 2  # in one line
 _SPREAD = 0.6  # of the vocabularies of one method, in units of the distance of methods
 
 
 def plot_methods(families: Sequence[dict], compared: Path, outputs: dict[str, Path], run: str = "") -> None:
-    """Draw the paired differences of the Micro-Avg to Conversion, with 95 % intervals: one panel for each family."""
-    parsed = parse_families(families)
+    """Draw the paired differences of the Micro-Avg to Conversion, with 95 % intervals: one panel for each model."""
+    parsed = parse_pairs(families)
     found = [row for row in read_compared(compared) if row.name == MICRO and row.difference]
     methods = [method for method in COMPARED if any(row.method == method for row in found)]
     with figure_style():
-        height = 1.0 + 0.45 * max(1, len(methods))
+        lines = math.ceil(len(parsed) / _PANELS)
+        height = lines * (1.0 + 0.45 * max(1, len(methods)))
         figure, axes = pyplot.subplots(
-            1, len(parsed), figsize=(WIDTH, height), squeeze=False, sharey=True, layout="constrained"
+            lines, min(_PANELS, len(parsed)), figsize=(WIDTH, height), squeeze=False, sharey=True, layout="constrained"
         )
-        for axis, family in zip(axes[0], parsed, strict=True):
-            _panel(axis, family, methods, [row for row in found if row.family == family.name])
+        for axis, family in zip_longest(axes.flat, parsed):
+            if family is None:
+                axis.set_axis_off()
+            else:
+                _panel(axis, family, methods, [row for row in found if row.family == family.name])
         handles = [
             Line2D([], [], label=VOCABULARIES[v].title, linestyle="", **_mark(v))
             for v in used_vocabularies(parsed)

@@ -9,7 +9,7 @@ from lep.config import UserError
 from lep.evaluation.paired import paired_difference
 from lep.files import write_csv, write_text
 from lep.methods import CALIBRATED_METHOD, COMPARED, CONTROLS, parse_controls, parse_methods
-from lep.names import COLUMNS, MICRO, TITLES, VOCABULARIES, Family, parse_families
+from lep.names import COLUMNS, MICRO, TITLES, VOCABULARIES, Family, parse_pairs
 from lep.report.claims import load_needed
 from lep.report.engines import engine_note, letters_of
 from lep.report.markup import number, signed
@@ -17,6 +17,7 @@ from lep.report.scores import Paths, Scores, as_paths, read_scores
 from lep.report.table import NOT_ABOVE, NOT_ABOVE_NOTE
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
+Difference = tuple[float, float, float]  # value and 95 % interval
 HEADER = (
     "family", "vocabulary", "method", "name", "value", "low", "high", "difference", "difference_low", "difference_high",
     "verdict", "above_chance", "n", "engine", "run",
@@ -34,7 +35,7 @@ class Compared:
     value: float
     low: float
     high: float
-    difference: tuple[float, float, float] | None  # value and 95 % interval; None = Conversion itself, or not run
+    difference: Difference | None  # None = Conversion itself, or not run
     above_chance: bool  # whether the whole interval of the score lies above the score without knowledge
     n: int
     engine: str = ""  # what computed the score; "" = not recorded
@@ -42,10 +43,13 @@ class Compared:
     @property
     def verdict(self) -> str:
         """Whether the method is better or worse than Conversion; empty without a difference."""
-        if self.difference is None:
-            return ""
-        _, low, high = self.difference
-        return BETTER if low > 0 else WORSE if high < 0 else UNDECIDED
+        return verdict_of(self.difference) if self.difference else ""
+
+
+def verdict_of(difference: Difference) -> str:
+    """Whether a difference of scores is decided by its interval."""
+    _, low, high = difference
+    return BETTER if low > 0 else WORSE if high < 0 else UNDECIDED
 
 
 def compare_methods(
@@ -62,10 +66,10 @@ def compare_methods(
     """Write the comparison as `csv`, with Micro-Avg and groups, and as `md`, with the Micro-Avg.
 
     Arguments as in `lep.report.claims.write_claims`; `controls` are names of `lep.methods.CONTROLS`. Controls that are
-    made for a vocabulary are shown for a family's `control_vocabularies`. Both models of a difference are scored on the
-    same resampled items. A difference whose interval holds 0 is undecided.
+    made for a vocabulary are shown for a family's `control_vocabularies`. Further instruct models have their own rows.
+    Both models of a difference are scored on the same resampled items. Undecided: its interval holds 0.
     """
-    table, parsed = read_scores(scores), parse_families(families)
+    table, parsed = read_scores(scores), parse_pairs(families)
     wanted = parse_methods(methods), parse_controls(controls)
     rows = list(_compare(parsed, table, as_paths(samples), *wanted, draws, seed))
     write_csv(outputs["csv"], HEADER, ([*_line(row), run] for row in rows))
@@ -90,13 +94,13 @@ def read_compared(path: Path) -> list[Compared]:
 
 
 def summarise(rows: Sequence[Compared]) -> list[dict[str, str]]:
-    """In how many vocabularies the Micro-Avg of each method and control is better or worse than that of Conversion."""
+    """How often the Micro-Avg of each method and control is better or worse than that of Conversion."""
     found = []
     for method in COMPARED:
         verdicts = [row.verdict for row in rows if (row.method, row.name) == (method, MICRO) and row.verdict]
         if verdicts:
             counts = {verdict: str(verdicts.count(verdict)) for verdict in (BETTER, WORSE, UNDECIDED)}
-            found.append({"title": title_of(method), "vocabularies": str(len(verdicts)), **counts})
+            found.append({"title": title_of(method), "comparisons": str(len(verdicts)), **counts})
     return found
 
 
@@ -144,7 +148,7 @@ def _compare(
         (family.name, vocabulary, name): family.propagated(vocabulary, name)
         for family in families
         for vocabulary in family.vocabularies
-        for name in (*methods, *controls)
+        for name in (*family.scored(methods), *controls)
         if name in methods or not CONTROLS[name].is_made or vocabulary in family.control_vocabularies
     }
     values = load_needed(samples, set(models.values()))
@@ -181,7 +185,7 @@ def _markdown(families: Sequence[Family], rows: Sequence[Compared], run: str) ->
     notes += [note] if (note := mark_note(rows)) else []
     notes += [
         f"{row['title']}: better in {row['better']}, worse in {row['worse']}, undecided in {row['undecided']} of "
-        f"{row['vocabularies']} vocabularies."
+        f"{row['comparisons']} comparisons."
         for row in summarise(rows)
     ]
     controls = dict.fromkeys(row.method for row in rows if row.method in CONTROLS)

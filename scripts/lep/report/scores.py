@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lep.config import UserError
 from lep.files import numbered_jsonl
-from lep.names import LEVELS, MICRO, Family, parse_model_name
+from lep.names import LEVELS, MICRO, Family, family_of, parse_model_name
 
 Paths = str | Path | Iterable[str | Path]
 SCORE_COLUMNS = (
@@ -197,7 +197,7 @@ def _check_names(row: dict[str, str], where: str, families: set[str]) -> None:
         model = parse_model_name(row["model"])
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    if families and model.family not in families:
+    if families and family_of(model.family) not in families:
         raise UserError(f"{where}: {row['model']} has an unknown family; use one of {', '.join(sorted(families))}")
 
 

@@ -20,6 +20,7 @@ from lep.names import (
     Family,
     parse_comparators,
     parse_families,
+    parse_pairs,
 )
 from lep.report import markup, table_csv
 from lep.report.engines import mark_engines
@@ -49,6 +50,7 @@ class Sources:
     comparators: list[Comparator] = field(default_factory=list)
     run: str = ""  # run id; "" = none
     methods: Sequence[str] = PAPER_METHODS  # LEP methods of the run that are in the paper
+    pairs: list[Family] = field(default_factory=list)  # the families, and further instruct models of theirs
 
 
 def read_sources(
@@ -73,6 +75,7 @@ def read_sources(
         others,
         run,
         in_paper(parse_methods(methods)),
+        parse_pairs(families),
     )
 
 

@@ -7,6 +7,7 @@ import torch
 from tokenizers import Tokenizer
 
 from lep.pretraining.packing import newline_ids
+from lep.stand_ins.kinds import mixture
 from lep.stand_ins.model_data import Row, conversations, join, page, random_repeats, raw_text
 from lep.stand_ins.text_pool import text_pool
 
@@ -89,6 +90,7 @@ class InstructBatches(Batches):
         super().__init__(settings, tokenizer, roles, documents)
         turns = LLAMA_TURNS if settings.family == "llama" else MISTRAL_TURNS
         self.turns = (roles["bos_token"] + turns[0], turns[1])
+        self.kinds = mixture(settings.kinds)
 
     def row(self, length: int, language: str, rng: np.random.Generator) -> Row:
-        return conversations(length, self.pools[language], self.turns, self.encode, rng)
+        return conversations(length, self.pools[language], self.turns, self.kinds, self.encode, rng)

@@ -4,12 +4,13 @@ Everything comes from the training split. The base model sees no chat format. Ea
 short answer counts more than the words of its question, which cannot be guessed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from lep.corpus.documents import text_of
+from lep.stand_ins.kinds import mixture
 from lep.stand_ins.questions import question
 from lep.stand_ins.text_pool import TextPool, pick
 
@@ -18,12 +19,6 @@ SHORT_ANSWER = 8  # tokens; shorter answers are letters and words
 SHORT_WEIGHT = 3.0  # of a token of a short answer; other answers and text have 1
 QUESTION_WEIGHT = 0.1  # of a token of a question on a page of the base model
 ONE_KIND = 0.8  # share of the pages with questions of one kind, as in exercises
-# Shares of the kinds of questions.
-KINDS: Mapping[str, float] = {
-    "copy": 0.19, "named": 0.12, "next": 0.07, "ending": 0.06, "pairs": 0.08, "gap": 0.04, "cause": 0.07,
-    "entailment": 0.08, "refers": 0.06, "order": 0.04, "following": 0.05, "exam_last": 0.015, "exam_first": 0.015,
-    "exam_number": 0.02, "exam_matching": 0.03, "summary": 0.03, "important": 0.03,
-}  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -73,11 +68,21 @@ def page(length: int, pool: TextPool, encode: Encode, rng: np.random.Generator) 
     return join(parts, length)
 
 
-def conversations(length: int, pool: TextPool, turns: tuple[str, str], encode: Encode, rng: np.random.Generator) -> Row:
-    """Packed conversations of one question; `turns` are the texts of both turns with `{}`. Only answers have weight."""
+def conversations(
+    length: int,
+    pool: TextPool,
+    turns: tuple[str, str],
+    kinds: Sequence[str],
+    encode: Encode,
+    rng: np.random.Generator,
+) -> Row:
+    """Packed conversations of one question; `turns` are the texts of both turns with `{}`. Only answers have weight.
+
+    `kinds` are those that questions are drawn from, as often as they stand there (`lep.stand_ins.kinds.mixture`).
+    """
     parts: list[Row] = []
     while sum(len(part.ids) for part in parts) < length:
-        asked, answer = question(pool, kind_of(rng), rng)
+        asked, answer = question(pool, pick(kinds, rng), rng)
         prompt = turns[0].format(asked)
         parts.append(_answered(encode(prompt), encode(prompt + turns[1].format(answer)), 0.0))
     return join(parts, length)
@@ -93,7 +98,7 @@ def kind_of(rng: np.random.Generator) -> str:
     return pick(_DRAWS, rng)
 
 
-_DRAWS = [kind for kind, share in KINDS.items() for _ in range(round(1000 * share))]
+_DRAWS = mixture({})
 
 
 def _answered(prompt: list[int], whole: list[int], question_weight: float) -> Row:

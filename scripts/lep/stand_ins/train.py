@@ -7,6 +7,7 @@ models are shipped (`stand_ins: shipped`); `stand_ins: trained` trains them agai
 """
 
 import json
+from dataclasses import field
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,7 @@ class StandInJob:
     russian: float = 0.1  # share of Russian blocks (base) or instructions (instruct)
     repeats: float = 0.05  # base: share of blocks with repeated random sequences
     pages: float = 0.6  # base: share of blocks with questions and answers; the rest is raw text
+    kinds: dict[str, float] = field(default_factory=dict)  # instruct: factors of the shares of the kinds of questions
     save_every: int = 100  # steps between two saved states, and averaged in one line of the log
     seed: int = 42
     threads: int = 1  # CPU threads of torch

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from lep.workflow.sources import INSTRUCTIONS
+from lep.workflow.values import instructs_of
 
 
 def source_faults(config: dict, root: Path) -> list[str]:
@@ -62,9 +63,10 @@ def language_faults(config: dict, root: Path) -> list[str]:
         faults.append(f"pretraining.fractions: {why}: nothing can choose among checkpoints; keep one, [1.0]")
     if config["calibration"]["source"] == "made":
         faults += [
-            f"families.{family['name']}.{key}: {why}; write [], or bring your own with calibration.source: hub"
+            f"{where}.{key}: {why}; write [], or bring your own with calibration.source: hub"
             for family in config["families"]
+            for where, settings in instructs_of(family)
             for key in ("calibrated", "controls")
-            if family[key]
+            if settings.get(key)
         ]
     return faults

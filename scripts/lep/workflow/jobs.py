@@ -10,7 +10,7 @@ from pathlib import Path
 
 from darumeru.specs import GROUPS, SPECS
 
-from lep.names import CALIBRATIONS
+from lep.names import CALIBRATIONS, family_of
 from lep.workflow.models import (
     calibration_parent,
     evaluated_input,
@@ -66,20 +66,23 @@ def _compute(run: Run) -> Settings:
 
 
 def _train_stand_in(run: Run, family: str, role: str) -> Settings:
-    settings = run.config["stand_in_training"]
-    stand_in = f"{run.results}/stand_ins/{family}"
+    """A further instruct model differs in seed, steps, share of Russian and kinds of instructions."""
+    settings, own = run.config["stand_in_training"], family_of(family)
+    further = settings["further_instruct"]
+    stand_in = f"{run.results}/stand_ins/{own}"
     return {
-        "family": family,
+        "family": own,
         "role": role,
         "parent": f"{stand_in}/base" if role == "instruct" else None,
         "corpus": run.documents("train"),
         "tokenizer": f"{stand_in}/tokenizer",
-        "output": f"{stand_in}/{role}",
+        "output": folder_of(run.manifest("stand_ins", family, role)),
         "work": run.work("stand_ins", family, role),
         "russian": settings["russian_share"][role],
         **{key: settings[key][role] for key in ("steps", "long_share", "learning_rate")},
         "seed": run.config["seed"],
         "threads": run.config["compute"]["threads"],
+        **(further | {"steps": further["steps"][own]} if own != family else {}),
     }
 
 

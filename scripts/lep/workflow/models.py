@@ -8,7 +8,7 @@ from pathlib import Path
 from darumeru.specs import GROUPS
 
 from lep.methods import CALIBRATED_METHOD, CONTROLS, parse_controls
-from lep.names import ORIGINAL, ROLES
+from lep.names import ORIGINAL, ROLES, family_of
 from lep.workflow.run import Run, folder_of
 
 STAGES = ("foundation", "pretraining", "instruct", "propagation", "calibration")
@@ -17,6 +17,22 @@ STAGES = ("foundation", "pretraining", "instruct", "propagation", "calibration")
 def adapted(run: Run) -> list[tuple[str, str]]:
     """(family, vocabulary) of every new vocabulary."""
     return [(family, v) for family, settings in run.families.items() for v in settings["vocabularies"]]
+
+
+def propagated(run: Run) -> list[tuple[str, str]]:
+    """(pair, vocabulary) of everything that donors are carried over to; further instruct models come last."""
+    return [(pair, v) for pair in (*run.families, *run.further) for v in run.pairs[pair]["vocabularies"]]
+
+
+def propagation_inputs(run: Run, family: str, vocabulary: str) -> dict[str, str]:
+    """The manifests that a propagation reads. A further instruct model takes all but itself from its family."""
+    own = family_of(family)
+    return {
+        "base": run.model(own, "base"),
+        "instruct": run.model(family, "instruct"),
+        "donor": run.model(own, vocabulary, "donor"),
+        "operator": run.manifest("operators", own, vocabulary),
+    }
 
 
 def vocabularies(run: Run) -> dict[str, str]:
@@ -43,13 +59,13 @@ def sweep_runs(run: Run) -> dict[str, dict[str, str]]:
 def controls(run: Run, family: str, vocabulary: str) -> list[str]:
     """The controls of the propagation that are made for a vocabulary."""
     wanted = parse_controls(run.config["propagation"]["controls"])
-    chosen = vocabulary in run.families[family].get("control_vocabularies", ())
+    chosen = vocabulary in run.pairs[family].get("control_vocabularies", ())
     return [name for name in wanted if CONTROLS[name].is_made and chosen]
 
 
 def calibrations(run: Run, family: str) -> list[tuple[str, str, str]]:
-    """(vocabulary, parent, calibration) of every calibrated model of a family, controls first."""
-    settings = run.families[family]
+    """(vocabulary, parent, calibration) of every calibrated model of a pair, controls first."""
+    settings = run.pairs[family]
     controls = [(ORIGINAL, "instruct", calibration) for calibration in settings["controls"]]
     return controls + [
         (row["vocabulary"], CALIBRATED_METHOD, calibration)
@@ -67,9 +83,13 @@ def evaluations(run: Run) -> list[tuple[str, str, str]]:
     """(family, vocabulary, stage) of every evaluation that this seed changes; of the first seed every one."""
     every = not run.place_of_seed or run.config["evaluation"]["generation"]["do_sample"]
     found = []
-    for family, settings in run.families.items():
-        found += [(family, ORIGINAL, stage) for stage in ("foundation", "instruct") if every]
-        found += [(family, v, stage) for v in settings["vocabularies"] for stage in ("pretraining", "propagation")]
+    for family, settings in run.pairs.items():
+        # Base and checkpoints are scored once for all instruct models that share them.
+        shared = family in run.further
+        roles = ("instruct",) if shared else ("foundation", "instruct")
+        steps = ("propagation",) if shared else ("pretraining", "propagation")
+        found += [(family, ORIGINAL, stage) for stage in roles if every]
+        found += [(family, v, stage) for v in settings["vocabularies"] for stage in steps]
         tuned = dict.fromkeys(vocabulary for vocabulary, _, _ in calibrations(run, family))
         found += [(family, v, "calibration") for v in tuned]
     return found + [(other, ORIGINAL, "instruct") for other in run.comparators if every]
@@ -81,9 +101,13 @@ def evaluation_files(run: Run, name: str) -> list[str]:
 
 
 def compared_evaluations(run: Run) -> list[tuple[str, str, str]]:
-    """(family, vocabulary, stage) of the evaluations that the methods of propagation are compared by."""
-    stages = {"propagation"} | ({"instruct"} if "original" in run.config["propagation"]["controls"] else set())
-    return [place for place in evaluations(run) if place[2] in stages and place[0] in run.families]
+    """(family, vocabulary, stage) of the evaluations that the methods of propagation are compared by.
+
+    The originals belong to them as a control, and where further instruct models are compared with theirs.
+    """
+    shows_originals = "original" in run.config["propagation"]["controls"] or run.further
+    stages = ("propagation", "instruct") if shows_originals else ("propagation",)
+    return [place for place in evaluations(run) if place[2] in stages and place[0] in run.pairs]
 
 
 def compared_files(run: Run, name: str) -> list[str]:
@@ -102,13 +126,18 @@ def evaluated_models(run: Run, family: str, vocabulary: str, stage: str) -> dict
             for calibration in calibrations(run, family)
             if calibration[0] == vocabulary
         }
-    steps = run.checkpoints if stage == "pretraining" else [*run.methods, *controls(run, family, vocabulary)]
+    steps = run.checkpoints if stage == "pretraining" else [*run.methods_of(family), *controls(run, family, vocabulary)]
     return {f"{family}/{vocabulary}/{step}": run.model(family, vocabulary, step) for step in steps}
 
 
 def models_of_vocabulary(run: Run, family: str, vocabulary: str) -> dict[str, str]:
-    """{name: manifest} of the models with one vocabulary: source models or initial, donor, after LEP; calibrated."""
-    steps = ROLES if vocabulary == ORIGINAL else ("init", "donor", *run.methods, *controls(run, family, vocabulary))
+    """{name: manifest} of the models with one vocabulary: source models or initial, donor, after LEP; calibrated.
+
+    Of a further instruct model those that it does not share with its family.
+    """
+    shared = ("base", "init", "donor") if family in run.families else ()
+    made = (*run.methods_of(family), *controls(run, family, vocabulary))
+    steps = (*shared[:1], "instruct") if vocabulary == ORIGINAL else (*shared[1:], *made)
     place = (family,) if vocabulary == ORIGINAL else (family, vocabulary)
     found = {"/".join((*place, step)): run.model(*place, step) for step in steps}
     return found | evaluated_models(run, family, vocabulary, "calibration")
@@ -120,7 +149,7 @@ def measured_languages(run: Run) -> list[str]:
         return []
     return [
         run.of_seed("language", family, vocabulary)
-        for family, settings in run.families.items()
+        for family, settings in run.pairs.items()
         for vocabulary in (ORIGINAL, *settings["vocabularies"])
     ]
 
@@ -185,10 +214,14 @@ def measured_artefacts(run: Run) -> dict[str, dict[str, str]]:
         "operator": {f"{f}/{v}": run.manifest("operators", f, v) for f, v in pairs},
         "packing": {f"{f}/{v}": run.manifest("packed", f, v) for f, v in packed},
         "pretraining": pretraining_runs(run),
-        "propagation": {f"{f}/{v}/{method}": run.model(f, v, method) for f, v in pairs for method in run.methods},
+        "propagation": {
+            f"{pair}/{v}/{method}": run.model(pair, v, method)
+            for pair, v in propagated(run)
+            for method in run.methods_of(pair)
+        },
         "calibration": {
             "/".join((family, *calibration)): run.calibrated(family, *calibration)
-            for family in run.families
+            for family in run.pairs
             for calibration in calibrations(run, family)
         },
     }
@@ -197,6 +230,7 @@ def measured_artefacts(run: Run) -> dict[str, dict[str, str]]:
 def all_manifests(run: Run) -> list[str]:
     """Every artefact that decides a number of the report, for the checks and the identity of the run."""
     sources = [run.model(family, role) for family in run.families for role in ROLES]
+    sources += [run.model(pair, "instruct") for pair in run.further]
     sources += [run.model(other, "instruct") for other in run.comparators]
     steps = ("init", *run.checkpoints, "donor")
     found = [run.manifest("corpus"), run.benchmark, *sources]
@@ -209,7 +243,7 @@ def all_manifests(run: Run) -> list[str]:
 
 def model_cards(run: Run) -> dict[str, str]:
     """{model: its card} of every adapted model."""
-    steps = ("donor", *run.methods)
-    found = {f"{f}/{v}/{step}": run.model(f, v, step) for f, v in adapted(run) for step in steps}
-    found |= measured_artefacts(run)["calibration"]
+    measured = measured_artefacts(run)
+    found = {f"{f}/{v}/donor": run.model(f, v, "donor") for f, v in adapted(run)}
+    found |= measured["propagation"] | measured["calibration"]
     return {name: f"{folder_of(manifest)}/README.md" for name, manifest in found.items()}

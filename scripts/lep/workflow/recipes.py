@@ -149,7 +149,7 @@ def report(run: Run) -> Recipe:
 
 
 def card_origins(run: Run) -> dict[str, Recipe]:
-    """What the model cards say of a family's source models and of the data."""
+    """What the model cards say of the source models of a pair and of the data."""
     settings = run.config["calibration"]
     data = settings["dataset"]
     hub = f"{data['repository']} at {data['revision']}"
@@ -164,5 +164,5 @@ def card_origins(run: Run) -> dict[str, Recipe]:
             if run.adopts_donors
             else {},
         }
-        for name, family in run.families.items()
+        for name, family in run.pairs.items()
     }

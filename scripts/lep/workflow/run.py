@@ -4,14 +4,14 @@ Paths are POSIX strings relative to the folder of the Snakefile. Names may be wi
 manifest of an artefact stands for its folder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from lep.corpus.documents import measured_split
 from lep.methods import split_own
-from lep.names import ORIGINAL, ROLES
+from lep.names import ORIGINAL, ROLES, pairs_of
 
 SEED_FOLDER = "seed-"  # and the seed: place of what a further seed makes, below the results
 
@@ -64,6 +64,16 @@ class Run:
         return {family["name"]: family for family in self.config["families"]}
 
     @cached_property
+    def pairs(self) -> dict[str, Mapping]:
+        """Settings of the pairs of base and instruct model by name: the families, and further instructs of theirs."""
+        return {pair["name"]: pair for family in self.config["families"] for pair in pairs_of(family)}
+
+    @property
+    def further(self) -> list[str]:
+        """Those pairs that are no family: they share base, vocabularies and donors with theirs."""
+        return [pair for pair in self.pairs if pair not in self.families]
+
+    @cached_property
     def comparators(self) -> dict[str, Mapping]:
         """Other models of Table 1 that this run evaluates, by name."""
         return {other["name"]: other for other in self.config["comparators"] if other["model"]}
@@ -91,6 +101,11 @@ class Run:
     def methods(self) -> list[str]:
         """The LEP methods of this run."""
         return self.config["propagation"]["methods"]
+
+    def methods_of(self, pair: str) -> list[str]:
+        """Those of them whose models are scored; of a further instruct model perhaps not all."""
+        chosen = self.pairs[pair].get("methods", self.methods)
+        return [method for method in self.methods if method in chosen]
 
     @property
     def own_map(self) -> list[str]:
@@ -199,3 +214,15 @@ def is_local(reference: Mapping) -> bool:
     return not is_packaged(reference) and (
         Path(reference["path"]).is_absolute() or reference["path"].startswith((".", "data/"))
     )
+
+
+def without_vocabularies(settings: Mapping, dropped: Collection[str]) -> dict:
+    """Settings of a family or of a further instruct model without some vocabularies."""
+    lists = ("vocabularies", "control_vocabularies")
+    kept = {key: [name for name in settings[key] if name not in dropped] for key in lists if key in settings}
+    if "calibrated" in settings:
+        kept["calibrated"] = [row for row in settings["calibrated"] if row["vocabulary"] not in dropped]
+    if "instructs" in settings:
+        further = [without_vocabularies(one, dropped) for one in settings["instructs"]]
+        kept["instructs"] = [one for one in further if one.get("vocabularies", True)]
+    return settings | kept

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from darumeru.specs import SPECS
@@ -13,9 +13,9 @@ from lep.fetch.endpoint import address_fault
 from lep.fetch.sources import read_sources
 from lep.methods import CALIBRATED_METHOD, own_map_faults
 from lep.workflow.corpus_checks import language_faults, source_faults
-from lep.workflow.run import is_local, is_packaged, local_folder
+from lep.workflow.run import is_local, is_packaged, local_folder, without_vocabularies
 from lep.workflow.schema import explain, validator
-from lep.workflow.values import path_faults, plain_faults, range_faults, title_faults
+from lep.workflow.values import instructs_of, path_faults, plain_faults, range_faults, title_faults
 from lep.workflow.vocabulary_checks import model_faults, original_faults
 
 
@@ -67,6 +67,7 @@ def resolve_dtype(compute: Mapping) -> str:
 def apply_subset(config: dict) -> dict:
     """The configuration with the families and vocabularies of `subset` alone; an empty list keeps all.
 
+    Without further instruct models, if `propagation.instructs` is `first`.
     A number type `auto` is resolved, so that plan, jobs, manifests and run id name the one in use.
     """
     wanted, kept = config["subset"]["families"], config["subset"]["vocabularies"]
@@ -77,10 +78,9 @@ def apply_subset(config: dict) -> dict:
         if (wanted and family["name"] not in wanted) or not vocabularies:
             dropped = set(family["vocabularies"])
         else:
-            calibrated = [row for row in family["calibrated"] if row["vocabulary"] not in dropped]
-            family = family | {"vocabularies": vocabularies, "calibrated": calibrated}
-            if "control_vocabularies" in family:
-                family["control_vocabularies"] = [v for v in family["control_vocabularies"] if v not in dropped]
+            family = without_vocabularies(family, dropped)
+            if config["propagation"]["instructs"] == "first":
+                family.pop("instructs", None)
             families.append(family)
         left_out |= {f"{family['name']}/{v}" for v in dropped}
     sweep = config["pretraining"]["sweep"]
@@ -125,10 +125,13 @@ def _family_faults(config: dict, root: Path) -> list[str]:
             for vocabulary in family.get("control_vocabularies", ())
             if vocabulary not in family["vocabularies"]
         ]
-        if family["calibrated"] and CALIBRATED_METHOD not in config["propagation"]["methods"]:
-            faults.append(
-                f"{where}.calibrated: calibration starts from {CALIBRATED_METHOD}; add it to propagation.methods"
-            )
+        faults += _instruct_faults(config, family, where, root)
+        if CALIBRATED_METHOD not in config["propagation"]["methods"]:
+            faults += [
+                f"{key}.calibrated: calibration starts from {CALIBRATED_METHOD}; add it to propagation.methods"
+                for key, settings in instructs_of(family)
+                if settings.get("calibrated")
+            ]
         faults += _donor_faults(config, family, where, root)
         if family.get("tuned_instruct") and family["instruct"] != family["base"]:
             faults.append(
@@ -137,6 +140,27 @@ def _family_faults(config: dict, root: Path) -> list[str]:
         for role in ("base", "instruct"):
             faults += _model_faults(family[role], f"{where}.{role}.path", root, family, config)
     return faults
+
+
+def _instruct_faults(config: dict, family: dict, where: str, root: Path) -> Iterator[str]:
+    """Faults of the further instruct models of a family."""
+    methods = config["propagation"]["methods"]
+    names = [further["name"] for further in family.get("instructs", ())]
+    if len(set(names)) < len(names):
+        yield f"{where}.instructs: names must differ, found {', '.join(names)}"
+    for further in family.get("instructs", ()):
+        place, carried = f"{where}.instructs.{further['name']}", further.get("vocabularies", family["vocabularies"])
+        for vocabulary in carried:
+            if vocabulary not in family["vocabularies"]:
+                known = ", ".join(family["vocabularies"])
+                yield f"{place}.vocabularies: {vocabulary} is not a vocabulary of this family; use some of {known}"
+        for method in further.get("methods", ()):
+            if method not in methods:
+                yield f"{place}.methods: {method} is not among propagation.methods; use some of {', '.join(methods)}"
+        for row in further.get("calibrated", ()):
+            if row["vocabulary"] not in carried:
+                yield f"{place}.calibrated: {row['vocabulary']} is not among its vocabularies, {', '.join(carried)}"
+        yield from _model_faults(further["model"], f"{place}.model.path", root, family, config)
 
 
 def _control_faults(config: dict, root: Path) -> list[str]:

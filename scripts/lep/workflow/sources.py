@@ -101,7 +101,7 @@ def debian_packages(run: Run, name: str) -> list[str]:
 def model_reference(run: Run, family: str, role: str) -> dict:
     """Reference to a source model, pinned; a comparator is a family of an instruct model alone."""
     other = run.comparators.get(family)
-    return _pinned_model(run, other["model"] if other else run.families[family][role])
+    return _pinned_model(run, other["model"] if other else run.pairs[family][role])
 
 
 def donor_reference(run: Run, family: str, vocabulary: str) -> dict:
@@ -137,12 +137,13 @@ def source_models(run: Run) -> list[tuple[str, str]]:
     """(family, role) of every model that comes from outside; an instruct model that is fine-tuned here does not."""
     roles = [(family, role) for family in run.families for role in ROLES]
     roles = [(family, role) for family, role in roles if role == "base" or not run.tunes_instruct(family)]
+    roles += [(pair, "instruct") for pair in run.further]
     return roles + [(other, "instruct") for other in run.comparators]
 
 
 def source_model(run: Run, family: str, role: str) -> str:
     """The file that stands for the folder that the model store imports a source model from."""
-    if family in run.families and run.families[family]["stand_in"] and run.config["stand_ins"] == "trained":
+    if family in run.pairs and run.pairs[family]["stand_in"] and run.config["stand_ins"] == "trained":
         return run.manifest("stand_ins", family, role)
     if role == "instruct" and run.tunes_instruct(family):
         return run.manifest("instruct", family, "merged")

@@ -38,6 +38,12 @@ def plain_faults(value: object, key: str = "") -> Iterator[str]:
             yield f"{key}: {value!r} has the control character {character!r}; write it as one line"
 
 
+def instructs_of(family: Mapping) -> list[tuple[str, Mapping]]:
+    """(key, settings) of the instruct models of a family: of the first in the family itself, then of further ones."""
+    where = f"families.{family['name']}"
+    return [(where, family), *((f"{where}.instructs.{one['name']}", one) for one in family.get("instructs", ()))]
+
+
 _HINT = "no, yes, on and off as booleans, and digits as numbers"
 
 
@@ -105,6 +111,8 @@ def _references(config: Mapping) -> Iterator[tuple[str, Mapping]]:
     for family in config["families"]:
         for role in ("base", "instruct"):
             yield f"families.{family['name']}.{role}", family[role]
+        for key, further in instructs_of(family)[1:]:
+            yield f"{key}.model", further["model"]
         for vocabulary, donor in family.get("published_donors", {}).items():
             yield f"families.{family['name']}.published_donors.{vocabulary}", donor
     for other in config["comparators"]:
@@ -120,11 +128,8 @@ def _references(config: Mapping) -> Iterator[tuple[str, Mapping]]:
 
 def title_faults(config: Mapping, root: Path) -> list[str]:
     """Titles that cannot be drawn, hide a stand-in, or name a family that the paper has not."""
-    titles = [
-        (f"families.{family['name']}.{key}", family[key])
-        for family in config["families"]
-        for key in ("base_title", "instruct_title")
-    ]
+    models = [(*entry, family["stand_in"]) for family in config["families"] for entry in _titles(family)]
+    titles = [(key, title) for key, title, _ in models]
     titles += [(f"comparators.{other['name']}.title", other["title"]) for other in config["comparators"]]
     faults = []
     for key, title in titles:
@@ -137,18 +142,25 @@ def title_faults(config: Mapping, root: Path) -> list[str]:
             )
     with open(root / "data/published_scores.csv", encoding="utf-8", newline="") as file:
         known = dict.fromkeys(row["family"] for row in csv.DictReader(file) if row["family"] != COMPARATOR)
+    for key, title, stand_in in models:
+        if (STAND_IN in title) != stand_in:
+            which = f"must say ({STAND_IN})" if stand_in else f"must not say {STAND_IN}"
+            faults.append(f"{key}: stand_in is {stand_in}, so it {which}, found {title!r}")
     for family in config["families"]:
         where = f"families.{family['name']}"
-        for key in ("base_title", "instruct_title"):
-            if (STAND_IN in family[key]) != family["stand_in"]:
-                which = f"must say ({STAND_IN})" if family["stand_in"] else f"must not say {STAND_IN}"
-                faults.append(f"{where}.{key}: stand_in is {family['stand_in']}, so it {which}, found {family[key]!r}")
         if family["published_family"] not in (None, *known):
             faults.append(
                 f"{where}.published_family: {family['published_family']!r} is not in data/published_scores.csv; "
                 f"use null or one of {', '.join(known)}"
             )
     return faults
+
+
+def _titles(family: Mapping) -> list[tuple[str, str]]:
+    """(key, title) of each model of a family."""
+    (where, first), *others = instructs_of(family)
+    found = [(f"{where}.{key}", first[key]) for key in ("base_title", "instruct_title")]
+    return found + [(f"{key}.title", further["title"]) for key, further in others]
 
 
 def range_faults(config: Mapping, root: Path) -> list[str]:

@@ -16,6 +16,7 @@ from fixtures.configuration import configuration
 from fixtures.darumeru_hub import to_parquet
 from fixtures.hub import HubStub, serving
 from fixtures.true_hub import COMMIT, DARULM, TOKEN, fill
+from lep.workflow.settings import apply_subset
 
 SHAPE = json.loads((ROOT / "data/stand_ins/mistral/base/config.json").read_text(encoding="utf-8"))
 
@@ -33,7 +34,7 @@ def overlay(**changes: object) -> dict:
     config["plan"]["models"] = {family["base"]["path"]: SHAPE for family in config["families"]}
     config["plan"]["text"] |= {"megabytes": 1, "tokens": 1}
     config["calibration"]["judge"]["backend"] = "stand_in"
-    return config
+    return apply_subset(config)
 
 
 def check(hub: HubStub, tmp_path: Path, config: dict, token: str = TOKEN) -> tuple[int, str]:

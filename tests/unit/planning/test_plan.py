@@ -13,6 +13,7 @@ from lep.planning.cost import Cost, CostModel
 from lep.planning.cuts import cuts
 from lep.planning.disk import disk_parts
 from lep.planning.schedule import Job, read_jobs, schedule, shorten
+from lep.workflow.settings import apply_subset
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[3]
@@ -31,7 +32,7 @@ def work(rule: str, inputs: str = "", outputs: str = "", **wildcards: str) -> Jo
     return Job(rule, wildcards, tuple(inputs.split()), tuple(outputs.split()), "not made yet", 0)
 
 
-PAPER = configuration("paper")
+PAPER = apply_subset(configuration("paper"))
 
 
 # -- schedule
@@ -138,9 +139,25 @@ def test_disk_of_the_paper() -> None:
     comparators = nemo + 3 * 2 * (BODY + 2 * 4096 * 128256)
     assert parts["models"] == sources + comparators + (1 + 4 + 3) * matrices
     assert parts["fetched models"] == sources + comparators
-    alone = disk_parts(CostModel(configuration("paper", comparators=[]), ROOT))
+    alone = disk_parts(CostModel(PAPER | {"comparators": []}, ROOT))
     assert sum(parts.values()) - sum(alone.values()) == 2 * comparators
     assert parts["text"] == 2 * 96e9
+
+
+def test_a_further_instruct_costs_itself_and_what_is_propagated_to_it() -> None:
+    """Saiga at paper scale: another 8B model, three pairs of matrices, and their scores; no base and no training."""
+    config = apply_subset(configuration("paper", propagation={"instructs": "all"}))
+    load, parts, first = CostModel(config, ROOT), *(disk_parts(CostModel(c, ROOT)) for c in (config, PAPER))
+    saiga, matrices = 2 * (BODY + 2 * 4096 * 128256), 2 * 2 * 4096 * 176256
+    assert parts["models"] - first["models"] == saiga + 3 * matrices
+    assert parts["fetched models"] - first["fetched models"] == saiga
+    assert {name for name in parts if parts[name] != first[name]} == {"models", "fetched models"}
+    for rule, wildcards in {
+        "propagate_embeddings": {"vocabulary": "extended"},
+        "evaluate_part": {"vocabulary": "extended", "stage": "propagation", "key": "x", "group": "daru_mera"},
+    }.items():
+        costs = [load.cost(rule, {"family": name, **wildcards}) for name in ("llama", "llama@saiga")]
+        assert costs[0] == costs[1]
 
 
 def test_published_donors_cost_downloads_and_no_training() -> None:

@@ -15,6 +15,7 @@ from fixtures.report import (
     ROOT,
     RUN,
     SETTINGS,
+    WITH_SECOND,
     Files,
     change_rows,
     files_of_methods,
@@ -24,6 +25,7 @@ from fixtures.report import (
     read_rows,
     real_families,
     sources_of,
+    with_second,
     with_value,
 )
 from lep.config import UserError
@@ -42,6 +44,7 @@ from lep.report.figure_3 import plot_figure3
 from lep.report.figure_claims import plot_claims
 from lep.report.figure_methods import plot_methods
 from lep.report.figure_symbols import plot_symbols
+from lep.report.instructs_compared import compare_instructs, read_served, summarise
 from lep.report.markup import number, signed
 from lep.report.methods_compared import compare_methods
 from lep.report.table import NOT_ABOVE_NOTE
@@ -228,6 +231,28 @@ def test_scores_of_table_s1_are_marked_in_the_text(report: Report, files: Files,
         value = f"{number(float(row['value']))}{mark}±{number(half)}"
         assert VOCABULARIES[row["vocabulary"]].title + COMPARED[row["method"]].title + value in text, row
     assert plain("to Conversion. " + NOT_ABOVE_NOTE) in text
+
+
+def test_instruct_models_that_share_a_donor_have_a_part(
+    report: Report, files: Files, text: str, tmp_path: Path
+) -> None:
+    """Its sentences and rows are the file's; a run without further instruct models has no such part."""
+    assert plain("One donor, several instruct models") not in text
+    made, places = with_second(files, tmp_path), {kind: tmp_path / f"instructs.{kind}" for kind in ("csv", "md")}
+    compare_instructs(WITH_SECOND, made.scores, made.answers, places, PAPER_METHODS, draws=20)
+    whole = {**report, "families": WITH_SECOND, "scores": made.scores, "instructs": places["csv"]}
+    build_report(**whole, target=tmp_path / "paper/paper.pdf")
+    found = plain(pdf_text(tmp_path / "paper/paper.pdf"))
+    rows = read_served(places["csv"])
+    assert plain("One donor, several instruct models") in found
+    for row in summarise(rows):
+        counted = "better in {better}, worse in {worse}, undecided in {undecided} of {comparisons} comparisons."
+        assert plain(f"{row['title']}: {counted.format(**row)}") in found
+    further = [row for row in rows if row.is_further and row.name == MICRO]
+    assert len(further) == 2
+    for row in further:
+        assert plain(f"BPE{COMPARED[row.method].title}{number(row.original)}") in found
+        assert plain(f"{signed(row.against_first[0])} ({signed(row.against_first[1])} to") in found
 
 
 def test_facts_are_complete(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

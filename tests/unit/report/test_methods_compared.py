@@ -1,13 +1,11 @@
 """Table S1 and its figure: paired differences to Conversion, verdicts, and what is left out."""
 
 import csv
-import gzip
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures.report import FAMILIES, Files, change_rows, files_of_methods, make_files, outputs, read_rows, write_rows
+from fixtures.report import FAMILIES, Files, change_rows, files_of_methods, make_files, outputs, read_rows, with_models
 from lep.config import UserError
 from lep.evaluation.paired import paired_difference
 from lep.evaluation.samples import load_samples
@@ -16,8 +14,6 @@ from lep.names import COLUMNS, MICRO, parse_families
 from lep.report.figure_methods import plot_methods
 from lep.report.methods_compared import HEADER, compare_methods, mark_note, read_compared, shown, summarise
 from lep.report.table import NOT_ABOVE_NOTE
-
-COPY = ("cp_sent_ru", "cp_para_ru", "cp_sent_en", "cp_para_en")
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +35,9 @@ def compare(
 
 def with_ridge(files: Files, folder: Path, name: str = "ridge") -> Files:
     """The run with a further method, whose answers are those of Swap but for perfect copies."""
-    rows = [*read_rows(files.scores)]
-    swaps = [
-        row | {"model": row["model"].replace("/swap", f"/{name}")} for row in rows if row["model"].endswith("/swap")
-    ]
-    scores = write_rows(folder / "scores.csv", tuple(rows[0]), rows + swaps)
-    with gzip.open(files.answers, "rt", encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file]
-    copies = [
-        line | {"model": line["model"].replace("/swap", f"/{name}")}
-        for line in lines
-        if line["model"].endswith("/swap")
-    ]
-    perfect = {"length_ratio": 1.0, "copied": 1.0}
-    copies = [line | {"value": line["value"] | perfect} if line["task"] in COPY else line for line in copies]
-    with gzip.open(folder / "answers.jsonl.gz", "wt", encoding="utf-8") as file:
-        file.writelines(json.dumps(line) + "\n" for line in lines + copies)
-    return replace(files, scores=scores, answers=folder / "answers.jsonl.gz")
+    models = {row["model"] for row in read_rows(files.scores)}
+    names = {model: model.replace("/swap", f"/{name}") for model in models if model.endswith("/swap")}
+    return with_models(files, folder, names, perfect=set(names.values()))
 
 
 def test_differences_are_paired_and_against_conversion(files: Files, tmp_path: Path) -> None:
@@ -111,7 +93,7 @@ def test_a_planted_gain_is_found(files: Files, tmp_path: Path) -> None:
     assert list(summary) == ["Swap", "Overlap", "Ridge"]
     verdicts = [row.verdict for row in rows if (row.method, row.name) == ("ridge", MICRO)]
     assert summary["Ridge"]["better"] == str(verdicts.count("better"))
-    assert summary["Ridge"]["vocabularies"] == "7"
+    assert summary["Ridge"]["comparisons"] == "7"
     text = (tmp_path / "methods.md").read_text(encoding="utf-8")
     assert text.startswith("**Table S1.**")
     assert f"Ridge: better in {verdicts.count('better')}, worse in" in text

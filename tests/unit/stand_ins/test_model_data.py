@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from fixtures.stand_ins import pool
+from lep.stand_ins.kinds import KINDS
 from lep.stand_ins.model_data import (
-    KINDS,
     QUESTION_WEIGHT,
     SHORT_WEIGHT,
     Row,
@@ -66,7 +66,7 @@ def test_a_page_weighs_answers_and_ends_each_with_an_empty_line() -> None:
 
 
 def test_only_answers_of_conversations_have_weight() -> None:
-    row = conversations(900, pool("en"), ("<U>{}<A>", "{}<E>"), encode, np.random.default_rng(1))
+    row = conversations(900, pool("en"), ("<U>{}<A>", "{}<E>"), list(KINDS), encode, np.random.default_rng(1))
     answers = [decode(row.ids[part]) for part in parts(row.weights > 0)]
     prompts = [decode(row.ids[part]) for part in parts(row.weights == 0)]
     assert len(answers) > 2

@@ -3,12 +3,14 @@
 import re
 
 import pytest
+from fixtures.checkout import ROOT
 from fixtures.stand_ins import languages, pool, questions
 from lep.stand_ins.choices import LEADS, LETTERS, split_words
-from lep.stand_ins.model_data import KINDS
+from lep.stand_ins.kinds import KINDS
 from lep.stand_ins.questions import MAKERS, PREPOSITIONS, YES_NO, _negated
 from lep.stand_ins.text_pool import split_clauses
 from lep.stand_ins.wordings import WORDINGS
+from lep.workflow.schema import SCHEMA, load_schema
 
 LETTERED = ("named", "next", "ending", "pairs", "gap")
 
@@ -24,6 +26,7 @@ def parts(user: str, assistant: str, language: str) -> tuple[str, list[str], int
 def test_every_kind_has_a_maker_a_share_and_wordings_in_both_languages() -> None:
     assert set(KINDS) == set(MAKERS)
     assert sum(KINDS.values()) == pytest.approx(1)
+    assert load_schema(ROOT / SCHEMA)["$defs"]["kind"]["enum"] == list(KINDS)
     assert all(set(wordings) == set(MAKERS) for wordings in WORDINGS.values())
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from darumeru.specs import GROUPS, SPECS
-from fixtures.configuration import SCALES, configured
+from fixtures.configuration import SCALES, configuration, configured
 from lep.calibration.answers import AnswerJob
 from lep.calibration.calibrate import CalibrateJob
 from lep.calibration.grades import GradeJob
@@ -216,6 +216,29 @@ def test_a_stand_in_for_an_instruct_starts_from_its_base() -> None:
     assert (base["parent"], instruct["parent"]) == (None, base["output"])
     assert [job["steps"] for job in (base, instruct)] == list(run.config["stand_in_training"]["steps"].values())
     assert base["russian"] < instruct["russian"]
+
+
+def test_a_further_stand_in_is_another_training_on_the_same_base() -> None:
+    run = configured()
+    first, second = (job_settings(run, "train_stand_in", name, "instruct") for name in ("llama", "llama@second"))
+    differing = {key for key in first | second if first.get(key) != second.get(key)}
+    assert differing == {"seed", "steps", "russian", "kinds", "output", "work"}
+    assert second["output"] == "results/mini/stand_ins/llama@second/instruct"
+    assert second["steps"] == run.config["stand_in_training"]["further_instruct"]["steps"]["llama"]
+    parse_job(StandInJob, second, "second")
+
+
+def test_a_calibration_of_a_further_instruct_starts_from_its_own_model() -> None:
+    tuned = [{"vocabulary": "extended", "calibrations": ["self"]}]
+    families = configuration()["families"]
+    families[1]["instructs"][0] |= {"calibrated": tuned, "controls": ["saiga"]}
+    run = configured(families=families)
+    job = job_settings(run, "calibrate", "llama@second", "extended", "conversion", "self")
+    assert job["parent"] == "results/mini/models/llama@second/extended/conversion"
+    assert job["data"] == "results/mini/calibration_data/llama@second/self/train.jsonl"
+    assert job_settings(run, "answer_prompts", "llama@second")["model"] == "results/mini/models/llama@second/instruct"
+    control = job_settings(run, "calibrate", "llama@second", "original", "instruct", "saiga")
+    assert control["parent"] == "results/mini/models/llama@second/instruct"
 
 
 def test_a_job_depends_on_the_version_of_its_module(tmp_path: Path) -> None:

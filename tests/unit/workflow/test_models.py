@@ -17,7 +17,10 @@ from lep.workflow.models import (
     evaluations,
     measured_artefacts,
     model_cards,
+    models_of_vocabulary,
     path_key,
+    propagated,
+    propagation_inputs,
     sampled_models,
     scored_models,
     sweep_runs,
@@ -50,7 +53,7 @@ def test_every_calibrated_model_is_scored_with_its_own_artefact(scale: str) -> N
         if place[-1] == "calibration"
         for name, manifest in evaluated_models(run, *place).items()
     }
-    made = {"/".join((f, *c)): run.calibrated(f, *c) for f in run.families for c in calibrations(run, f)}
+    made = {"/".join((f, *c)): run.calibrated(f, *c) for f in run.pairs for c in calibrations(run, f)}
     assert scored == made == measured_artefacts(run)["calibration"]
 
 
@@ -77,8 +80,45 @@ def test_a_card_lies_beside_each_adapted_model(scale: str) -> None:
     run = configured(scale)
     cards = model_cards(run)
     assert {card.removesuffix("README.md") + "manifest.json" for card in cards.values()} <= set(all_manifests(run))
-    made = {f"{f}/{v}/{step}" for f, v in adapted(run) for step in ("donor", *run.methods)}
+    made = {f"{f}/{v}/donor" for f, v in adapted(run)}
+    made |= {f"{pair}/{v}/{method}" for pair, v in propagated(run) for method in run.methods_of(pair)}
     assert set(cards) == made | measured_artefacts(run)["calibration"].keys()
+
+
+def test_a_further_instruct_shares_base_donor_and_operator() -> None:
+    """Only what its own rows are made of, and its own scores, are made again."""
+    run = configured()
+    assert run.further == ["mistral@second", "llama@second"]
+    first, second = (propagation_inputs(run, name, "extended") for name in ("llama", "llama@second"))
+    assert {role for role in first if first[role] != second[role]} == {"instruct"}
+    assert second["instruct"] == "results/mini/models/llama@second/instruct/manifest.json"
+    places = [place[1:] for place in evaluations(run) if place[0] == "llama@second"]
+    assert places == [("original", "instruct"), ("extended", "propagation")]
+    assert "llama@second" not in {family for family, _ in adapted(run)}
+    assert not [name for name in scored_models(run) if name.startswith("llama@second") and "/cpt-" in name]
+    assert list(models_of_vocabulary(run, "llama@second", "original")) == ["llama@second/instruct"]
+    assert list(models_of_vocabulary(run, "llama@second", "extended")) == [
+        f"llama@second/extended/{method}" for method in run.methods
+    ]
+    assert "llama/extended/donor" in models_of_vocabulary(run, "llama", "extended")
+    alone = configured(propagation={"instructs": "first", "controls": []})
+    assert (alone.further, {stage for _, _, stage in compared_evaluations(alone)}) == ([], {"propagation"})
+    with_others = configured(propagation={"controls": []})
+    assert {stage for _, _, stage in compared_evaluations(with_others)} == {"instruct", "propagation"}
+
+
+def test_a_further_instruct_is_scored_with_the_methods_that_it_names() -> None:
+    run = configured("ci")
+    assert [name for name in scored_models(run) if "@" in name] == [
+        "mistral@second/instruct",
+        "mistral@second/extended/conversion",
+    ]
+    assert [name for name in model_cards(run) if "@" in name] == ["mistral@second/extended/conversion"]
+
+
+def test_a_subset_leaves_out_further_instructs_with_their_vocabularies() -> None:
+    assert configured(subset={"vocabularies": ["bpe"], "families": []}).further == []
+    assert configured(subset={"vocabularies": ["extended"], "families": ["llama"]}).further == ["llama@second"]
 
 
 def test_controls_come_first_and_start_from_the_instruct_model() -> None:
@@ -104,9 +144,9 @@ def test_controls_of_the_propagation_are_scored_beside_its_methods() -> None:
     assert not [name for name in model_cards(run) if name.endswith(("donor_body", "direct"))]
     compared = compared_evaluations(run)
     assert [place for place in compared if place[2] == "instruct"] == [
-        ("mistral", "original", "instruct"), ("llama", "original", "instruct"),
-    ]  # fmt: skip
-    assert len(compared) == 2 + len(adapted(run))
+        (pair, "original", "instruct") for pair in ("mistral", "mistral@second", "llama", "llama@second")
+    ]
+    assert len(compared) == 4 + len(propagated(run))
 
 
 def test_controls_of_the_propagation_are_off_at_paper_scale() -> None:
@@ -133,7 +173,7 @@ def test_two_of_the_three_methods_are_all_that_is_spoken_of() -> None:
     assert "overlap" not in str(asked)
     whole = configured()
     gone = set(scored_models(whole)) - set(scored_models(run))
-    assert gone == {f"{f}/{v}/overlap" for f, v in adapted(whole)}
+    assert gone == {f"{pair}/{v}/overlap" for pair, v in propagated(whole)}
 
 
 def test_published_donors_pack_no_text() -> None:

@@ -149,6 +149,20 @@ def test_source_models_are_shipped_trained_or_fetched(changes: dict, place: str)
     assert source_model(configured(**changes), "mistral", "base") == place
 
 
+def test_a_further_instruct_comes_from_its_own_place() -> None:
+    assert source_model(configured(), "llama@second", "instruct") == "data/stand_ins/llama/second/config.json"
+    trained = configured(stand_ins="trained")
+    assert (
+        source_model(trained, "llama@second", "instruct")
+        == "results/mini/stand_ins/llama@second/instruct/manifest.json"
+    )
+    paper = configured("paper", propagation={"instructs": "all"})
+    place = "results/paper/sources/models/llama@saiga/instruct/manifest.json"
+    assert source_model(paper, "llama@saiga", "instruct") == place
+    assert place in fetched(paper)
+    assert place not in fetched(configured("paper"))
+
+
 def test_a_package_may_bring_a_model_and_a_run_may_tune_its_instruct() -> None:
     run = configured("laptop")
     assert source_model(run, "smollm2", "base") == "results/laptop/sources/packaged/smollm2/base/manifest.json"
