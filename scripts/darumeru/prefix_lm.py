@@ -3,6 +3,7 @@
 - Five-shot prompts of a task start with the same tokens, and so do the requests of one document. The keys and values of
   these tokens are computed once and reused (`batches` finds them).
 - Log-probabilities are computed at scored positions only, so memory does not grow with prompt length x vocabulary.
+- Answers that have ended leave their batch, where those of HFLM are computed as long as the longest one.
 - Results equal those of HFLM up to the rounding of batching.
 """
 
@@ -21,7 +22,8 @@ from transformers.cache_utils import DynamicLayer
 
 from darumeru import request_types
 
-SHARED = 16  # shortest prefix, in tokens, that is worth its own forward pass
+SAVED = 64  # tokens that a shared prefix must save for each forward pass of its batch
+ROUND = 16  # generated tokens after which the answers that have ended leave their batch
 _KEPT = 8  # encoded strings in the cache
 Tokens = Sequence[int]
 _Prefix = tuple[tuple[int, ...], DynamicCache]
@@ -35,12 +37,13 @@ def common_prefix(first: Tokens, second: Tokens) -> int:
     return min(len(first), len(second))
 
 
-def batches(rows: Sequence[Tokens], own: Sequence[int], size: int) -> list[tuple[int, list[int]]]:
+def batches(rows: Sequence[Tokens], own: Sequence[int], size: int, passes: int = 1) -> list[tuple[int, list[int]]]:
     """Split rows into batches of at most `size`: (length of the shared prefix, indices of rows).
 
     - Rows that share at least half of their tokens with a neighbour in lexicographic order form a run. All batches of a
       run have the same prefix and follow each other.
     - The last `own[i]` tokens of row i are never part of the prefix.
+    - A batch takes `passes` forward passes; a run whose prefix saves too little for its own batches is none.
     - All other rows are batched by length, longest first, with a prefix of 0.
     """
     # Find the runs.
@@ -51,12 +54,12 @@ def batches(rows: Sequence[Tokens], own: Sequence[int], size: int) -> list[tuple
             runs[-1].append(index)
         else:
             runs.append([index])
-    # Cut them into batches. A single row, or a prefix below SHARED, is not worth a forward pass of its own.
+    # Cut them into batches.
     loose: list[int] = []
     result: list[tuple[int, list[int]]] = []
     for run in runs:
         shared = min(common_prefix(rows[run[0]], rows[run[-1]]), min(len(rows[i]) - own[i] for i in run))
-        if len(run) == 1 or shared < SHARED:
+        if (len(run) - 1) * shared < SAVED * passes:
             loose += run
         else:
             result += [(shared, chunk) for chunk in _by_length(rows, run, size)]
@@ -94,6 +97,12 @@ class GrowingLayer(DynamicLayer):
         self.keys, self.values = (buffer[..., :end, :] for buffer in self._buffers)
         return self.keys, self.values
 
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keep these rows of the batch."""
+        length = self.get_seq_length()
+        self._buffers = [buffer[indices] for buffer in self._buffers]
+        self.keys, self.values = (buffer[..., :length, :] for buffer in self._buffers)
+
 
 class PrefixLM(HFLM):
     """HFLM with shared prefixes, for scoring and generation; `batch_size` must be a number."""
@@ -116,9 +125,9 @@ class PrefixLM(HFLM):
         return list(self._encoded[key])
 
     def _batches(self, rows: Sequence[Tokens], own: Sequence[int], room: int = 0) -> list[tuple[int, list[int]]]:
-        """As `batches`. Rows that exceed a sliding window, with `room` more tokens, share no prefix."""
+        """As `batches`, for answers of `room` tokens. Rows that exceed a sliding window with these share no prefix."""
         near = [index for index, row in enumerate(rows) if self._reaches(len(row) + room)]
-        shared = batches([rows[i] for i in near], [own[i] for i in near], self.batch_size)
+        shared = batches([rows[i] for i in near], [own[i] for i in near], self.batch_size, max(1, room))
         far = sorted(set(range(len(rows))) - set(near))
         plan = [(length, [near[i] for i in chunk]) for length, chunk in shared]
         return plan + [(0, chunk) for chunk in _by_length(rows, far, self.batch_size)]
@@ -205,19 +214,42 @@ class PrefixLM(HFLM):
 
     @torch.no_grad()
     def _generate(self, rows: list[Tokens], shared: int, settings: dict) -> list[str]:
-        """Answers to prompts with a shared prefix of `shared` tokens; padding is between the prefix and the rest."""
+        """Answers to prompts with a shared prefix of `shared` tokens; padding is between the prefix and the rest.
+
+        Tokens come in rounds, and answers that have ended are not part of the next round.
+        """
         settings = dict(settings)
-        until, length = settings.pop("until"), settings.pop("max_gen_toks")
+        until, left = settings.pop("until"), settings.pop("max_gen_toks")
         longest = max(map(len, rows))
         pads = [longest - len(row) for row in rows]
         pad = self.tokenizer.pad_token_id
         inputs = self._tensor([[*row[:shared], *[pad] * n, *row[shared:]] for row, n in zip(rows, pads, strict=True)])
         mask = self._tensor([[1] * shared + [0] * n + [1] * (longest - n - shared) for n in pads])
-        if self._reaches(longest + length):
-            settings["past_key_values"] = self._cache(rows[0][:shared], len(rows), longest - shared + length)
-        output = self._model_generate(inputs, longest + length, until, attention_mask=mask, **settings)
-        texts = (self.tok_decode(row[longest:]) for row in output.tolist())
-        return [postprocess_generated_text(text, until, None) for text in texts]
+        count = left  # one round, if a sliding window leaves no cache of ours to go on with
+        if self._reaches(longest + left):
+            count = ROUND
+            settings["past_key_values"] = self._cache(rows[0][:shared], len(rows), longest - shared + left)
+        answers: list[list[int]] = [[] for _ in rows]
+        going = list(range(len(rows)))
+        while going:
+            start = inputs.shape[1]
+            output = self._model_generate(inputs, start + min(count, left), until, attention_mask=mask, **settings)
+            left -= output.shape[1] - start
+            for i, row in zip(going, output[:, start:].tolist(), strict=True):
+                answers[i] += row
+            stay = [place for place, i in enumerate(going) if left and not self._has_ended(answers[i], until)]
+            if 0 < len(stay) < len(going):
+                settings["past_key_values"].batch_select_indices(torch.tensor(stay, device=self.device))
+            inputs, going = output[stay], [going[place] for place in stay]
+            mask = torch.nn.functional.pad(mask[stay], (0, output.shape[1] - start), value=1)
+        return [postprocess_generated_text(self.tok_decode(answer), until, None) for answer in answers]
+
+    def _has_ended(self, answer: Tokens, until: Sequence[str]) -> bool:
+        """Whether an answer has an end token or a stop string."""
+        ends = self.model.generation_config.eos_token_id
+        ends = [ends] if isinstance(ends, int) else ends or []
+        text = self.tok_decode(list(answer), skip_special_tokens=False)
+        return any(end in answer for end in ends) or any(stop in text for stop in until)
 
 
 def _answer(logits: torch.Tensor, continuation: Tokens) -> tuple[float, bool]:

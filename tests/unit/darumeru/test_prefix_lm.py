@@ -11,6 +11,12 @@ from fixtures.harness import make_lm, run
 from lm_eval.models.huggingface import HFLM
 
 
+@pytest.fixture(autouse=True)
+def short_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several rounds for the short answers of these tests."""
+    monkeypatch.setattr(prefix_lm, "ROUND", 2)
+
+
 class Counting(prefix_lm.PrefixLM):
     """Notes the rows that the model sees, and what their batches share."""
 
@@ -76,6 +82,38 @@ def test_shared_prefixes_change_no_answer(load: Callable, model: Path, shots: in
 def test_batch_size_changes_no_answer(load: Callable, model: Path) -> None:
     one, many = (run(make_lm(model, batch_size=size), load(["darumeru"], 2, darumeru_limit=4)) for size in (1, 16))
     assert_same_answers(outcome(one), outcome(many))
+
+
+class Rounds(prefix_lm.PrefixLM):
+    """Notes the tokens that each call of `generate` adds, as (rows, tokens)."""
+
+    def _model_generate(self, context: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
+        output = super()._model_generate(context, *args, **kwargs)
+        self.made = [*getattr(self, "made", []), output[:, context.shape[1] :]]
+        return output
+
+
+def test_an_answer_that_has_ended_leaves_its_batch(model: Path) -> None:
+    """With a token as end that only one answer has, the others are as before, and computed without it."""
+    lm = make_lm(model, Rounds)
+    rows = [lm.tok_encode(text) for text in ("А роза упала", "В начале было слово", "Иди и смотри", "Кто там?")]
+    settings = {"until": ["\0"], "max_gen_toks": 8, "do_sample": False}
+    lm.model.generation_config.eos_token_id = None
+    whole = lm._generate(rows, 0, settings)
+    made = torch.cat(lm.made, 1)
+    assert [tuple(part.shape) for part in lm.made] == [(4, 2)] * 4
+    place, end = next(
+        (row, int(token))
+        for row, answer in enumerate(made)
+        for token in answer[:4]
+        if not any((other == token).any() for i, other in enumerate(made) if i != row)
+    )
+    lm.made, lm.model.generation_config.eos_token_id = [], [end]
+    ended = lm._generate(rows, 0, settings)
+    first = int((made[place] == end).nonzero()[0])
+    assert [len(part) for part in lm.made] == [4 if 2 * number <= first else 3 for number in range(4)]
+    assert [a for i, a in enumerate(ended) if i != place] == [a for i, a in enumerate(whole) if i != place]
+    assert ended[place].startswith(lm.tok_decode(made[place][:first].tolist()))
 
 
 @pytest.mark.parametrize(("window", "near"), [(32, False), (260, True)])
