@@ -16,6 +16,7 @@ from pathlib import Path
 from lep.compute.options import cores, number
 from lep.config import UserError
 from lep.log import logged
+from lep.planning.columns import aligned
 from lep.planning.cost import Cost, CostModel
 from lep.planning.cuts import cuts
 from lep.planning.disk import disk_parts
@@ -62,17 +63,6 @@ def _table(jobs: list[Job], costs: Callable[[Job], Cost]) -> list[str]:
             f"{asked / 1000:.0f}" if asked else "", f"{device / 1e9:.0f}" if device >= 1e9 else "", ", ".join(reasons),
         ))  # fmt: skip
     return aligned(rows, left=(0, 7))
-
-
-def aligned(rows: list[tuple[str, ...]], left: tuple[int, ...] = (0,)) -> list[str]:
-    """Lines of a table, its columns as wide as needed; those of `left` begin at the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))
-        ).rstrip()
-        for r in rows
-    ]
 
 
 def _disk(model: CostModel) -> list[str]:

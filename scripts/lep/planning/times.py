@@ -17,7 +17,7 @@ from pathlib import Path
 from lep.config import UserError
 from lep.files import write_csv
 from lep.log import logged
-from lep.plan import aligned
+from lep.planning.columns import aligned
 from lep.planning.cost import CostModel
 from lep.planning.schedule import Job, read_jobs
 
