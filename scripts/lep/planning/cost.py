@@ -248,10 +248,10 @@ class CostModel:
         return min(items, settings["limit"]) if settings["limit"] else items
 
     def _language(self, family: str, vocabulary: str) -> Cost:
-        # Three characters per token; four texts of about 80 tokens per question; 1 and 16 prompts.
+        # Three characters per token; per question five texts, each two paragraphs of about 50 tokens; 1 and 16 prompts.
         given, models = self.config["evaluation"]["language"], models_of_vocabulary(self.run, family, vocabulary)
         size = self.models[family].parameters(self.rows(family, vocabulary))
-        read = len(self.run.languages) * (given["characters"] / 3 + given["rankings"] * 4 * 80)
+        read = len(self.run.languages) * (given["characters"] / 3 + given["rankings"] * 5 * 100)
         seconds = self.prompt_seconds(size, read) + 2 * self.generation_seconds(size, 1, given["speed_tokens"], 1)
         return Cost(len(models) * seconds, min(1, self.gpus), self._weights(size))
 
