@@ -84,8 +84,9 @@ class Cluster:
         # A SLURM that is down: with the local executor nothing may ask for it.
         self.commands = folder / "bin"
         self.commands.mkdir()
-        (self.commands / "sinfo").write_text("#!/bin/sh\necho 'sinfo: no configuration source' >&2\nexit 1\n")
-        (self.commands / "sinfo").chmod(0o755)
+        for command in ("sinfo", "squeue", "sacct"):
+            (self.commands / command).write_text("#!/bin/sh\necho 'no configuration source' >&2\nexit 1\n")
+            (self.commands / command).chmod(0o755)
 
     def write(self, name: str, overlay: dict) -> None:
         (self.root / f"configs/{name}.yaml").write_text(yaml.safe_dump(overlay, allow_unicode=True), encoding="utf-8")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from lep.workflow import contents
 from lep.workflow.contents import CACHE, Contents
+from snakemake.io import unpack
 
 RESULTS = "results/ci"
 
@@ -100,3 +101,11 @@ def test_a_damaged_cache_is_made_anew(root: Path, damage: bytes) -> None:
 def test_small_files_leave_no_cache(root: Path) -> None:
     of(root, "text", "table.csv")
     assert not (root / "results").exists()
+
+
+def test_functions_are_no_places(root: Path) -> None:
+    """`unpack` of Snakemake makes a text of them, with an address that differs in each process."""
+    known = Contents(root, RESULTS)
+    assert known.is_outside("table.csv")
+    assert not known.is_outside(unpack(lambda wildcards: {}))
+    assert not known.is_outside(lambda wildcards: [])
