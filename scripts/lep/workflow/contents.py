@@ -38,10 +38,12 @@ class Contents:
     def is_outside(self, place: object) -> bool:
         """Whether an input of a rule is a file or folder that no rule makes; functions are not.
 
-        Snakemake's `unpack(function)` is a string as well, with the function's address in memory as its text.
+        In a rule, `unpack(function)` is a string as well, with the function's address in memory as its text.
         """
-        is_function = getattr(place, "callable", None) is not None
-        return isinstance(place, str) and not is_function and not place.startswith(f"{self.results}/")
+        is_function = getattr(place, "is_callable", None)
+        if not isinstance(place, str) or (is_function and is_function()):
+            return False
+        return not place.startswith(f"{self.results}/")
 
     def parameter(self, places: Iterable[str]) -> Callable:
         """A parameter of a rule that reads these files or folders: it is asked for when a job needs it."""

@@ -104,7 +104,7 @@ def test_small_files_leave_no_cache(root: Path) -> None:
 
 
 def test_functions_are_no_places(root: Path) -> None:
-    """`unpack` of Snakemake makes a text of them, with an address that differs in each process."""
+    """A rule keeps `unpack(function)` as a text with an address in memory, which differs in each process."""
     known = Contents(root, RESULTS)
     assert known.is_outside("table.csv")
     assert not known.is_outside(unpack(lambda wildcards: {}))
