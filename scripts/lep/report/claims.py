@@ -3,7 +3,6 @@
 A claim is a condition on differences of scores. A claim that does not hold is a result: it fails no run.
 """
 
-import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from lep.methods import PAPER_METHODS, in_paper, parse_methods
 from lep.names import parse_families
 from lep.report.claim_list import Claim, Comparison, list_claims
 from lep.report.published import read_published
-from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_scores
+from lep.report.scores import Metrics, Paths, Scores, as_paths, read_metrics, read_scores, read_table
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 COLUMNS = ("id", "statement", "paper", "ours", "low", "high", "verdict", "n", "run")
@@ -69,11 +68,7 @@ def write_claims(
 
 def read_claims(path: Path) -> list[dict]:
     """The rows of `claims.csv`."""
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UserError(f"{path} must have the columns {', '.join(COLUMNS)}; compute the claims again")
-        rows = list(reader)
+    rows = read_table(path, COLUMNS, "compute the claims")
     if unknown := {row["verdict"] for row in rows} - {HOLDS, FAILS, UNDECIDED}:
         raise UserError(f"{path} has the unknown verdicts {', '.join(sorted(unknown))}; compute the claims again")
     return rows

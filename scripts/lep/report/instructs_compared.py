@@ -1,11 +1,9 @@
 """Whether one donor serves several instruct models of its base, which the paper leaves open."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lep.config import UserError
 from lep.evaluation.paired import contrast
 from lep.evaluation.seeds import Repeats
 from lep.files import write_csv, write_text
@@ -14,7 +12,7 @@ from lep.names import COLUMNS, MICRO, TITLES, VOCABULARIES, Family, family_of, p
 from lep.report.claims import load_needed
 from lep.report.markup import number, signed
 from lep.report.methods_compared import BETTER, UNDECIDED, WORSE, Difference, verdict_of
-from lep.report.scores import Paths, Scores, as_paths, read_scores
+from lep.report.scores import Paths, Scores, as_paths, read_scores, read_table
 from lep.report.table import NOT_ABOVE, NOT_ABOVE_NOTE
 
 _DIFFERENCES = ("change", "against_first")
@@ -68,11 +66,7 @@ def compare_instructs(
 
 def read_served(path: Path) -> list[Served]:
     """The rows of a comparison as `compare_instructs` wrote it."""
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != HEADER:
-            raise UserError(f"{path} must have the columns {', '.join(HEADER)}; compare the instruct models again")
-        rows = list(reader)
+    rows = read_table(path, HEADER, "compare the instruct models")
 
     def difference(row: dict[str, str], name: str) -> Difference | None:
         texts = [row[f"{name}{part}"] for part in ("", "_low", "_high")]

@@ -1,11 +1,9 @@
 """Table S1, which is not in the paper: all methods of propagation, and controls, against Conversion, paired."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lep.config import UserError
 from lep.evaluation.paired import paired_difference
 from lep.files import write_csv, write_text
 from lep.methods import CALIBRATED_METHOD, COMPARED, CONTROLS, parse_controls, parse_methods
@@ -13,7 +11,7 @@ from lep.names import COLUMNS, MICRO, TITLES, VOCABULARIES, Family, parse_pairs
 from lep.report.claims import load_needed
 from lep.report.engines import engine_note, letters_of
 from lep.report.markup import number, signed
-from lep.report.scores import Paths, Scores, as_paths, read_scores
+from lep.report.scores import Paths, Scores, as_paths, read_scores, read_table
 from lep.report.table import NOT_ABOVE, NOT_ABOVE_NOTE
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
@@ -78,18 +76,14 @@ def compare_methods(
 
 def read_compared(path: Path) -> list[Compared]:
     """The rows of a comparison as `compare_methods` wrote it."""
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != HEADER:
-            raise UserError(f"{path} must have the columns {', '.join(HEADER)}; compare the methods again")
-        found = []
-        for row in reader:
-            texts = [row[key] for key in ("difference", "difference_low", "difference_high")]
-            difference = tuple(map(float, texts)) if all(texts) else None
-            names = [row[key] for key in HEADER[:4]]
-            values = [float(row[key]) for key in HEADER[4:7]]
-            above = row["above_chance"] == "yes"
-            found.append(Compared(*names, *values, difference, above, int(row["n"]), row["engine"]))
+    found = []
+    for row in read_table(path, HEADER, "compare the methods"):
+        texts = [row[key] for key in ("difference", "difference_low", "difference_high")]
+        difference = tuple(map(float, texts)) if all(texts) else None
+        names = [row[key] for key in HEADER[:4]]
+        values = [float(row[key]) for key in HEADER[4:7]]
+        above = row["above_chance"] == "yes"
+        found.append(Compared(*names, *values, difference, above, int(row["n"]), row["engine"]))
     return found
 
 

@@ -5,7 +5,7 @@ The header is line 1.
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,6 +186,15 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[
         raise UserError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from None
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: {error}; write plain text in UTF-8") from None
+
+
+def read_table(path: Path, columns: Sequence[str], again: str) -> list[dict[str, str]]:
+    """The rows of a CSV file that the report wrote, with exactly these columns; `UserError` says what to do `again`."""
+    with open(path, encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != tuple(columns):
+            raise UserError(f"{path} must have the columns {', '.join(columns)}; {again} again")
+        return list(reader)
 
 
 def _check_names(row: dict[str, str], where: str, families: set[str]) -> None:

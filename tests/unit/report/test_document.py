@@ -29,7 +29,7 @@ from fixtures.report import (
     with_value,
 )
 from lep.config import UserError
-from lep.files import sha256_file
+from lep.files import sha256_file, write_csv
 from lep.manifest import publish, staging
 from lep.methods import COMPARED, PAPER_METHODS
 from lep.names import COLUMNS, MICRO, VOCABULARIES
@@ -42,6 +42,7 @@ from lep.report.facts import artefact_hashes, flatten, read_pins
 from lep.report.figure_1_2 import plot_figure1, plot_figure2
 from lep.report.figure_3 import plot_figure3
 from lep.report.figure_claims import plot_claims
+from lep.report.figure_language import plot_language
 from lep.report.figure_methods import plot_methods
 from lep.report.figure_symbols import plot_symbols
 from lep.report.instructs_compared import compare_instructs, read_served, summarise
@@ -522,6 +523,38 @@ def test_a_family_that_the_paper_has_not_and_without_calibration(report: Report,
     assert plain("models of 1 family were scored") in text
     assert plain("Saiga tuning with copying moves") not in text
     assert "(paper:" not in text
+
+
+def test_a_run_without_claims_says_so_instead_of_an_empty_table(report: Report, tmp_path: Path) -> None:
+    claims = tmp_path / "claims.csv"
+    claims.write_text(report["claims"].read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    build_report(**report | {"claims": claims}, target=tmp_path / "paper.pdf")
+    text = plain(pdf_text(tmp_path / "paper.pdf"))
+    assert plain("The paper has no such models, so none of its claims is judged.") in text
+    assert plain("Claims of the paper") not in text
+    assert plain("of 0 claims") not in text.lower()
+
+
+def test_measures_of_languages_have_a_part(report: Report, text: str, tmp_path: Path) -> None:
+    assert plain("What the models know of their languages") not in text
+    family = FAMILIES[0]
+    vocabulary = family["vocabularies"][0]
+    values = {
+        f"{family['name']}/base": 3,
+        f"{family['name']}/{vocabulary}/init": 4.5,
+        f"{family['name']}/{vocabulary}/donor": 2,
+    }
+    language = tmp_path / "language.csv"
+    rows = [(name, "bits_per_character", "ru", value, 900) for name, value in values.items()]
+    write_csv(language, ("model", "measure", "language", "value", "n"), rows)
+    outputs = {kind: tmp_path / f"language.{kind}" for kind in ("pdf", "png", "csv")}
+    plot_language([family], language, outputs)
+    change = {"language": [language], "figures": [*report["figures"], outputs["pdf"]]}
+    build_report(**report | change, target=tmp_path / "paper.pdf")
+    found = plain(pdf_text(tmp_path / "paper.pdf"))
+    assert (
+        plain("ru: 2.00 bits per character after embedding pre-training (4.50 before, 3.00 with the original") in found
+    )
 
 
 def test_numbers_of_the_text_follow_the_scores(report: Report, files: Files, tmp_path: Path) -> None:
